@@ -1,0 +1,101 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What every module that speaks QMP takes, and what those have in common that plug devices."""
+
+    DOCUMENTATION = r"""
+options:
+  socket:
+    description:
+      - Path of the VM's QMP socket, the one of QEMU's C(-qmp unix:PATH,server=on,wait=off).
+      - One of O(socket) and O(host) is required.
+    type: path
+  host:
+    description:
+      - Host on which the VM's QMP monitor listens, the one of QEMU's C(-qmp tcp:HOST:PORT,server=on,wait=off).
+      - Whoever reaches that port rules the VM; keep it on loopback.
+    type: str
+  port:
+    description:
+      - TCP port of O(host).
+    type: int
+  connect_timeout:
+    description:
+      - Seconds to wait for the monitor, which serves one client at a time.
+    type: float
+    default: 10.0
+  timeout:
+    description:
+      - Seconds that each step may take. It is the guest who needs them, to let go of a device.
+      - An ordinary guest answers within 1 second, with native PCIe hotplug within 6 to 18.
+    type: float
+    default: 30.0
+"""
+
+    STATE = r"""
+options:
+  state:
+    description:
+      - V(present) has it in the running VM, V(absent) removes it.
+    type: str
+    choices: [present, absent]
+    default: present
+  on_pending:
+    description:
+      - What to do when the guest has not let go of a device within O(timeout).
+      - V(fail) fails with V(unplug_pending). V(report) succeeds with a RV(status) of V(unplug_pending).
+      - Either way the request stands, the guest may still follow it, and what backs the device is left alone.
+    type: str
+    choices: [fail, report]
+    default: fail
+"""
+
+    FRONT = r"""
+options:
+  driver:
+    description:
+      - The device that the guest sees, by QEMU's name. By default the virtio device that fits the machine.
+      - Not compared with what is there when not given.
+    type: str
+  bus:
+    description:
+      - The bus to plug it into. By default the first that has a free place and takes devices while the VM runs.
+    type: str
+  addr:
+    description:
+      - The address on O(bus) in QEMU's notation, which is hexadecimal. For PCI slot or slot.function, such as V(0x5), for a
+        channel device (s390x) cssid.ssid.devno, such as V(fe.0.0001).
+      - By default the first that is free.
+    type: str
+  romfile:
+    description:
+      - Option ROM of a PCI device; V("") is none.
+    type: str
+  disable_modern:
+    description:
+      - Whether a virtio PCI device speaks only the legacy protocol.
+    type: bool
+  properties:
+    description:
+      - Any other properties of the device, by QEMU's names. Values are brought to the type that QEMU has for each.
+    type: dict
+    default: {}
+  recreate:
+    description:
+      - Whether to remove and plug anew what is there with other properties than those asked for, instead of failing with
+        V(conflict).
+    type: bool
+    default: false
+  force:
+    description:
+      - Whether to take away even what the VM was launched with and needs, which is the disk it booted from and its only
+        NIC.
+    type: bool
+    default: false
+"""
+

@@ -1,0 +1,363 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks: a block node for the image, and the device through which the guest sees it.
+
+The node is added in one ``blockdev-add`` with its protocol node inline, under the id of the disk; QEMU deletes the
+inline node with it, so a disk is never left half made. The device has the same id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from .errors import Conflict, InvalidOption, Unsupported
+from .frontend import Unplug, plug
+from .launch import blockdev_argument, device_argument
+from .model import Device, Hardware, Node
+from .plan import Command, Delete, Execute, Plan, Run, Step, wire
+from .slots import PLACE_KEYS, default_driver, place_of
+from .values import NODE_NAME_MAX, check_id
+
+_READ_ONLY_DRIVERS = {"scsi-cd", "ide-cd"}
+_SERIAL_MAX = {"virtio-blk-pci": 20, "virtio-blk-ccw": 20, "virtio-blk-device": 20, "nvme": 20, "scsi-hd": 36}
+"""Bytes of a serial number that the guest gets to see; QEMU cuts or refuses longer ones."""
+_GUEST_PATHS = {
+    "virtio-blk": "/dev/disk/by-id/virtio-{serial}",
+    "scsi-hd": "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{serial}",
+    "scsi-cd": "/dev/disk/by-id/scsi-0QEMU_QEMU_CD-ROM_{serial}",
+    "nvme": "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_{serial}",
+}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a task says of a disk; None is not stated. ``backend`` is a blockdev protocol driver with its options,
+    as ``blockdev-add`` takes it; ``size`` in bytes."""
+
+    front: Front
+    backend: dict[str, Any] | None = None
+    format: str = "raw"
+    read_only: bool | None = None
+    cache_direct: bool | None = None
+    cache_no_flush: bool | None = None
+    discard: str | None = None
+    detect_zeroes: str | None = None
+    size: int | None = None
+    allow_shrink: bool = False
+    attach: bool = True
+    recreate: bool = False
+    force: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.front.id
+
+
+@dataclass
+class Resize(Step):
+    """``block_resize``, which QEMU would also let shrink; taken back to the size that the image had."""
+
+    node: str
+    size: int
+    allow_shrink: bool
+    was: int | None = None
+
+    def commands(self) -> list[Command]:
+        return [wire("block_resize", {"node-name": self.node, "size": self.size})]
+
+    def apply(self, run: Run) -> None:
+        nodes = run.monitor.execute("query-named-block-nodes")
+        size = next(node["image"]["virtual-size"] for node in nodes if node["node-name"] == self.node)
+        check_shrink(self.node, size, self.size, self.allow_shrink)
+        run.execute("block_resize", {"node-name": self.node, "size": self.size})
+        self.was = size
+
+    def undo(self) -> Step | None:
+        if self.was is None or self.was == self.size:
+            return None
+        return Execute("block_resize", {"node-name": self.node, "size": self.was})
+
+
+def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:
+    if wanted < size and not allow_shrink:
+        raise InvalidOption(f"Disk {node} has {size} bytes; size {wanted} would cut off its end. Set allow_shrink: true "
+                            "if the guest has shrunk what is on it.", size=size, wanted=wanted)
+
+
+def file_backend(path: str, aio: str | None) -> dict[str, Any]:
+    """The protocol node of an image file or a host's block device. Raises InvalidOption for a relative path."""
+    if not path.startswith("/"):
+        raise InvalidOption(f"file {path!r} is relative, and QEMU's working folder is not known: write the whole path.")
+    backend = {"driver": "host_device" if _is_block_device(path) else "file", "filename": path}
+    return {**backend, **({"aio": aio} if aio else {})}
+
+
+def _is_block_device(path: str) -> bool:
+    try:
+        return stat.S_ISBLK(os.stat(path).st_mode)
+    except OSError:  # not visible from here, as when the VM is on another host
+        return path.startswith("/dev/")
+
+
+def plan_present(hardware: Hardware, disk: Disk) -> Plan:
+    """Have the disk, or, with ``attach`` false, its block node alone."""
+    check_id(disk.id, longest=NODE_NAME_MAX)
+    device = hardware.device(disk.id)
+    node = _node_of(hardware, disk.id, device)
+    if device and "drive" not in device.properties:
+        raise Conflict(f"The id {disk.id} belongs to a {device.driver}, which is no disk. Take another id.")
+    if node is None and disk.backend is None:
+        raise InvalidOption(f"Disk {disk.id} does not exist yet: say with file or backend what is to be on it.")
+    before = describe(hardware, disk.id)
+    driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else None)
+    disk = _with_serial(hardware, disk, driver, device)
+
+    differences, unverified = _node_differences(hardware, disk, node, driver) if node else ([], [])
+    if device and disk.attach:
+        more, unread = device_differences(hardware, disk.front, device)
+        differences, unverified = differences + more, unverified + unread
+    if device and node is None:
+        differences.append(Difference("file", device.properties["drive"], disk.id))
+    if differences and disk.recreate:
+        return _recreated(hardware, disk, device, driver, before)
+    refuse(f"Disk {disk.id}", differences)
+
+    steps: list[Step] = []
+    if node is None:
+        steps += _node_steps(disk, driver)
+    elif disk.size is not None and disk.size != node.size:
+        check_shrink(disk.id, node.size, disk.size, disk.allow_shrink)
+        steps.append(Resize(node.name, disk.size, disk.allow_shrink))
+    arguments = None
+    if disk.attach and device is None:
+        assert driver is not None
+        arguments = device_arguments(hardware, disk.front, driver, {"drive": disk.id})
+        steps += plug(arguments)
+    elif device and not disk.attach:
+        refuse_boot_disk(hardware, device, disk.force)
+        steps.append(Unplug(disk.id))
+    return Plan(tuple(steps), before, _after(disk, before, driver, arguments), tuple(unverified),
+                _launch_args(hardware, disk, driver, arguments, device))
+
+
+def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
+    """Have neither the device nor the block nodes that were only there for it."""
+    check_id(disk.id)
+    device = hardware.device(disk.id)
+    if device and "drive" not in device.properties:
+        raise Conflict(f"The id {disk.id} belongs to a {device.driver}, which is no disk. Take another id.")
+    steps: list[Step] = []
+    if device:
+        refuse_boot_disk(hardware, device, disk.force)
+        steps.append(Unplug(disk.id))
+    steps += [Delete("blockdev-del", {"node-name": name}) for name in _nodes_to_delete(hardware, disk.id, device)]
+    return Plan(tuple(steps), describe(hardware, disk.id), None)
+
+
+def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
+    """The disk as it is now: device, place, node and image; None when there is neither device nor node."""
+    device = hardware.device(disk_id)
+    node = hardware.nodes.get(device.properties.get("drive", "")) if device else hardware.nodes.get(disk_id)
+    if device is None and node is None:
+        return None
+    result: dict[str, Any] = {"id": disk_id, "attached": device is not None}
+    if device:
+        serial = device.properties.get("serial") or None
+        result.update({"driver": device.driver, **place_of(device), "serial": serial,
+                       "guest_path": guest_path(device.driver, serial), "at_launch": device.at_launch})
+    if node:
+        result.update({"node": node.name, "file": node.filename, "format": node.driver, "read_only": node.read_only,
+                       "size": node.size})
+    return result
+
+
+def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    """All disks of the VM that have an id."""
+    found = (describe(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
+    return [disk for disk in found if disk]
+
+
+def guest_path(driver: str, serial: str | None) -> str | None:
+    """Where udev in a Linux guest puts the disk, None where nothing stable is known."""
+    form = next((path for name, path in _GUEST_PATHS.items() if driver.startswith(name)), None)
+    if form is None or not serial:
+        return None
+    return form.format(serial=serial[:20] if driver.startswith("virtio") else serial)
+
+
+def refuse_boot_disk(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise Unsupported for the disk that the VM was started from: of those it was launched with, the one with the
+    lowest bootindex, or else the first in the order of their places."""
+    if force or not device.at_launch:
+        return
+    disks = [one for one in hardware.devices if one.at_launch and one.properties.get("drive")]
+    first = min(disks, key=_boot_order, default=None)
+    if first and first.path == device.path:
+        raise Unsupported(f"{device.id} is the disk that the VM boots from. Set force: true to take it away all the same.")
+
+
+def _boot_order(device: Device) -> tuple[int, str, int]:
+    index = device.properties.get("bootindex", -1)
+    addr = device.properties.get("addr", 0)
+    return (index if isinstance(index, int) and index >= 0 else 1 << 31, str(device.bus), addr)
+
+
+def _with_serial(hardware: Hardware, disk: Disk, driver: str | None, device: Device | None) -> Disk:
+    """Check a stated serial; give a new disk its id as serial, so that the guest can find it by a stable name."""
+    options = dict(disk.front.options)
+    serial = options.get("serial")
+    longest = _SERIAL_MAX.get(driver or "", 20)
+    if serial is not None and len(serial.encode()) > longest:
+        raise InvalidOption(f"serial {serial!r} has {len(serial.encode())} bytes; a {driver} shows the guest {longest}.")
+    if serial is None and driver and device is None and "serial" not in disk.front.properties \
+            and len(disk.id) <= longest and "serial" in hardware.device_properties(driver):
+        options["serial"] = disk.id
+    return replace(disk, front=replace(disk.front, options=options))
+
+
+def _node_of(hardware: Hardware, disk_id: str, device: Device | None) -> Node | None:
+    """The disk's own node. A snapshot puts new nodes between it and the device, so look below what the device has."""
+    if device is None:
+        return hardware.nodes.get(disk_id)
+    pending = [device.properties.get("drive", "")]
+    while pending:
+        name = pending.pop()
+        if name == disk_id:
+            return hardware.nodes.get(name)
+        if name in hardware.nodes:
+            pending += hardware.nodes[name].children.values()
+    return None
+
+
+def _nodes_to_delete(hardware: Hardware, disk_id: str, device: Device | None) -> list[str]:
+    """Top to bottom: what the device has, and the named nodes below it that nothing else uses.
+
+    Nodes that QEMU named itself (``#block…``) go with their parents.
+    """
+    top = device.properties.get("drive", "") if device else disk_id
+    names: list[str] = []
+    while top in hardware.nodes and not top.startswith("#"):
+        names.append(top)
+        children = hardware.nodes[top].children
+        top = children.get("file", "") if top == disk_id or "backing" not in children else children["backing"]
+    if disk_id in hardware.nodes and disk_id not in names:
+        names.append(disk_id)
+    return names
+
+
+def _read_only(disk: Disk, driver: str | None) -> bool:
+    return disk.read_only if disk.read_only is not None else driver in _READ_ONLY_DRIVERS
+
+
+def blockdev_arguments(disk: Disk, driver: str | None) -> dict[str, Any]:
+    """The arguments for ``blockdev-add``. Cache modes and read-only are inherited by the inline protocol node."""
+    cache = {name: value for name, value in (("direct", disk.cache_direct), ("no-flush", disk.cache_no_flush))
+             if value is not None}
+    optional = {"cache": cache or None, "discard": disk.discard, "detect-zeroes": disk.detect_zeroes}
+    return {"driver": disk.format, "node-name": disk.id, "read-only": _read_only(disk, driver), "file": disk.backend,
+            **{name: value for name, value in optional.items() if value is not None}}
+
+
+def _node_steps(disk: Disk, driver: str | None) -> list[Step]:
+    delete = Delete("blockdev-del", {"node-name": disk.id})
+    steps: list[Step] = [Execute("blockdev-add", blockdev_arguments(disk, driver), delete)]
+    if disk.size is not None:
+        steps.append(Resize(disk.id, disk.size, disk.allow_shrink))
+    return steps
+
+
+def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str | None) -> tuple[list[Difference], list[str]]:
+    cache = node.details.get("cache", {})
+    pairs = [
+        ("format", node.driver, disk.format if disk.backend is not None else None),
+        ("read_only", node.read_only, _read_only(disk, driver)),
+        ("cache.direct", cache.get("direct"), disk.cache_direct),
+        ("cache.no_flush", cache.get("no-flush"), disk.cache_no_flush),
+        ("detect_zeroes", node.details.get("detect_zeroes"), disk.detect_zeroes),
+    ]
+    different = [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]]
+    unverified = ["discard"] if disk.discard is not None else []
+    for name, value in (disk.backend or {}).items():
+        option = "file" if name == "filename" else f"backend.{name}"
+        present = _backend_value(hardware, disk, node, name)
+        if present is None:
+            unverified.append("aio" if name == "aio" else option)
+        elif present != value and not (name == "filename" and _same_file(present, value)):
+            different.append(Difference(option, present, value))
+    return different, unverified
+
+
+def _backend_value(hardware: Hardware, disk: Disk, node: Node, name: str) -> Any:
+    """What QEMU tells of one option of the protocol node; None where it tells nothing.
+
+    A file name is told as it is. An options set that has no short form is told as ``json:{…}``.
+    """
+    if name == "filename":
+        return node.filename
+    if name == "driver":
+        protocol = hardware.nodes.get(node.children.get("file", ""))
+        return protocol.driver if protocol else None
+    if node.filename.startswith("json:"):
+        told = json.loads(node.filename[len("json:"):])
+        told = told.get("file", told) if told.get("driver") == disk.format else told
+        return told.get(name)
+    return None
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: str | None,
+               before: dict[str, Any] | None) -> Plan:
+    """Remove and make anew, at the place it has unless the task names another."""
+    if disk.backend is None:
+        raise InvalidOption(f"Disk {disk.id} cannot be made anew without file or backend.")
+    steps = list(plan_absent(hardware, disk).steps) + _node_steps(disk, driver)
+    arguments = None
+    if disk.attach:
+        assert driver is not None
+        arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
+        steps += plug(arguments)
+    return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
+                _launch_args(hardware, disk, driver, arguments, None))
+
+
+def _after(disk: Disk, before: dict[str, Any] | None, driver: str | None,
+           arguments: dict[str, Any] | None) -> dict[str, Any]:
+    """What the description will say, as far as it is known beforehand."""
+    after = {"id": disk.id, **(before or {}), "attached": disk.attach}
+    if before is None or "node" not in before:
+        after.update({"node": disk.id, "format": disk.format, "read_only": _read_only(disk, driver)})
+        filename = (disk.backend or {}).get("filename")
+        after.update({"file": filename} if filename else {})
+    if arguments:
+        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
+        serial = arguments.get("serial")
+        after.update({"driver": driver, **place, "serial": serial, "at_launch": False,
+                      "guest_path": guest_path(str(driver), serial)})
+    if not disk.attach:
+        for name in ("driver", *PLACE_KEYS, "serial", "guest_path", "at_launch"):
+            after.pop(name, None)
+    if disk.size is not None:
+        after["size"] = disk.size
+    return after
+
+
+def _launch_args(hardware: Hardware, disk: Disk, driver: str | None, arguments: dict[str, Any] | None,
+                 device: Device | None) -> tuple[str, ...]:
+    args: list[str] = []
+    if disk.backend is not None:
+        args += ["-blockdev", blockdev_argument(blockdev_arguments(disk, driver))]
+    if arguments is None and disk.attach and device:
+        arguments = {"driver": device.driver, "id": disk.id, "drive": disk.id, **place_of(device),
+                     **disk.front.stated(hardware, device.driver)}
+    if arguments:
+        args += ["-device", device_argument(arguments, hardware.version)]
+    return tuple(args)

@@ -1,0 +1,144 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vCPUs: how many the VM has, in the places that ``query-hotpluggable-cpus`` tells.
+
+A place may hold several vCPUs (a core with its threads on ppc64), which come and go together. Its ``props`` go back
+to QEMU unchanged: which topology keys there are is the machine's affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterable
+
+from .errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
+from .frontend import Unplug, plug
+from .launch import key_values
+from .model import Cpu, Hardware
+from .plan import Plan, Step
+
+_TOPOLOGY = ("drawer-id", "book-id", "socket-id", "die-id", "cluster-id", "module-id", "core-id", "thread-id")
+_ONLINE_HINT = ("A Linux guest without a udev rule for it does not bring a new CPU online by itself: "
+                "echo 1 > /sys/devices/system/cpu/cpuN/online does.")
+
+
+@dataclass(frozen=True)
+class Cpus:
+    """What a task says of the vCPUs: how many there are to be, or one place by its topology ids."""
+
+    count: int | None = None
+    topology: dict[str, int] | None = None
+
+
+def plan_present(hardware: Hardware, cpus: Cpus) -> Plan:
+    """Have ``count`` vCPUs, by adding or removing; or have a CPU in the place of ``topology``."""
+    places = _places(hardware)
+    if cpus.topology is not None:
+        place = _find(places, cpus.topology)
+        return _plan(hardware, places, [] if place.path else [place], [])
+    return _plan(hardware, places, *_to_reach(hardware, places, cpus.count or 0))
+
+
+def plan_absent(hardware: Hardware, cpus: Cpus) -> Plan:
+    """Have no CPU in the place of ``topology``."""
+    places = _places(hardware)
+    place = _find(places, cpus.topology or {})
+    if place.path and place == _boot_cpu(places):
+        raise Unsupported(f"The CPU at {_told(place)} is the one that the guest booted on; QEMU cannot take it away.")
+    return _plan(hardware, places, [], [place] if place.path else [])
+
+
+def describe(hardware: Hardware) -> dict[str, Any]:
+    """How many vCPUs there are and may be, and each place: id, topology, vCPUs, whether there is a CPU in it."""
+    places = hardware.cpus
+    if not places:
+        count = len(hardware.snapshot.ask("query-cpus-fast"))
+        return {"count": count, "maximum": count, "places": []}
+    return _description(places, {place_id(place): place.path is not None for place in places})
+
+
+def place_id(place: Cpu) -> str:
+    """The id of the CPU in a place: its own, or the one that it gets from us, made of its topology."""
+    if place.id:
+        return place.id
+    return "-".join(["cpu", *(str(place.props[key]) for key in _TOPOLOGY if key in place.props)])
+
+
+def launch_argument(hardware: Hardware, count: int) -> list[str]:
+    """``-smp`` with this many vCPUs at start, in the topology that the VM has."""
+    known = hardware.snapshot.qom_get([("/machine", "smp")])[0] or {"maxcpus": total(hardware.cpus)}
+    return ["-smp", ",".join(key_values({**{name: value for name, value in known.items() if value}, "cpus": count}))]
+
+
+def total(places: Iterable[Cpu]) -> int:
+    return sum(place.vcpus for place in places)
+
+
+def _places(hardware: Hardware) -> list[Cpu]:
+    if not hardware.cpus:
+        raise Unsupported(f"The machine {hardware.machine} of QEMU {hardware.version_text} has no CPU hotplug.")
+    return hardware.cpus
+
+
+def _boot_cpu(places: list[Cpu]) -> Cpu:
+    return next(place for place in places if place.path)
+
+
+def _find(places: list[Cpu], topology: dict[str, int]) -> Cpu:
+    found = [place for place in places if topology.items() <= place.props.items()]
+    if len(found) == 1:
+        return found[0]
+    keys = ", ".join(key for key in _TOPOLOGY if key in places[0].props)
+    what = "is no place for a CPU" if not found else f"fits {len(found)} places"
+    raise InvalidOption(f"Topology {topology} {what} of this VM; give {keys} of one of them.",
+                        places=[place.props for place in places])
+
+
+def _to_reach(hardware: Hardware, places: list[Cpu], count: int) -> tuple[list[Cpu], list[Cpu]]:
+    """The places to fill, lowest first, or to empty, highest first, to have *count* vCPUs."""
+    present = [place for place in places if place.path]
+    free = [place for place in places if not place.path]
+    missing = count - total(present)
+    if count < 1:
+        raise InvalidOption(f"count {count} is too few: a VM keeps the CPU it booted on.")
+    if missing > total(free):
+        raise NoFreeSlot(f"count {count} is more than the {total(places)} vCPUs that this VM may have. Start it with "
+                         f"{' '.join(launch_argument(hardware, total(present)))}, with maxcpus={count} or more.",
+                         maximum=total(places))
+    candidates = free if missing > 0 else [place for place in reversed(present) if place != _boot_cpu(places)]
+    chosen: list[Cpu] = []
+    while total(chosen) < abs(missing) and candidates:
+        chosen.append(candidates.pop(0))
+    if total(chosen) != abs(missing):
+        step = places[0].vcpus
+        raise InvalidOption(f"count {count} cannot be: here {step} vCPUs come and go together, so take a multiple of {step}.",
+                            vcpus_per_place=step)
+    return (chosen, []) if missing > 0 else ([], chosen)
+
+
+def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list[Cpu]) -> Plan:
+    steps: list[Step] = []
+    for place in added:
+        if place_id(place) in hardware.ids:
+            raise Conflict(f"The id {place_id(place)} for the new CPU belongs to another device.")
+        steps += plug({"driver": place.type, "id": place_id(place), **place.props})
+    steps += [Unplug(place.id or str(place.path)) for place in removed]
+    before = {place_id(place): place.path is not None for place in places}
+    after = {**before, **{place_id(place): True for place in added}, **{place_id(place): False for place in removed}}
+    count = sum(place.vcpus for place in places if after[place_id(place)])
+    return Plan(tuple(steps), _description(places, before), _description(places, after),
+                launch_args=tuple(launch_argument(hardware, count)), warnings=(_ONLINE_HINT,) if added else ())
+
+
+def _description(places: list[Cpu], present: dict[str, bool]) -> dict[str, Any]:
+    return {
+        "count": sum(place.vcpus for place in places if present[place_id(place)]),
+        "maximum": total(places),
+        "places": [{"id": place_id(place), "present": present[place_id(place)], "vcpus": place.vcpus, "topology": place.props}
+                   for place in places],
+    }
+
+
+def _told(place: Cpu) -> str:
+    return ", ".join(f"{key} {place.props[key]}" for key in _TOPOLOGY if key in place.props)

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a VM is, what it has, and what more it can take: the facts that an operator asks for before a change."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from . import blockdev, cpu, netdev
+from .errors import Unsupported
+from .model import Device, Hardware
+from .slots import default_driver, free_places, launch_argument, place_of
+
+
+def vm(hardware: Hardware) -> dict[str, Any]:
+    """Identity and state of the VM."""
+    ask = hardware.snapshot.ask
+    return {
+        "name": ask("query-name").get("name"),
+        "uuid": ask("query-uuid")["UUID"],
+        "status": ask("query-status")["status"],
+        "qemu_version": hardware.version_text,
+        "machine": hardware.machine,
+        "target": hardware.target,
+        "accelerator": "kvm" if hardware.kvm else "other",
+    }
+
+
+def devices(hardware: Hardware) -> list[dict[str, Any]]:
+    """Every device that was given to QEMU, with or without an id."""
+    return [_device(device) for device in hardware.devices]
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {"id": device.id, "path": device.path, "driver": device.driver, **place_of(device), "at_launch": device.at_launch}
+
+
+def memory(hardware: Hardware) -> dict[str, Any]:
+    """Bytes of RAM at start and plugged, and the DIMMs; ``maximum`` and ``slots`` None where QEMU does not tell."""
+    summary = hardware.snapshot.ask("query-memory-size-summary")
+    machine = hardware.snapshot.qom_get([("/machine", "memory")])[0] or {}
+    dimms = hardware.snapshot.ask_or([], "query-memory-devices")
+    return {
+        "base": summary["base-memory"],
+        "plugged": summary.get("plugged-memory", 0),
+        "maximum": machine.get("max-size"),
+        "slots": machine.get("slots"),
+        "devices": [{"type": dimm["type"], **dimm["data"]} for dimm in dimms],
+    }
+
+
+def chardevs(hardware: Hardware) -> list[dict[str, Any]]:
+    return [{"id": one["label"], "backend": one["filename"], "open": one["frontend-open"]}
+            for one in hardware.snapshot.ask("query-chardev")]
+
+
+def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
+    """For each kind: how many more this VM can take, and if none, why and with which launch arguments it could."""
+    return {
+        "disk": _places(hardware, "virtio-blk"),
+        "scsi_disk": _places(hardware, "scsi-hd"),
+        "nic": _places(hardware, "virtio-net"),
+        "cpu": _cpus(hardware),
+        "memory": _dimms(hardware),
+        "serial_port": _places(hardware, "virtserialport"),
+    }
+
+
+def _places(hardware: Hardware, device: str) -> dict[str, Any]:
+    try:
+        driver = default_driver(hardware, device) if device.startswith("virtio-") else device
+    except Unsupported as error:
+        return _none(str(error))
+    count = sum(1 for _place in free_places(hardware, driver))
+    if count:
+        return {"count": count, "driver": driver, "reason": None, "launch_args": []}
+    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.",
+                    *launch_argument(hardware, driver)), "driver": driver}
+
+
+def _cpus(hardware: Hardware) -> dict[str, Any]:
+    places = hardware.cpus
+    if not places:
+        return _none(f"The machine {hardware.machine} of QEMU {hardware.version_text} has no CPU hotplug.")
+    free = cpu.total(place for place in places if not place.path)
+    if free:
+        return {"count": free, "reason": None, "launch_args": []}
+    count = cpu.total(places)
+    return _none(f"The VM has all {count} vCPUs that it may have.", "-smp", f"{count},maxcpus={2 * count}")
+
+
+def _dimms(hardware: Hardware) -> dict[str, Any]:
+    known = memory(hardware)
+    if known["slots"] is None:
+        return _none(f"QEMU {hardware.version_text} does not tell whether it has memory slots.")
+    free = known["slots"] - len(known["devices"])
+    if free > 0:
+        return {"count": free, "bytes": known["maximum"] - known["base"] - known["plugged"], "reason": None, "launch_args": []}
+    slots = known["slots"] + 4
+    return _none("The VM has no free memory slot.", "-m", f"size={known['base']},slots={slots},maxmem={8 * known['base']}")
+
+
+def _none(reason: str, *launch_args: str) -> dict[str, Any]:
+    return {"count": 0, "reason": reason, "launch_args": list(launch_args)}
+
+
+SUBSETS: dict[str, Callable[[Hardware], Any]] = {
+    "vm": vm,
+    "disks": blockdev.describe_all,
+    "nics": netdev.describe_all,
+    "cpus": cpu.describe,
+    "memory": memory,
+    "chardevs": chardevs,
+    "devices": devices,
+    "capacity": capacity,
+}
+"""Each part of the facts, by the name it has in ``gather_subset`` and in the result."""

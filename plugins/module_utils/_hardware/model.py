@@ -1,0 +1,308 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hardware: what one running VM has now, read lazily, in few round trips.
+
+Devices and buses come from QEMU's object model (``qom-list``, ``qom-get``), for no query lists them all;
+``/machine/peripheral`` holds every device that was given an id.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any, Iterable, NamedTuple
+
+from ..qmp import CommandError, Monitor, Request, Schema, Version
+from .errors import InvalidOption
+from .snapshot import Snapshot
+
+PERIPHERAL = "/machine/peripheral"
+_ANONYMOUS = "/machine/peripheral-anon"
+
+_DEVICE_PROPERTIES = (
+    "parent_bus", "hotplugged", "addr", "drive", "netdev", "mac", "serial", "bootindex",
+    "channel", "scsi-id", "lun", "dev_id", "iothread", "chardev",
+)
+_BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}
+_BUS_OWNERS_BELOW = {"child<virtio-scsi-device>", "child<vhost-scsi>", "child<virtio-serial-device>"}
+_HOST_BRIDGE = re.compile(r"child<.*(pci-?host|pci-host-bridge|css-bridge)>\Z", re.IGNORECASE)
+_CHILD_LINK = re.compile(r"child\[\d+\]\Z")
+
+
+class Device(NamedTuple):
+    """A device on a bus. ``properties`` holds those of _DEVICE_PROPERTIES that it has, ``types`` all, by QOM type."""
+
+    path: str
+    id: str | None
+    driver: str
+    properties: dict[str, Any]
+    types: dict[str, str]
+
+    @property
+    def bus(self) -> str | None:
+        """The name of the bus it sits on, as ``device_add`` takes it."""
+        path = self.properties.get("parent_bus")
+        return path.rsplit("/", 1)[-1] if path else None
+
+    @property
+    def addr(self) -> str | None:
+        """The PCI slot (and function, unless 0) in QEMU's hexadecimal notation."""
+        devfn = self.properties.get("addr")
+        if not isinstance(devfn, int) or devfn < 0:
+            return None
+        slot, function = divmod(devfn, 8)
+        return f"{slot:x}.{function:x}" if function else f"{slot:x}"
+
+    @property
+    def at_launch(self) -> bool:
+        """Whether QEMU was started with it."""
+        return self.properties.get("hotplugged") is False
+
+
+class Bus(NamedTuple):
+    """A bus; ``kind`` is its QOM type (PCI, PCIE, SCSI, …), ``owner`` the QOM path of its controller or bridge."""
+
+    name: str
+    path: str
+    kind: str
+    owner: str
+    hotpluggable: bool
+    devices: tuple[Device, ...]
+
+
+class Node(NamedTuple):
+    """A block node. ``users`` are the QOM paths, jobs and exports that use it; ``children`` its nodes by role."""
+
+    name: str
+    driver: str
+    filename: str
+    read_only: bool
+    size: int
+    details: dict[str, Any]
+    children: dict[str, str]
+    users: tuple[str, ...]
+
+
+class Netdev(NamedTuple):
+    """A network backend as ``info network`` tells it; no QMP command does. ``nic`` is the id of the NIC on it."""
+
+    id: str
+    type: str
+    info: dict[str, str]
+    nic: str | None
+
+
+class Cpu(NamedTuple):
+    """A place for a CPU from ``query-hotpluggable-cpus``; ``props`` go back to QEMU unchanged, ``path`` None is free."""
+
+    type: str
+    props: dict[str, int]
+    vcpus: int
+    path: str | None
+
+    @property
+    def id(self) -> str | None:
+        """The id it was plugged with; None for one the VM was started with by ``-smp``."""
+        if self.path and self.path.startswith(PERIPHERAL + "/"):
+            return self.path[len(PERIPHERAL) + 1:]
+        return None
+
+
+class Hardware:
+    """What the VM behind *monitor* has. Each part is read on first use and then stays; make a new one to look again."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.snapshot = Snapshot(monitor)
+        self.schema = Schema(monitor)
+        self.version: Version = monitor.version
+
+    # The machine
+
+    @cached_property
+    def machine(self) -> str:
+        """The machine type, such as ``pc-q35-7.2``."""
+        name = str(self.snapshot.qom_get([("/machine", "type")])[0])
+        return name[:-len("-machine")] if name.endswith("-machine") else name
+
+    @cached_property
+    def target(self) -> str:
+        """The architecture of the guest, such as ``x86_64``."""
+        return str(self.snapshot.ask("query-target")["arch"])
+
+    @cached_property
+    def kvm(self) -> bool:
+        return bool(self.snapshot.ask("query-kvm")["enabled"])
+
+    # Devices
+
+    @cached_property
+    def ids(self) -> dict[str, str]:
+        """Every device id in use, to its QOM path."""
+        return {name: f"{PERIPHERAL}/{name}" for name in _children(self.snapshot.qom_list([PERIPHERAL])[0])}
+
+    def device(self, device_id: str) -> Device | None:
+        """The device with this id, reading no more than it."""
+        path = self.ids.get(device_id)
+        return next(iter(self._read_devices([path])), None) if path else None
+
+    @cached_property
+    def devices(self) -> list[Device]:
+        """All devices that were given to QEMU, those without an id too, in the order of their ids."""
+        anonymous = [f"{_ANONYMOUS}/{name}" for name in _children(self.snapshot.qom_list([_ANONYMOUS])[0])]
+        return self._read_devices([*sorted(self.ids.values()), *sorted(anonymous)])
+
+    def property_of(self, device: Device, name: str) -> Any:
+        """The present value of one property, None where the device has none of that name."""
+        return self.snapshot.qom_get([(device.path, name)])[0]
+
+    def device_properties(self, driver: str) -> dict[str, str]:
+        """The properties that ``device_add`` takes for *driver*, name to QOM type. Raises InvalidOption if unknown."""
+        try:
+            properties = self.schema.device_properties(driver)
+        except CommandError as error:
+            raise InvalidOption(f"This QEMU ({self.version_text}) has no device {driver!r}: {error.desc}.") from error
+        return {name: str(info["type"]) for name, info in properties.items()}
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(map(str, self.version))
+
+    def driver_is_a(self, driver: str, qom_class: str) -> bool:
+        """Whether *driver* implements *qom_class* (``pci-device``, ``scsi-device``, ``virtio-ccw-device`` …)."""
+        types = self.snapshot.ask_or([], "qom-list-types", implements=qom_class, abstract=False)
+        return any(entry["name"] == driver for entry in types)
+
+    def _read_devices(self, paths: Iterable[str]) -> list[Device]:
+        paths = list(paths)
+        types = self.snapshot.qom_list(paths)
+        wanted = [
+            (path, name) for path, known in zip(paths, types) for name in ("type", *_DEVICE_PROPERTIES) if name in known
+        ]
+        values: dict[str, dict[str, Any]] = {path: {} for path in paths}
+        for (path, name), value in zip(wanted, self.snapshot.qom_get(wanted)):
+            values[path][name] = value
+        return [
+            Device(path, path[len(PERIPHERAL) + 1:] if path.startswith(PERIPHERAL + "/") else None,
+                   str(values[path].pop("type")), values[path], known)
+            for path, known in zip(paths, types) if values[path].get("type")
+        ]
+
+    # Buses
+
+    @cached_property
+    def buses(self) -> list[Bus]:
+        """All buses that devices can be put on by name, in natural order of their names.
+
+        Whether a bus takes devices while the VM runs is what its ``hotplug-handler`` says. A name that two
+        buses have is left out, for ``device_add`` would find only one of them.
+        """
+        found = self._bus_paths()
+        names = [path.rsplit("/", 1)[-1] for path in found]
+        listed = dict(zip(found, self.snapshot.qom_list(found)))
+        links = [(path, name) for path in found for name in listed[path] if _CHILD_LINK.match(name)]
+        targets = dict(zip(links, self.snapshot.qom_get(links)))
+        handlers = self.snapshot.qom_get((path, "hotplug-handler") for path in found)
+        devices = {device.path: device for device in self._read_devices(path for path in targets.values() if path)}
+        buses = [
+            Bus(path.rsplit("/", 1)[-1], path, kind[len("child<"):-1], path.rsplit("/", 1)[0], bool(handler),
+                tuple(devices[target] for (bus, _link), target in targets.items() if bus == path and target in devices))
+            for (path, kind), handler in zip(found.items(), handlers)
+            if names.count(path.rsplit("/", 1)[-1]) == 1
+        ]
+        return sorted(buses, key=lambda bus: natural(bus.name))
+
+    def bus(self, name: str) -> Bus | None:
+        return next((bus for bus in self.buses if bus.name == name), None)
+
+    def _bus_paths(self) -> dict[str, str]:
+        """The QOM path of every bus, to its ``child<…>`` type."""
+        known = {device.path: device.types for device in self.devices}
+        below = [f"{path}/{name}" for path, types in known.items() for name, kind in types.items()
+                 if kind in _BUS_OWNERS_BELOW]
+        bridges: list[str] = []
+        for parent in ("/machine", "/machine/unattached"):
+            types = self.snapshot.qom_list([parent])[0]
+            bridges += [f"{parent}/{name}" for name, kind in types.items() if _HOST_BRIDGE.match(kind)]
+        known.update(zip(below + bridges, self.snapshot.qom_list(below + bridges)))
+        return {f"{path}/{name}": kind for path, types in known.items() for name, kind in types.items()
+                if kind in _BUS_TYPES}
+
+    # Block nodes
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """All block nodes by name, with the links between them as ``x-debug-query-block-graph`` gives them."""
+        listing, graph = self.snapshot.ask_many(
+            [Request("query-named-block-nodes", {"flat": True}), Request("x-debug-query-block-graph", None)])
+        if isinstance(listing, CommandError):  # QEMU before 5.0 has no "flat"
+            listing = self.snapshot.ask("query-named-block-nodes")
+        children, users = _graph(None if isinstance(graph, CommandError) else graph)
+        return {
+            entry["node-name"]: Node(
+                entry["node-name"], entry["drv"], entry["file"], entry["ro"], entry["image"]["virtual-size"], entry,
+                children.get(entry["node-name"], {}), tuple(users.get(entry["node-name"], ())))
+            for entry in listing
+        }
+
+    # Network backends
+
+    @cached_property
+    def netdevs(self) -> dict[str, Netdev]:
+        text = self.snapshot.ask("human-monitor-command", **{"command-line": "info network"})
+        return parse_netdevs(text)
+
+    # CPUs
+
+    @cached_property
+    def cpus(self) -> list[Cpu]:
+        """All places for CPUs, lowest topology first; empty where the machine cannot hotplug any."""
+        entries = self.snapshot.ask_or([], "query-hotpluggable-cpus")
+        places = [Cpu(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
+        return places[::-1]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sort key by which rp2 comes before rp10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def parse_netdevs(text: str) -> dict[str, Netdev]:
+    r"""Read the text of ``info network``.
+
+    A NIC's line is followed by its backend's, which starts with ``\``; a backend without a NIC stands alone; the
+    ports of a hub stand below a ``hub`` line. The lines of one NIC's queues repeat.
+    """
+    found: dict[str, Netdev] = {}
+    nic: str | None = None
+    for line in text.splitlines():
+        name, separator, rest = line.strip().lstrip("\\").strip().partition(": ")
+        info = dict(part.partition("=")[::2] for part in rest.split(","))
+        if not separator or "type" not in info:
+            continue
+        below = line.lstrip().startswith("\\")
+        if info["type"] == "nic":
+            nic = name
+        elif name not in found:
+            found[name] = Netdev(name, info["type"], info, nic if below else None)
+        if not below and info["type"] != "nic":
+            nic = None
+    return found
+
+
+def _children(types: dict[str, str]) -> list[str]:
+    return [name for name, kind in types.items() if kind.startswith("child<")]
+
+
+def _graph(graph: Any) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """The children (role to name) and the users of each block node, from ``x-debug-query-block-graph``."""
+    children: dict[str, dict[str, str]] = {}
+    users: dict[str, list[str]] = {}
+    entries = {entry["id"]: entry for entry in (graph or {}).get("nodes", ())}
+    for edge in (graph or {}).get("edges", ()):
+        parent, child = entries[edge["parent"]], entries[edge["child"]]
+        if parent["type"] == "block-driver":
+            children.setdefault(parent["name"], {})[edge["name"]] = child["name"]
+        else:
+            users.setdefault(child["name"], []).append(parent["name"] or parent["type"])
+    return children, users

@@ -1,0 +1,187 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change as a list of steps, each of which knows how it is taken back.
+
+A plan is made without touching the VM; check mode shows it, ``apply`` performs it. When a step fails, the steps
+before it are undone, newest first, and the first error is the one reported. When the connection breaks, nothing
+more is tried: what the VM has must be read again, which the next run does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Sequence
+
+from ..qmp import CommandError, Monitor, QMPError
+from .errors import HardwareError
+
+Command = Dict[str, Any]
+"""``{"execute": name, "arguments": {…}}``, as QMP has it on the wire."""
+
+RETRY_SECONDS = 0.2
+"""How long to wait before asking again for a thing that QEMU still has in use."""
+
+_GONE = ("not found", "has not been found", "Failed to find node")
+_IN_USE = ("is in use", "is busy")
+
+
+class Run:
+    """The applying of one plan: the monitor, the seconds that each step may take, and what was sent so far."""
+
+    def __init__(self, monitor: Monitor, timeout: float) -> None:
+        self.monitor = monitor
+        self.timeout = timeout
+        self.sent: list[Command] = []
+
+    def execute(self, command: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Any:
+        entry = wire(command, arguments)
+        if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
+            self.sent.append(entry)
+        return self.monitor.execute(command, arguments, fds=fds)
+
+
+class Step:
+    """One act on the VM."""
+
+    def commands(self) -> list[Command]:
+        """What it sends, in the form of the wire."""
+        raise NotImplementedError
+
+    def apply(self, run: Run) -> None:
+        raise NotImplementedError
+
+    def undo(self) -> Step | None:
+        """The step that takes this one back; None where there is nothing to take back, or no way to."""
+        return None
+
+
+@dataclass(frozen=True)
+class Execute(Step):
+    """One command, taken back by another step."""
+
+    command: str
+    arguments: dict[str, Any]
+    undo_step: Step | None = None
+
+    def commands(self) -> list[Command]:
+        return [wire(self.command, self.arguments)]
+
+    def apply(self, run: Run) -> None:
+        run.execute(self.command, self.arguments)
+
+    def undo(self) -> Step | None:
+        return self.undo_step
+
+
+@dataclass(frozen=True)
+class Delete(Execute):
+    """A command that deletes: already gone is good, still in use is asked again until the time is over."""
+
+    def apply(self, run: Run) -> None:
+        deadline = time.monotonic() + run.timeout
+        while True:
+            try:
+                run.execute(self.command, self.arguments)
+                return
+            except CommandError as error:
+                if error.qmp_class == "DeviceNotFound" or any(text in error.desc for text in _GONE):
+                    return
+                if not any(text in error.desc for text in _IN_USE) or time.monotonic() > deadline:
+                    raise
+            run.monitor.poll_events(RETRY_SECONDS)
+
+
+@dataclass(frozen=True)
+class PassDescriptor(Step):
+    """Open a file on this host and hand it to QEMU under a name, which the next command uses up."""
+
+    name: str
+    open: Callable[[], int] = field(compare=False)
+
+    def commands(self) -> list[Command]:
+        return [wire("getfd", {"fdname": self.name})]
+
+    def apply(self, run: Run) -> None:
+        descriptor = self.open()
+        try:
+            run.execute("getfd", {"fdname": self.name}, fds=(descriptor,))
+        finally:
+            os.close(descriptor)
+
+    def undo(self) -> Step:
+        return Delete("closefd", {"fdname": self.name})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done, and what the diff says of it: the object before and after, None for absent.
+
+    ``unverified`` names the options that QEMU cannot report back; ``launch_args`` would give the VM the same
+    at its next start.
+    """
+
+    steps: tuple[Step, ...] = ()
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    unverified: tuple[str, ...] = ()
+    launch_args: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps)
+
+    def commands(self) -> list[Command]:
+        """All that ``apply`` sends when nothing fails."""
+        return [command for step in self.steps for command in step.commands()]
+
+    def apply(self, monitor: Monitor, timeout: float) -> list[Command]:
+        """Perform all steps, each within *timeout* seconds; return what was sent. Raises PlanFailed."""
+        run = Run(monitor, timeout)
+        done: list[Step] = []
+        for step in self.steps:
+            try:
+                step.apply(run)
+            except (CommandError, HardwareError, OSError) as error:
+                undone, left = take_back(done, Run(monitor, timeout))
+                raise PlanFailed(error, run.sent, undone, left) from error
+            except QMPError as error:
+                raise PlanFailed(error, run.sent) from error
+            done.append(step)
+        return run.sent
+
+
+class PlanFailed(Exception):
+    """A plan that stopped at an error, the ``cause``.
+
+    ``sent`` are the commands up to it, ``undone`` those that took back what was done before, ``left`` those that
+    would have, but failed: whatever they name is still in the VM. After a lost connection nothing is taken back.
+    """
+
+    def __init__(self, cause: Exception, sent: list[Command],
+                 undone: Sequence[Command] = (), left: Sequence[Command] = ()) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.sent = sent
+        self.undone = list(undone)
+        self.left = list(left)
+
+
+def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
+    """Undo steps, newest first, as far as that goes; return the commands that did it and those that failed."""
+    undone: list[Command] = []
+    left: list[Command] = []
+    for undo in filter(None, (step.undo() for step in reversed(done))):
+        try:
+            undo.apply(run)
+            undone += undo.commands()
+        except (QMPError, HardwareError):
+            left += undo.commands()
+    return undone, left
+
+
+def wire(command: str, arguments: dict[str, Any] | None) -> Command:
+    return {"execute": command, **({"arguments": arguments} if arguments else {})}

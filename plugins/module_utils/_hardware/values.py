@@ -1,0 +1,101 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names and values that QEMU takes, checked and typed before anything is sent.
+
+QEMU itself is no guard: version 10 takes any device id and makes devices that can never be removed, 7.2 and
+8.2 convert wrong JSON types in silence while 9.2 and later refuse them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, Collection, Mapping
+
+from .errors import InvalidOption
+
+NODE_NAME_MAX = 31
+"""Bytes of a block node's name (QEMU: ``BlockDriverState.node_name[32]``)."""
+
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]*\Z")
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}\Z")
+_SIZE = re.compile(r"(\d+)([KMGTPE]?)\Z", re.IGNORECASE)
+_INTEGER_TYPES = re.compile(r"u?int\d*\Z|size\d*\Z|uint\d+_t\Z|int\d+_t\Z")
+_TRUE = {"on", "yes", "true", "1"}
+_FALSE = {"off", "no", "false", "0"}
+
+
+def check_id(value: str, option: str = "id", longest: int | None = None) -> str:
+    """Return *value* if it is a well-formed QEMU id, raise InvalidOption if not."""
+    if not _ID.match(value):
+        raise InvalidOption(
+            f"{option} {value!r} is not a QEMU id: start with a letter and go on with letters, digits, '.', '_' or '-'.")
+    if longest is not None and len(value) > longest:
+        raise InvalidOption(
+            f"{option} {value!r} has {len(value)} characters; it names a block node, which takes {longest} at most.")
+    return value
+
+
+def check_mac(value: str) -> str:
+    """Return *value* in lower case if it is a unicast MAC address, raise InvalidOption if not."""
+    if not _MAC.match(value):
+        raise InvalidOption(f"mac {value!r} is not a MAC address: write six pairs of hex digits, such as 52:54:00:12:34:56.")
+    if int(value[:2], 16) & 1:
+        raise InvalidOption(f"mac {value!r} is a multicast address: the first byte of a NIC's address is even.")
+    return value.lower()
+
+
+def typed(driver: str, values: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Return *values* in the JSON types that *driver*'s properties have.
+
+    *known* maps each property of the driver to its QOM type name, as ``device-list-properties`` gives it. An
+    unknown property is refused here, with the nearest known name, for QEMU would refuse it only half way.
+    """
+    result = {}
+    for name, value in values.items():
+        if name not in known:
+            raise InvalidOption(f"The device {driver} has no property {name!r}{nearest(name, known)}.")
+        result[name] = _typed(driver, name, value, known[name])
+    return result
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A half sentence that names what *name* may have been meant to be, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _typed(driver: str, name: str, value: Any, type_name: str) -> Any:
+    if type_name == "bool":
+        return _boolean(driver, name, value)
+    if _INTEGER_TYPES.match(type_name):
+        return _integer(driver, name, value, type_name)
+    if isinstance(value, bool):
+        # YAML reads a bare on or off as a boolean; QEMU's enumerations (OnOffAuto) want the word.
+        return "on" if value else "off"
+    if isinstance(value, (int, float)) and (type_name.startswith("str") or type_name == "OnOffAuto"):
+        return str(value)
+    return value
+
+
+def _boolean(driver: str, name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        raise InvalidOption(f"The property {name!r} of {driver} is a boolean, not {value!r}.")
+    return word in _TRUE
+
+
+def _integer(driver: str, name: str, value: Any, type_name: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = str(value)
+    size = _SIZE.match(text)
+    if size and (not size.group(2) or type_name.startswith("size")):
+        return int(size.group(1)) << (10 * " KMGTPE".index((size.group(2) or " ").upper()))
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise InvalidOption(f"The property {name!r} of {driver} is a whole number, not {value!r}.") from None

@@ -1,0 +1,202 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The glue between Ansible and the domain: options in, plan, result or failure out. The one place that ends a module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ._hardware.device import Front
+from ._hardware.errors import HardwareError, InvalidOption, UnplugPending
+from ._hardware.hints import hint
+from ._hardware.info import SUBSETS
+from ._hardware.model import Hardware
+from ._hardware.plan import Plan, PlanFailed
+from ._hardware.slots import Wanted
+from .qmp import (
+    Address,
+    CommandError,
+    Disconnected,
+    Monitor,
+    MonitorBusy,
+    OutcomeUnknown,
+    ProtocolError,
+    QMPError,
+    TcpAddress,
+    UnixAddress,
+)
+
+CONNECTION: dict[str, Any] = {
+    "socket": {"type": "path"},
+    "host": {"type": "str"},
+    "port": {"type": "int"},
+    "connect_timeout": {"type": "float", "default": 10.0},
+    "timeout": {"type": "float", "default": 30.0},
+}
+STATE: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "on_pending": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+}
+FRONT: dict[str, Any] = {
+    "driver": {"type": "str"},
+    "bus": {"type": "str"},
+    "addr": {"type": "str"},
+    "romfile": {"type": "str"},
+    "disable_modern": {"type": "bool"},
+    "properties": {"type": "dict", "default": {}},
+    "recreate": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+}
+"""The option groups that modules share; the doc fragments of the same names describe them."""
+
+_CODES = (
+    (MonitorBusy, "monitor_busy"),
+    (ProtocolError, "protocol_error"),
+    (CommandError, "command_failed"),
+    (OutcomeUnknown, "outcome_unknown"),
+    (Disconnected, "disconnected"),
+    (QMPError, "connect_failed"),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of hardware, as ``converge`` needs it.
+
+    ``result`` is the key of the live object in the result; ``spec`` makes the domain's wish from the options;
+    ``present`` and ``absent`` plan it; ``describe`` tells the object as it is, None for absent.
+    """
+
+    result: str
+    spec: Callable[[Mapping[str, Any]], Any]
+    present: Callable[[Hardware, Any], Plan]
+    absent: Callable[[Hardware, Any], Plan]
+    describe: Callable[[Hardware, Any], Any]
+    options: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
+
+
+def converge(kind: Kind) -> None:
+    """Run a module that brings one object of *kind* to the wanted state."""
+    module = _make_module({**STATE, **kind.options}, **kind.rules)
+    _with_monitor(module, lambda monitor: _converge(module, kind, monitor))
+
+
+def inform(options: dict[str, Any]) -> None:
+    """Run a module that only reads: the parts of the facts that ``gather_subset`` names."""
+    module = _make_module(options)
+    wanted = set(module.params["gather_subset"])
+
+    def work(monitor: Monitor) -> dict[str, Any]:
+        hardware = Hardware(monitor)
+        return {"changed": False, **{name: read(hardware) for name, read in SUBSETS.items() if wanted & {"all", name}}}
+
+    _with_monitor(module, work)
+
+
+def _make_module(options: dict[str, Any], **rules: Any) -> AnsibleModule:
+    """An AnsibleModule that has the connection options besides *options*."""
+    rules = {
+        **rules,
+        "required_one_of": [("socket", "host"), *rules.get("required_one_of", ())],
+        "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
+        "required_by": {"host": ("port",), "port": ("host",), **rules.get("required_by", {})},
+    }
+    return AnsibleModule(argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+
+
+def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
+    """Connect, do *work*, and end the module with what it returns, or with the one failure of the contract."""
+    try:
+        with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
+                             command_timeout=module.params["timeout"]) as monitor:
+            result = work(monitor)
+    except PlanFailed as failure:
+        _fail_plan(module, failure)
+    except (QMPError, HardwareError, OSError) as error:
+        _fail(module, error)
+    module.exit_json(**result)
+
+
+def front(params: Mapping[str, Any], options: Mapping[str, Any]) -> Front:
+    """The device part of a wish: the options of FRONT, and *options*, which are properties of this kind alone."""
+    return Front(
+        id=params["id"],
+        driver=params["driver"],
+        place=Wanted(params["bus"], params["addr"], params.get("scsi_id"), params.get("lun")),
+        options={"romfile": params["romfile"], "disable-modern": params["disable_modern"], **options},
+        properties=params["properties"],
+    )
+
+
+def size_in_bytes(value: str | None) -> int | None:
+    """Bytes of a size such as ``10G`` (powers of 1024). Raises InvalidOption."""
+    try:
+        return None if value is None else int(human_to_bytes(value))
+    except ValueError:
+        raise InvalidOption(f"size {value!r} is no size: write bytes or a number with K, M, G or T, such as 10G.") from None
+
+
+def _address(params: Mapping[str, Any]) -> Address:
+    return UnixAddress(params["socket"]) if params["socket"] else TcpAddress(params["host"], params["port"])
+
+
+def _converge(module: AnsibleModule, kind: Kind, monitor: Monitor) -> dict[str, Any]:
+    state = module.params["state"]
+    spec = kind.spec(module.params)
+    plan = (kind.present if state == "present" else kind.absent)(Hardware(monitor), spec)
+    result = {
+        "changed": plan.changed,
+        "status": state,
+        "commands": plan.commands(),
+        "diff": {"before": plan.before or {}, "after": plan.after or {}},
+        "launch_args": list(plan.launch_args),
+        "unverified": list(plan.unverified),
+    }
+    for warning in plan.warnings:
+        module.warn(warning)
+    if module.check_mode:
+        return {**result, kind.result: plan.after}
+    if plan.changed:
+        try:
+            result["commands"] = plan.apply(monitor, module.params["timeout"])
+        except PlanFailed as failure:
+            if not isinstance(failure.cause, UnplugPending) or failure.left or module.params["on_pending"] == "fail":
+                raise
+            module.warn(str(failure.cause))
+            result.update(status="unplug_pending", commands=failure.sent)
+    return {**result, kind.result: kind.describe(Hardware(monitor), spec)}
+
+
+def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
+    cause = failure.cause
+    extra = {"sent": failure.sent, "undone": failure.undone, "left": failure.left}
+    if failure.left:
+        _fail(module, cause, "rollback_incomplete", changed=True, **extra,
+              more="What this run had added could not all be taken back; these commands, sent when the cause is gone, "
+                   f"remove the rest: {failure.left}")
+    unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, UnplugPending))
+    more = "What this run had added was taken back." if failure.undone else ""
+    if isinstance(cause, QMPError) and unclear:
+        more = "Run this again: it reads what the VM has now and goes on from there."
+    _fail(module, cause, changed=unclear, more=more, **extra)
+
+
+def _fail(module: AnsibleModule, error: Exception, code: str | None = None, changed: bool = False, more: str = "",
+          **details: Any) -> NoReturn:
+    details.update(getattr(error, "details", {}))
+    if isinstance(error, CommandError):
+        details.update(command=error.command, qmp_class=error.qmp_class, desc=error.desc)
+        text = f"QEMU refused {error.command}: {error.desc}.{hint(error.desc)}"
+    else:
+        text = str(error)
+    code = code or getattr(error, "error_code", None) or next(
+        (code for kind, code in _CODES if isinstance(error, kind)), "command_failed")
+    status = "unplug_pending" if code == "unplug_pending" else "failed"
+    module.fail_json(msg=f"{text} {more}".strip(), error_code=code, details=details, changed=changed, status=status)
+    raise AssertionError("fail_json returned")

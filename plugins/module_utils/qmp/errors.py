@@ -1,0 +1,84 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong on a monitor, in one tree. Each text says what to do next."""
+
+from __future__ import annotations
+
+
+class QMPError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class ConnectError(QMPError):
+    """There is no usable QMP monitor at the address. Nothing was sent to the VM."""
+
+
+class MonitorBusy(ConnectError):
+    """The monitor is there, but others hold it: it serves one client at a time and kept us waiting too long."""
+
+
+class ProtocolError(QMPError):
+    """What came is no QMP. ``command`` is the command that was awaiting its reply, or None."""
+
+    def __init__(self, reason: str, command: str | None = None) -> None:
+        super().__init__(reason, command)
+        self.reason = reason
+        self.command = command
+
+    def __str__(self) -> str:
+        return self.reason if self.command is None else f"{self.command}: {self.reason}"
+
+
+class CommandError(QMPError):
+    """QEMU's error reply: its ``class`` member as ``qmp_class``, its ``desc``, and the command that it answers."""
+
+    def __init__(self, qmp_class: str, desc: str, command: str) -> None:
+        super().__init__(qmp_class, desc, command)
+        self.qmp_class = qmp_class
+        self.desc = desc
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.command}: {self.desc}"
+
+
+class OutcomeUnknown(QMPError):
+    """A command was sent and its time passed without a reply: QEMU may have done it, or do it later."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return (
+            f"{self.command}: QEMU did not answer in time, so it may or may not have done it; "
+            "connect again and read the VM's state before repeating it."
+        )
+
+
+class Disconnected(QMPError):
+    """The connection is closed. ``command`` is the oldest one still without a reply (its outcome is unknown), or None."""
+
+    def __init__(self, command: str | None = None) -> None:
+        super().__init__(command)
+        self.command = command
+
+    def __str__(self) -> str:
+        if self.command is None:
+            return "The connection to QEMU is closed; connect again to go on."
+        return (
+            f"{self.command}: the connection broke before the reply, so QEMU may or may not have done it; "
+            "connect again and read the VM's state before repeating it."
+        )
+
+
+class EventTimeout(QMPError):
+    """The awaited event did not come in time. The connection is as usable as before."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."

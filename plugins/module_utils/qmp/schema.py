@@ -1,0 +1,96 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this very QEMU can do, by its own word: ``query-qmp-schema`` and ``device-list-properties``.
+
+Ask here and not by version: distributions build QEMU with parts left out and with features brought back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, NamedTuple
+
+from .monitor import Monitor
+
+
+class Member(NamedTuple):
+    """A member of a command's arguments; ``type`` is "object", "array", "enum", "alternate", or a plain value's JSON type."""
+
+    optional: bool
+    type: str
+
+
+class Schema:
+    """The answers of *monitor*'s QEMU. Each is asked for on first use and kept, for none changes while QEMU runs."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._kept_entities: dict[str, dict[str, Any]] = {}
+        self._devices: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def has_command(self, name: str) -> bool:
+        """Whether QEMU has the command *name*."""
+        return self._is("command", name)
+
+    def has_event(self, name: str) -> bool:
+        """Whether QEMU can emit the event *name*."""
+        return self._is("event", name)
+
+    def command_arguments(self, name: str) -> dict[str, Member]:
+        """What command *name* takes, by member, in any of its variants; empty if there is no such command."""
+        arguments: dict[str, Member] = {}
+        for type_name in self._argument_types(name):
+            for member in self._members(type_name):
+                entity = self._entities[member["type"]]
+                kind = entity["json-type"] if entity["meta-type"] == "builtin" else entity["meta-type"]
+                arguments.setdefault(member["name"], Member("default" in member, kind))
+        return arguments
+
+    def has_member(self, command: str, *path: str) -> bool:
+        """Whether *command* takes the member path[0], that in turn a member path[1] and so on, in any of its variants."""
+        types = self._argument_types(command)
+        for name in path:
+            types = [member["type"] for type_ in types for member in self._members(type_) if member["name"] == name]
+        return bool(types)
+
+    def device_properties(self, driver: str) -> dict[str, dict[str, Any]]:
+        """What ``device_add`` takes for *driver*: by property its ``type``, ``description`` ("" if QEMU has none) and,
+        where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
+        if driver not in self._devices:
+            properties = self._monitor.execute("device-list-properties", {"typename": driver})
+            self._devices[driver] = {entry["name"]: _property(entry) for entry in properties}
+        return self._devices[driver]
+
+    @property
+    def _entities(self) -> dict[str, dict[str, Any]]:
+        """Commands, events and types by name; QEMU gives types numbers for names, so that they do not clash."""
+        if not self._kept_entities:
+            self._kept_entities = {entity["name"]: entity for entity in self._monitor.execute("query-qmp-schema")}
+        return self._kept_entities
+
+    def _is(self, meta_type: str, name: str) -> bool:
+        return name in self._entities and bool(self._entities[name]["meta-type"] == meta_type)
+
+    def _argument_types(self, command: str) -> list[str]:
+        return [self._entities[command]["arg-type"]] if self._is("command", command) else []
+
+    def _members(self, type_name: str) -> Iterator[dict[str, Any]]:
+        """The members of an object type, of all its variants, of an array's elements, of an alternate's objects."""
+        entity = self._entities[type_name]
+        if entity["meta-type"] == "object":
+            yield from entity["members"]
+            inner = [variant["type"] for variant in entity.get("variants", ())]
+        elif entity["meta-type"] == "alternate":
+            inner = [member["type"] for member in entity["members"]]
+        else:
+            inner = [entity["element-type"]] if entity["meta-type"] == "array" else []
+        for name in inner:
+            yield from self._members(name)
+
+
+def _property(entry: dict[str, Any]) -> dict[str, Any]:
+    """One entry of the reply to ``device-list-properties``."""
+    about = {"type": entry["type"], "description": entry.get("description", "")}
+    if "default-value" in entry:
+        about["default"] = entry["default-value"]
+    return about

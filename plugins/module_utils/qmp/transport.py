@@ -1,0 +1,228 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Byte streams to a monitor: unix sockets and TCP, every wait bounded by a deadline on the monotonic clock.
+
+A *deadline* is a value of ``time.monotonic()``, in seconds. One more kind of connection is one more address type here.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import math
+import os
+import select
+import socket
+import stat
+import struct
+import time
+from typing import Any, NamedTuple, Sequence, Union
+
+from .errors import ConnectError, MonitorBusy
+
+BUSY_HINT = (
+    "It serves one client at a time: libvirt, Proxmox, a shell or another task may hold it. "
+    "Wait for that one to end, or give the VM a second socket (-qmp unix:PATH,server=on,wait=off)."
+)
+
+_CHUNK = 256 * 1024  # bytes read at once
+_RETRY_SECONDS = 0.05  # between two attempts at a full backlog, which nothing announces to be free again
+_LONGEST_WAIT = 2**31 - 1  # milliseconds that poll() takes
+_SO_PEERCRED = getattr(socket, "SO_PEERCRED", None)  # Linux
+
+
+class UnixAddress(NamedTuple):
+    """A unix stream socket, as of ``-qmp unix:PATH,server=on``."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class TcpAddress(NamedTuple):
+    """A TCP port, as of ``-qmp tcp:HOST:PORT,server=on``."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Address = Union[UnixAddress, TcpAddress]
+
+
+class DeadlinePassed(Exception):
+    """The deadline of a send or receive passed. Never leaves this package."""
+
+
+class Transport:
+    """A connected stream socket, which it owns.
+
+    ``passes_fds``: whether file descriptors can travel along. ``peer_pid``: the process that made the listening socket
+    (QEMU, or who passed it the socket), None where the system does not tell.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._inbox = bytearray()  # what came while sending
+        self._ended = False  # the peer sends no more
+        self.passes_fds = sock.family == socket.AF_UNIX
+        self.peer_pid = _peer_pid(sock) if self.passes_fds else None
+
+    def send(self, data: bytes, fds: Sequence[int] = (), *, deadline: float) -> None:
+        """Send all of *data*, with at most one descriptor, which stays open here.
+
+        Reads on meanwhile: a peer that waits for us to take its replies would otherwise never take our requests.
+        Raises DeadlinePassed; OSError when the connection breaks; ConnectError, nothing sent, when it passes no *fds*.
+        """
+        if len(fds) > 1:
+            raise ValueError("QMP takes one file descriptor to a message.")
+        if fds and not self.passes_fds:
+            raise ConnectError("Only a unix socket passes file descriptors; connect to the monitor's unix socket.")
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        rest = memoryview(data)
+        while rest:
+            ready = _wait(self._socket, select.POLLOUT if self._ended else select.POLLIN | select.POLLOUT, deadline)
+            try:
+                if ready & select.POLLIN:
+                    received = self._socket.recv(_CHUNK)
+                    self._inbox += received
+                    self._ended = not received
+                if ready & ~select.POLLIN:
+                    rest = rest[self._socket.sendmsg([rest], rights) :]
+                    rights = []  # they went with the first byte
+            except BlockingIOError:  # ready, and yet not: wait again
+                pass
+
+    def receive(self, deadline: float) -> bytes:
+        """Some bytes, b"" at the end of the stream. Looks once even if the deadline has passed.
+
+        Raises DeadlinePassed; OSError when the connection breaks.
+        """
+        if self._inbox:
+            data = bytes(self._inbox)
+            self._inbox.clear()
+            return data
+        while True:
+            _wait(self._socket, select.POLLIN, deadline)
+            try:
+                return self._socket.recv(_CHUNK)
+            except BlockingIOError:  # ready, and yet not: wait again
+                pass
+
+    def close(self) -> None:
+        """Close the socket; may be repeated."""
+        self._socket.close()
+
+
+def connect(address: Address, deadline: float) -> Transport:
+    """Connect to *address*. Raises ConnectError; MonitorBusy if its queue of clients was full until *deadline*.
+
+    The system's resolver looks a host name up, within a time limit of its own.
+    """
+    if isinstance(address, UnixAddress):
+        return _connect_unix(address, deadline)
+    return _connect_tcp(address, deadline)
+
+
+def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
+    try:
+        return _open(socket.AF_UNIX, address.path, deadline)
+    except DeadlinePassed:
+        raise MonitorBusy(f"{address}: the monitor's queue of clients is full. {BUSY_HINT}") from None
+    except OSError as error:
+        raise ConnectError(f"{address}: {_why_not(address.path, error)}") from error
+
+
+def _connect_tcp(address: TcpAddress, deadline: float) -> Transport:
+    """Tries each address that the host's name has, in the resolver's order; tells of the last one's failure."""
+    failure: Exception = OSError("the name has no address")
+    try:
+        for family, _type, _protocol, _name, place in socket.getaddrinfo(
+            address.host, str(address.port), type=socket.SOCK_STREAM
+        ):
+            try:
+                return _open(family, place, deadline)
+            except OSError as error:
+                failure = error
+    except DeadlinePassed:
+        raise ConnectError(f"{address}: no answer; check host, port and firewall. {BUSY_HINT}") from None
+    except (OSError, UnicodeError) as error:
+        failure = error
+    reason = getattr(failure, "strerror", None) or failure
+    raise ConnectError(f"{address}: cannot connect ({reason}); check host and port.") from failure
+
+
+def _open(family: int, place: Any, deadline: float) -> Transport:
+    """Connect a new socket to *place*, which is what ``socket.connect`` takes for *family*.
+
+    Raises OSError, DeadlinePassed. A unix socket whose queue is full says EAGAIN at once, again and again.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        code = sock.connect_ex(place)
+        while code == errno.EAGAIN:
+            _sleep(deadline)
+            code = sock.connect_ex(place)
+        if code == errno.EINPROGRESS:
+            _wait(sock, select.POLLOUT, deadline)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        return Transport(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _why_not(path: str, error: OSError) -> str:
+    """Why connecting to the unix socket *path* failed, and what to do."""
+    if error.errno == errno.ENOENT:
+        return f"there is no such socket; check the path, and that QEMU runs with -qmp unix:{path},server=on,wait=off."
+    if error.errno == errno.EACCES:
+        return "permission denied; run as root or as the user that QEMU runs as."
+    if error.errno == errno.EPROTOTYPE or (error.errno == errno.ECONNREFUSED and not _is_socket(path)):
+        return "this is no stream socket; give the path named in QEMU's -qmp option."
+    if error.errno == errno.ECONNREFUSED:
+        return "nobody listens on this socket; the QEMU that made it has ended: start the VM, or give another path."
+    return f"cannot connect ({error.strerror or error}); give the path named in QEMU's -qmp option."
+
+
+def _is_socket(path: str) -> bool:
+    """Linux says ECONNREFUSED both for a socket without listener and for a plain file."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _peer_pid(sock: socket.socket) -> int | None:
+    """The pid at the other end, as far as this process may see it."""
+    if _SO_PEERCRED is None:
+        return None
+    pid, _uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, struct.calcsize("3i")))
+    return pid or None
+
+
+def _sleep(deadline: float) -> None:
+    """Pause before a retry. Raises DeadlinePassed when there is no time left for one."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise DeadlinePassed
+    time.sleep(min(left, _RETRY_SECONDS))
+
+
+def _wait(sock: socket.socket, events: int, deadline: float) -> int:
+    """Wait until one of the poll *events*, an error or a hang-up; returns which. Raises DeadlinePassed."""
+    poller = select.poll()  # not select(), which breaks beyond 1024 descriptors
+    poller.register(sock, events)
+    left = max(0.0, deadline - time.monotonic())
+    ready = poller.poll(math.ceil(min(left * 1000, _LONGEST_WAIT)))
+    if not ready:
+        raise DeadlinePassed
+    return ready[0][1]

@@ -1,0 +1,286 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qmp_blockdev
+short_description: Add, change and remove disks of a running QEMU VM
+version_added: 0.1.0
+description:
+  - Plugs a disk into a running VM (C(blockdev-add), C(device_add)), grows it in place, and unplugs it again
+    (C(device_del), C(blockdev-del)), waiting for the guest to let go.
+  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM the same disk at its next start.
+author:
+  - The vmops.qemu authors (@vmops)
+extends_documentation_fragment:
+  - vmops.qemu.qmp
+  - vmops.qemu.qmp.state
+  - vmops.qemu.qmp.front
+  - vmops.qemu.attributes
+attributes:
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  id:
+    description:
+      - Name of the disk in the VM, for its device and its block node both. A letter, then letters, digits, V(.), V(_)
+        and V(-), 31 characters at most.
+    type: str
+    required: true
+  file:
+    description:
+      - Path of the image or of the host's block device, as QEMU sees it. It must exist.
+      - A new disk needs O(file) or O(backend).
+    type: str
+  backend:
+    description:
+      - Where the data is when it is not a file, as a protocol driver with its options in QEMU's spelling, such as
+        C({driver: nbd, server: {type: unix, path: /run/nbd}, export: vol1}).
+    type: dict
+  format:
+    description:
+      - Format of the image. It is never guessed from the content, which the guest can write.
+    type: str
+    default: raw
+  read_only:
+    description:
+      - Whether the guest may only read. By default V(false), but V(true) for a CD.
+    type: bool
+  cache:
+    description:
+      - How the host caches.
+    type: dict
+    suboptions:
+      direct:
+        description: Whether to bypass the host's page cache (O_DIRECT).
+        type: bool
+      no_flush:
+        description: Whether to ignore the guest's flushes. Data is lost when the host fails.
+        type: bool
+  aio:
+    description:
+      - How QEMU reads and writes O(file). V(native) needs O(cache.direct=true).
+    type: str
+    choices: [threads, native, io_uring]
+  discard:
+    description:
+      - What to do with the guest's discards (trim).
+    type: str
+    choices: [ignore, unmap]
+  detect_zeroes:
+    description:
+      - What to do with writes of zeroes.
+    type: str
+    choices: ['off', 'on', unmap]
+  size:
+    description:
+      - Size of the disk in bytes, or with K, M, G or T. A smaller disk is grown, while the guest uses it.
+    type: str
+  allow_shrink:
+    description:
+      - Whether O(size) may cut off the end of the disk.
+    type: bool
+    default: false
+  attach:
+    description:
+      - V(false) adds the block node without a device, for other uses in QEMU, and unplugs a device that it has.
+    type: bool
+    default: true
+  scsi_id:
+    description:
+      - SCSI target of a V(scsi-hd) or V(scsi-cd). By default the first that is free.
+    type: int
+  lun:
+    description:
+      - Logical unit of O(scsi_id). By default V(0).
+    type: int
+  serial:
+    description:
+      - Serial number that the guest sees and names the disk by, 20 bytes at most for virtio and NVMe.
+      - By default O(id), where it fits.
+    type: str
+  queues:
+    description:
+      - Number of request queues of a virtio disk.
+    type: int
+  share_rw:
+    description:
+      - Whether other users of the image may write at the same time, as with a cluster file system.
+    type: bool
+  bootindex:
+    description:
+      - Place in the order in which the firmware tries devices at the guest's next reset.
+    type: int
+  iothread:
+    description:
+      - Id of the I/O thread that serves the disk.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Plug a disk
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: data1
+    file: /srv/vm1/data1.qcow2
+    format: qcow2
+
+- name: Grow it while the guest uses it
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: data1
+    file: /srv/vm1/data1.qcow2
+    format: qcow2
+    size: 20G
+
+- name: Plug a host's block device as a SCSI disk, past the page cache
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: lun7
+    file: /dev/vg0/vm1-lun7
+    driver: scsi-hd
+    cache:
+      direct: true
+
+- name: Unplug it
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: data1
+    state: absent
+"""
+
+RETURN = r"""
+disk:
+  description: The disk as it is after the run, or would be in check mode; null when there is none.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its id.
+      type: str
+    attached:
+      description: Whether it has a device, so that the guest sees it.
+      type: bool
+    driver:
+      description: The device that the guest sees.
+      type: str
+    bus:
+      description: Its bus.
+      type: str
+    addr:
+      description: Its PCI address on the bus, hexadecimal.
+      type: str
+    serial:
+      description: Its serial number.
+      type: str
+    guest_path:
+      description: Where a Linux guest with udev finds it; null where it has no stable name.
+      type: str
+    at_launch:
+      description: Whether the VM was started with it.
+      type: bool
+    node:
+      description: Its block node.
+      type: str
+    file:
+      description: The image.
+      type: str
+    format:
+      description: Format of the image.
+      type: str
+    read_only:
+      description: Whether the guest may only read.
+      type: bool
+    size:
+      description: Size in bytes.
+      type: int
+  sample:
+    id: data1
+    attached: true
+    driver: virtio-blk-pci
+    bus: rp0
+    addr: "0"
+    serial: data1
+    guest_path: /dev/disk/by-id/virtio-data1
+    at_launch: false
+    node: data1
+    file: /srv/vm1/data1.qcow2
+    format: qcow2
+    read_only: false
+    size: 1073741824
+"""
+
+from typing import Any, Mapping
+
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockdev
+
+OPTIONS = {
+    "id": {"type": "str", "required": True},
+    "file": {"type": "str"},
+    "backend": {"type": "dict"},
+    "format": {"type": "str", "default": "raw"},
+    "read_only": {"type": "bool"},
+    "cache": {"type": "dict", "options": {"direct": {"type": "bool"}, "no_flush": {"type": "bool"}}},
+    "aio": {"type": "str", "choices": ["threads", "native", "io_uring"]},
+    "discard": {"type": "str", "choices": ["ignore", "unmap"]},
+    "detect_zeroes": {"type": "str", "choices": ["off", "on", "unmap"]},
+    "size": {"type": "str"},
+    "allow_shrink": {"type": "bool", "default": False},
+    "attach": {"type": "bool", "default": True},
+    "scsi_id": {"type": "int"},
+    "lun": {"type": "int"},
+    "serial": {"type": "str"},
+    "queues": {"type": "int"},
+    "share_rw": {"type": "bool"},
+    "bootindex": {"type": "int"},
+    "iothread": {"type": "str"},
+}
+
+
+def disk(params: Mapping[str, Any]) -> blockdev.Disk:
+    """The domain's wish from the module's options."""
+    cache = params["cache"] or {}
+    backend = blockdev.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
+    return blockdev.Disk(
+        front=_module.front(params, {
+            "serial": params["serial"],
+            "num-queues": params["queues"],
+            "share-rw": params["share_rw"],
+            "bootindex": params["bootindex"],
+            "iothread": params["iothread"],
+        }),
+        backend=backend,
+        format=params["format"],
+        read_only=params["read_only"],
+        cache_direct=cache.get("direct"),
+        cache_no_flush=cache.get("no_flush"),
+        discard=params["discard"],
+        detect_zeroes=params["detect_zeroes"],
+        size=_module.size_in_bytes(params["size"]),
+        allow_shrink=params["allow_shrink"],
+        attach=params["attach"],
+        recreate=params["recreate"],
+        force=params["force"],
+    )
+
+
+def main() -> None:
+    _module.converge(_module.Kind(
+        result="disk",
+        spec=disk,
+        present=blockdev.plan_present,
+        absent=blockdev.plan_absent,
+        describe=lambda hardware, wish: blockdev.describe(hardware, wish.id),
+        options={**_module.FRONT, **OPTIONS},
+        rules={"mutually_exclusive": [("file", "backend"), ("backend", "aio")]},
+    ))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qmp_cpu_hotplug
+short_description: Add and remove vCPUs of a running QEMU VM
+version_added: 0.1.0
+description:
+  - Brings a running VM to a number of vCPUs (C(device_add), C(device_del)), within the maximum it was started with
+    (C(-smp N,maxcpus=M)), waiting for the guest to let go of those that are taken away.
+  - CPUs are filled from the lowest place of the topology up and emptied from the highest down. The CPU that the guest booted
+    on stays.
+  - A Linux guest takes a new CPU into use only when a udev rule or somebody in the guest brings it online.
+  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM as many at its next start.
+author:
+  - The vmops.qemu authors (@vmops)
+extends_documentation_fragment:
+  - vmops.qemu.qmp
+  - vmops.qemu.qmp.state
+  - vmops.qemu.attributes
+attributes:
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  count:
+    description:
+      - How many vCPUs the VM is to have. More are plugged, or the surplus unplugged.
+      - One of O(count) and O(topology) is required. O(count) goes with O(state=present) only.
+    type: int
+  topology:
+    description:
+      - One place for a CPU by the ids that C(query-hotpluggable-cpus) has for it, such as
+        C({socket-id: 0, core-id: 1, thread-id: 0}). M(vmops.qemu.qmp_info) lists them.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Have 4 vCPUs
+  vmops.qemu.qmp_cpu_hotplug:
+    socket: /run/vm1/qmp.sock
+    count: 4
+
+- name: Take one away again, the highest first
+  vmops.qemu.qmp_cpu_hotplug:
+    socket: /run/vm1/qmp.sock
+    count: 3
+
+- name: Fill one place of the topology
+  vmops.qemu.qmp_cpu_hotplug:
+    socket: /run/vm1/qmp.sock
+    topology:
+      socket-id: 1
+      core-id: 0
+      thread-id: 0
+"""
+
+RETURN = r"""
+cpus:
+  description: The vCPUs as they are after the run, or would be in check mode.
+  returned: success
+  type: dict
+  contains:
+    count:
+      description: How many vCPUs the VM has.
+      type: int
+    maximum:
+      description: How many it may have.
+      type: int
+    places:
+      description: Each place for a CPU, lowest first.
+      type: list
+      elements: dict
+      contains:
+        id:
+          description: Id of the CPU that is there or would be.
+          type: str
+        present:
+          description: Whether there is a CPU.
+          type: bool
+        vcpus:
+          description: How many vCPUs come and go with it.
+          type: int
+        topology:
+          description: Its topology ids.
+          type: dict
+  sample:
+    count: 2
+    maximum: 4
+    places:
+      - id: cpu-0-0-0
+        present: true
+        vcpus: 1
+        topology: {socket-id: 0, core-id: 0, thread-id: 0}
+"""
+
+from typing import Any, Mapping
+
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import cpu
+
+OPTIONS = {
+    "count": {"type": "int"},
+    "topology": {"type": "dict"},
+}
+
+
+def cpus(params: Mapping[str, Any]) -> cpu.Cpus:
+    """The domain's wish from the module's options."""
+    return cpu.Cpus(count=params["count"], topology=params["topology"])
+
+
+def main() -> None:
+    _module.converge(_module.Kind(
+        result="cpus",
+        spec=cpus,
+        present=cpu.plan_present,
+        absent=cpu.plan_absent,
+        describe=lambda hardware, wish: cpu.describe(hardware),
+        options=OPTIONS,
+        rules={
+            "required_one_of": [("count", "topology")],
+            "mutually_exclusive": [("count", "topology")],
+            "required_if": [("state", "absent", ("topology",))],
+        },
+    ))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qmp_netdev
+short_description: Add, change and remove NICs of a running QEMU VM
+version_added: 0.1.0
+description:
+  - Plugs a NIC into a running VM (C(netdev_add), C(device_add)), sets its link, and unplugs it again (C(device_del),
+    C(netdev_del)), waiting for the guest to let go.
+  - A tap is opened by this module and handed to QEMU as a descriptor, so QEMU needs no rights for it.
+  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM the same NIC at its next start.
+author:
+  - The vmops.qemu authors (@vmops)
+extends_documentation_fragment:
+  - vmops.qemu.qmp
+  - vmops.qemu.qmp.state
+  - vmops.qemu.qmp.front
+  - vmops.qemu.attributes
+attributes:
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details:
+      - QEMU does not report the state of a link. A task that states O(link) for a NIC that is there already sets it each time
+        and says changed.
+options:
+  id:
+    description:
+      - Name of the NIC in the VM, for its device and its network backend both. A letter, then letters, digits, V(.), V(_)
+        and V(-).
+    type: str
+    required: true
+  type:
+    description:
+      - What the NIC is connected to, as a network backend of QEMU. A new NIC needs it.
+    type: str
+    choices: [tap, user, bridge, socket, stream, dgram, hubport, vhost-user, vhost-vdpa, l2tpv3]
+  options:
+    description:
+      - Options of the backend in QEMU's spelling, such as C({hostfwd: ["tcp:127.0.0.1:2222-:22"]}) for V(user),
+        C({addr: {type: unix, path: /run/net0}, server: true}) for V(stream), C({br: br0}) for V(bridge).
+      - Values are brought to the type that QEMU has for each.
+    type: dict
+    default: {}
+  ifname:
+    description:
+      - For V(tap), the tap interface. It must exist when this module opens it.
+    type: str
+  script:
+    description:
+      - For V(tap), the program that QEMU runs to bring the interface up; V(no) for none. QEMU then opens the tap itself.
+    type: str
+  downscript:
+    description:
+      - For V(tap), the program that QEMU runs to take the interface down; V(no) for none.
+    type: str
+  chardev:
+    description:
+      - For V(vhost-user), the id of the character device that leads to the back end.
+    type: str
+  vhostdev:
+    description:
+      - For V(vhost-vdpa), the path of the vDPA device.
+    type: str
+  vhost:
+    description:
+      - For V(tap), whether the host's kernel moves the packets (vhost-net).
+    type: bool
+  queues:
+    description:
+      - Number of queue pairs. More than 1 needs a tap made with C(multi_queue); the device gets C(mq=on) and
+        2·O(queues)+2 interrupt vectors.
+    type: int
+    default: 1
+  descriptors:
+    description:
+      - For V(tap), whether this module opens the tap and passes it as descriptors.
+      - By default it does where the monitor is a unix socket and neither O(script) nor O(downscript) is given.
+    type: bool
+  mac:
+    description:
+      - MAC address. By default QEMU's choice, which starts anew for each VM; give one where VMs share a network.
+    type: str
+  link:
+    description:
+      - Whether the cable is in.
+    type: str
+    choices: [up, down]
+  bootindex:
+    description:
+      - Place in the order in which the firmware tries devices at the guest's next reset.
+    type: int
+"""
+
+EXAMPLES = r"""
+- name: Plug a NIC over a tap that is on a bridge of the host
+  vmops.qemu.qmp_netdev:
+    socket: /run/vm1/qmp.sock
+    id: net1
+    type: tap
+    ifname: vm1-net1
+    mac: 52:54:00:12:34:01
+
+- name: Plug a NIC of four queues
+  vmops.qemu.qmp_netdev:
+    socket: /run/vm1/qmp.sock
+    id: net2
+    type: tap
+    ifname: vm1-net2
+    queues: 4
+
+- name: Plug a NIC with user-mode networking
+  vmops.qemu.qmp_netdev:
+    socket: /run/vm1/qmp.sock
+    id: net3
+    type: user
+    options:
+      restrict: true
+
+- name: Pull its cable
+  vmops.qemu.qmp_netdev:
+    socket: /run/vm1/qmp.sock
+    id: net3
+    link: down
+
+- name: Unplug it
+  vmops.qemu.qmp_netdev:
+    socket: /run/vm1/qmp.sock
+    id: net3
+    state: absent
+"""
+
+RETURN = r"""
+nic:
+  description: The NIC as it is after the run, or would be in check mode; null when there is none.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its id.
+      type: str
+    attached:
+      description: Whether it has a device, so that the guest sees it.
+      type: bool
+    driver:
+      description: The device that the guest sees.
+      type: str
+    bus:
+      description: Its bus.
+      type: str
+    addr:
+      description: Its PCI address on the bus, hexadecimal.
+      type: str
+    mac:
+      description: Its MAC address.
+      type: str
+    at_launch:
+      description: Whether the VM was started with it.
+      type: bool
+    netdev:
+      description: Its network backend.
+      type: str
+    type:
+      description: The type of the backend.
+      type: str
+    ifname:
+      description: The tap interface, where this host tells.
+      type: str
+  sample:
+    id: net1
+    attached: true
+    driver: virtio-net-pci
+    bus: rp1
+    addr: "0"
+    mac: 52:54:00:12:34:01
+    at_launch: false
+    netdev: net1
+    type: tap
+    ifname: vm1-net1
+"""
+
+from typing import Any, Mapping
+
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import netdev
+
+OPTIONS = {
+    "id": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": ["tap", "user", "bridge", "socket", "stream", "dgram", "hubport", "vhost-user",
+                                        "vhost-vdpa", "l2tpv3"]},
+    "options": {"type": "dict", "default": {}},
+    "ifname": {"type": "str"},
+    "script": {"type": "str"},
+    "downscript": {"type": "str"},
+    "chardev": {"type": "str"},
+    "vhostdev": {"type": "str"},
+    "vhost": {"type": "bool"},
+    "queues": {"type": "int", "default": 1},
+    "descriptors": {"type": "bool"},
+    "mac": {"type": "str"},
+    "link": {"type": "str", "choices": ["up", "down"]},
+    "bootindex": {"type": "int"},
+}
+BACKEND_OPTIONS = ("ifname", "script", "downscript", "chardev", "vhostdev", "vhost")
+
+
+def nic(params: Mapping[str, Any]) -> netdev.Nic:
+    """The domain's wish from the module's options."""
+    return netdev.Nic(
+        front=_module.front(params, {"mac": params["mac"], "bootindex": params["bootindex"]}),
+        type=params["type"],
+        options={**params["options"], **{name: params[name] for name in BACKEND_OPTIONS if params[name] is not None}},
+        queues=params["queues"],
+        descriptors=params["descriptors"],
+        link=None if params["link"] is None else params["link"] == "up",
+        recreate=params["recreate"],
+        force=params["force"],
+    )
+
+
+def main() -> None:
+    _module.converge(_module.Kind(
+        result="nic",
+        spec=nic,
+        present=netdev.plan_present,
+        absent=netdev.plan_absent,
+        describe=lambda hardware, wish: netdev.describe(hardware, wish.id),
+        options={**_module.FRONT, **OPTIONS},
+    ))
+
+
+if __name__ == "__main__":
+    main()
