@@ -85,6 +85,13 @@ options:
       - Any other properties of the device, by QEMU's names. Values are brought to the type that QEMU has for each.
     type: dict
     default: {}
+  reserved:
+    description:
+      - Places to leave free, each as the result of another task has it (C(bus), C(addr), C(scsi-id),
+        C(lun), C(devno)). In check mode a task knows nothing of what the tasks before it would have plugged; this tells it.
+    type: list
+    elements: dict
+    default: []
   recreate:
     description:
       - Whether to remove and plug anew what is there with other properties than those asked for, instead of failing with

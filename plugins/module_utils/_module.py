@@ -49,6 +49,7 @@ FRONT: dict[str, Any] = {
     "romfile": {"type": "str"},
     "disable_modern": {"type": "bool"},
     "properties": {"type": "dict", "default": {}},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
     "recreate": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
 }
@@ -128,7 +129,7 @@ def front(params: Mapping[str, Any], options: Mapping[str, Any]) -> Front:
     return Front(
         id=params["id"],
         driver=params["driver"],
-        place=Wanted(params["bus"], params["addr"], params.get("scsi_id"), params.get("lun")),
+        place=Wanted(params["bus"], params["addr"], params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
         options={"romfile": params["romfile"], "disable-modern": params["disable_modern"], **options},
         properties=params["properties"],
     )

@@ -39,7 +39,8 @@ options:
     type: str
   backend:
     description:
-      - Where the data is when it is not a file, as a protocol driver with its options in QEMU's spelling, such as
+      - >-
+        Where the data is when it is not a file, as a protocol driver with its options in QEMU's spelling, such as
         C({driver: nbd, server: {type: unix, path: /run/nbd}, export: vol1}).
     type: dict
   format:

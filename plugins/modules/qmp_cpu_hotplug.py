@@ -35,7 +35,8 @@ options:
     type: int
   topology:
     description:
-      - One place for a CPU by the ids that C(query-hotpluggable-cpus) has for it, such as
+      - >-
+        One place for a CPU by the ids that C(query-hotpluggable-cpus) has for it, such as
         C({socket-id: 0, core-id: 1, thread-id: 0}). M(vmops.qemu.qmp_info) lists them.
     type: dict
 """

@@ -59,17 +59,17 @@ vm:
     target: x86_64
     accelerator: kvm
 disks:
-  description: Its disks, each as M(vmops.qemu.qmp_blockdev#module) returns it.
+  description: Its disks, each as M(vmops.qemu.qmp_blockdev) returns it.
   returned: when asked for
   type: list
   elements: dict
 nics:
-  description: Its NICs, each as M(vmops.qemu.qmp_netdev#module) returns it.
+  description: Its NICs, each as M(vmops.qemu.qmp_netdev) returns it.
   returned: when asked for
   type: list
   elements: dict
 cpus:
-  description: Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug#module) returns them.
+  description: Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them.
   returned: when asked for
   type: dict
 memory:

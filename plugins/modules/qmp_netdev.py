@@ -43,7 +43,8 @@ options:
     choices: [tap, user, bridge, socket, stream, dgram, hubport, vhost-user, vhost-vdpa, l2tpv3]
   options:
     description:
-      - Options of the backend in QEMU's spelling, such as C({hostfwd: ["tcp:127.0.0.1:2222-:22"]}) for V(user),
+      - >-
+        Options of the backend in QEMU's spelling, such as C({hostfwd: ["tcp:127.0.0.1:2222-:22"]}) for V(user),
         C({addr: {type: unix, path: /run/net0}, server: true}) for V(stream), C({br: br0}) for V(bridge).
       - Values are brought to the type that QEMU has for each.
     type: dict

@@ -54,7 +54,7 @@ def recreated_arguments(hardware: Hardware, front: Front, driver: str, backend: 
     """The arguments to plug *front* in the place that *device* leaves, unless the task names another or it is of
     another kind."""
     place = place_of(device) if device else {}
-    wanted = {name: value for name, value in front.place._asdict().items() if value is not None}
+    wanted = {name: value for name, value in front.place._asdict().items() if value is not None and name != "reserved"}
     kept = {name: value for name, value in place.items() if value is not None}
     same = all(str(kept.get(name.replace("_", "-"))) == str(value) for name, value in wanted.items())
     if device and same and device.driver == driver:

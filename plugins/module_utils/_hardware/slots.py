@@ -27,13 +27,15 @@ PLACE_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
 class Wanted(NamedTuple):
     """What a task says of the place: all of it optional.
 
-    ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel.
+    ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel. ``reserved``
+    are places, told as ``place_of`` does, to be left to others.
     """
 
     bus: str | None = None
     addr: str | None = None
     scsi_id: int | None = None
     lun: int | None = None
+    reserved: tuple[dict[str, Any], ...] = ()
 
 
 def default_driver(hardware: Hardware, device: str) -> str:
@@ -98,7 +100,8 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
         buses = [_named_bus(hardware, driver, device_class, wanted.bus)]
     for bus in buses:
         for place in _free_on(hardware, bus, wanted):
-            return place
+            if not any(_same_place(place, other) for other in wanted.reserved):
+                return place
     raise _no_place(hardware, driver, wanted, buses)
 
 
@@ -129,7 +132,7 @@ def _no_place(hardware: Hardware, driver: str, wanted: Wanted, buses: list[Bus])
     arguments = launch_argument(hardware, driver)
     remedy = f" Start the VM with {' '.join(arguments)} (or more of them)." if arguments else ""
     if wanted.bus is not None or wanted.addr is not None or wanted.scsi_id is not None:
-        where = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value is not None)
+        where = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
         holders = [f"{device.id or device.path} ({device.driver})" for bus in buses for device in bus.devices]
         held = f": it holds {', '.join(holders)}" if holders else ""
         return NoFreeSlot(f"There is no free place for a {driver} at {where}{held}. Name another place or none.")
@@ -137,6 +140,13 @@ def _no_place(hardware: Hardware, driver: str, wanted: Wanted, buses: list[Bus])
         return NoFreeSlot(f"The VM has no bus that takes a {driver} while it runs.{remedy}")
     return NoFreeSlot(f"All {len(buses)} buses that take a {driver} while the VM runs are full "
                       f"({', '.join(bus.name for bus in buses)}).{remedy}")
+
+
+def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two places are one; slots are compared as numbers, for they may be written 5 or 0x5."""
+    if "addr" in one and other.get("addr") is not None:
+        return one.get("bus") == other.get("bus") and parse_addr(one["addr"]) == parse_addr(other["addr"])
+    return all(str(other.get(name)) == str(value) for name, value in one.items())
 
 
 def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,9 @@ import math
 import os
 import select
 import socket
-import stat
 import struct
 import time
+from pathlib import Path
 from typing import Any, NamedTuple, Sequence, Union
 
 from .errors import ConnectError, MonitorBusy
@@ -186,19 +186,12 @@ def _why_not(path: str, error: OSError) -> str:
         return f"there is no such socket; check the path, and that QEMU runs with -qmp unix:{path},server=on,wait=off."
     if error.errno == errno.EACCES:
         return "permission denied; run as root or as the user that QEMU runs as."
-    if error.errno == errno.EPROTOTYPE or (error.errno == errno.ECONNREFUSED and not _is_socket(path)):
+    # Linux says ECONNREFUSED for a plain file as for a socket without listener.
+    if error.errno == errno.EPROTOTYPE or (error.errno == errno.ECONNREFUSED and not Path(path).is_socket()):
         return "this is no stream socket; give the path named in QEMU's -qmp option."
     if error.errno == errno.ECONNREFUSED:
         return "nobody listens on this socket; the QEMU that made it has ended: start the VM, or give another path."
     return f"cannot connect ({error.strerror or error}); give the path named in QEMU's -qmp option."
-
-
-def _is_socket(path: str) -> bool:
-    """Linux says ECONNREFUSED both for a socket without listener and for a plain file."""
-    try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _peer_pid(sock: socket.socket) -> int | None:
