@@ -175,17 +175,20 @@ def _converge(module: AnsibleModule, kind: Kind, monitor: Monitor) -> dict[str, 
 
 
 def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
+    """Fail with the first error, and say truly what of the plan is in force."""
     cause = failure.cause
-    extra = {"sent": failure.sent, "undone": failure.undone, "left": failure.left}
+    unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError))
+    more = ""
     if failure.left:
-        _fail(module, cause, "rollback_incomplete", changed=True, **extra,
-              more="What this run had added could not all be taken back; these commands, sent when the cause is gone, "
-                   f"remove the rest: {failure.left}")
-    unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, UnplugPending))
-    more = "What this run had added was taken back." if failure.undone else ""
-    if isinstance(cause, QMPError) and unclear:
+        more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
+                f"remove the rest: {failure.left}")
+    elif unclear:
         more = "Run this again: it reads what the VM has now and goes on from there."
-    _fail(module, cause, changed=unclear, more=more, **extra)
+    elif failure.undone:
+        more = "What this run had added was taken back."
+    changed = bool(unclear or failure.left or failure.done or isinstance(cause, UnplugPending))
+    _fail(module, cause, "rollback_incomplete" if failure.left else None, changed, more,
+          sent=failure.sent, undone=failure.undone, left=failure.left)
 
 
 def _fail(module: AnsibleModule, error: Exception, code: str | None = None, changed: bool = False, more: str = "",

@@ -62,6 +62,48 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+status:
+  description:
+    - V(present) or V(absent), as asked for; V(unplug_pending) when the guest has not let go of a device yet.
+  returned: always
+  type: str
+  sample: present
+commands:
+  description: What was sent to QEMU to change the VM, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - execute: device_del
+      arguments: {id: cpu-0-3-0}
+launch_args:
+  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - -smp
+    - cpus=3,maxcpus=4,sockets=1,dies=1,cores=4,threads=1
+unverified:
+  description: Options whose present value QEMU does not report, so that they were not compared.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+error_code:
+  description:
+    - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),
+      V(disconnected), V(unplug_pending), V(unplug_refused), V(no_free_slot), V(conflict), V(unsupported), V(invalid_option) and
+      V(rollback_incomplete).
+  returned: failure
+  type: str
+  sample: no_free_slot
+details:
+  description:
+    - More about the failure. C(sent) are the commands up to it, C(undone) those that took back what this run had added, C(left)
+      those that should have and failed.
+  returned: failure
+  type: dict
 cpus:
   description: The vCPUs as they are after the run, or would be in check mode.
   returned: success

@@ -138,6 +138,52 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+status:
+  description:
+    - V(present) or V(absent), as asked for; V(unplug_pending) when the guest has not let go of a device yet.
+  returned: always
+  type: str
+  sample: present
+commands:
+  description: What was sent to QEMU to change the VM, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - execute: device_del
+      arguments: {id: net1}
+    - execute: netdev_del
+      arguments: {id: net1}
+launch_args:
+  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - -netdev
+    - tap,id=net1,ifname=vm1-net1,script=no,downscript=no
+    - -device
+    - '{"driver": "virtio-net-pci", "id": "net1", "netdev": "net1", "bus": "rp1", "addr": "0", "mac": "52:54:00:12:34:01"}'
+unverified:
+  description: Options whose present value QEMU does not report, so that they were not compared.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+error_code:
+  description:
+    - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),
+      V(disconnected), V(unplug_pending), V(unplug_refused), V(no_free_slot), V(conflict), V(unsupported), V(invalid_option) and
+      V(rollback_incomplete).
+  returned: failure
+  type: str
+  sample: no_free_slot
+details:
+  description:
+    - More about the failure. C(sent) are the commands up to it, C(undone) those that took back what this run had added, C(left)
+      those that should have and failed.
+  returned: failure
+  type: dict
 nic:
   description: The NIC as it is after the run, or would be in check mode; null when there is none.
   returned: success

@@ -79,9 +79,7 @@ class Resize(Step):
         self.was = size
 
     def undo(self) -> Step | None:
-        if self.was is None or self.was == self.size:
-            return None
-        return Execute("block_resize", {"node-name": self.node, "size": self.was})
+        return None if self.was is None else Execute("block_resize", {"node-name": self.node, "size": self.was})
 
 
 def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:

@@ -147,9 +147,9 @@ class Plan:
                 step.apply(run)
             except (CommandError, HardwareError, OSError) as error:
                 undone, left = take_back(done, Run(monitor, timeout))
-                raise PlanFailed(error, run.sent, undone, left) from error
+                raise PlanFailed(error, run.sent, undone, left, _final(done)) from error
             except QMPError as error:
-                raise PlanFailed(error, run.sent) from error
+                raise PlanFailed(error, run.sent, done=[command for one in done for command in one.commands()]) from error
             done.append(step)
         return run.sent
 
@@ -158,16 +158,18 @@ class PlanFailed(Exception):
     """A plan that stopped at an error, the ``cause``.
 
     ``sent`` are the commands up to it, ``undone`` those that took back what was done before, ``left`` those that
-    would have, but failed: whatever they name is still in the VM. After a lost connection nothing is taken back.
+    would have, but failed: whatever they name is still in the VM. ``done`` are those that stay done: removals, and
+    after a lost connection everything, for then nothing is taken back.
     """
 
-    def __init__(self, cause: Exception, sent: list[Command],
-                 undone: Sequence[Command] = (), left: Sequence[Command] = ()) -> None:
+    def __init__(self, cause: Exception, sent: list[Command], undone: Sequence[Command] = (),
+                 left: Sequence[Command] = (), done: Sequence[Command] = ()) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.sent = sent
         self.undone = list(undone)
         self.left = list(left)
+        self.done = list(done)
 
 
 def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
@@ -181,6 +183,10 @@ def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Comma
         except (QMPError, HardwareError):
             left += undo.commands()
     return undone, left
+
+
+def _final(steps: Sequence[Step]) -> list[Command]:
+    return [command for step in steps if step.undo() is None for command in step.commands()]
 
 
 def wire(command: str, arguments: dict[str, Any] | None) -> Command:
