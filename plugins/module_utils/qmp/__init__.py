@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client for QMP, the QEMU Machine Protocol. It needs Python 3.8 and nothing else; the folder works wherever it is copied.
+"""A client for QMP, the QEMU Machine Protocol. It needs Python 3.8 and nothing else, and works wherever it is copied.
 
-    with Monitor.connect(UnixAddress("/run/vm.qmp")) as monitor:
-        print(monitor.execute("query-status"))
+with Monitor.connect(UnixAddress("/run/vm.qmp")) as monitor:
+    print(monitor.execute("query-status"))
 """
 
 from __future__ import annotations

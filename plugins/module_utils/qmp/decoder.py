@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from .errors import ProtocolError
 
-MAX_MESSAGE = 16 * 1024 * 1024  # bytes of one message; the largest known, query-named-block-nodes of 10000 nodes, has 5 MB
+MAX_MESSAGE = 16 * 1024 * 1024  # bytes of one message; query-named-block-nodes with 10000 nodes has about 5 MB
 MAX_DEPTH = 512  # of nesting; below Python's own limit, so that it is us who refuse
 
 _EXCERPT = 60  # bytes of foreign input shown in an error

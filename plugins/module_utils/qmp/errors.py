@@ -58,7 +58,7 @@ class OutcomeUnknown(QMPError):
 
 
 class Disconnected(QMPError):
-    """The connection is closed. ``command`` is the oldest one still without a reply (its outcome is unknown), or None."""
+    """The connection is closed. ``command`` is the first one left without reply, its outcome unknown; or None."""
 
     def __init__(self, command: str | None = None) -> None:
         super().__init__(command)
@@ -81,4 +81,6 @@ class EventTimeout(QMPError):
         self.seconds = seconds
 
     def __str__(self) -> str:
-        return f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."
+        return (
+            f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."
+        )

@@ -9,8 +9,9 @@ import json
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from .decoder import MAX_MESSAGE, Decoder
 from .errors import (
@@ -43,14 +44,14 @@ OLDEST = Version(4, 0, 0)
 
 
 class Request(NamedTuple):
-    """A command to send. ``arguments`` are native JSON types: from 9.2 on QEMU refuses "on" for a bool or "1" for an int."""
+    """A command to send. ``arguments`` are native JSON types: QEMU 9.2 refuses "on" for a bool and "1" for an int."""
 
     command: str
     arguments: dict[str, Any] | None = None
 
 
 class Event(NamedTuple):
-    """Something that QEMU told unasked: ``seconds`` since the epoch by QEMU's clock, ``seq`` its place among all events."""
+    """Something that QEMU told unasked, ``seconds`` after the epoch by its clock, as the ``seq``th event (from 0)."""
 
     name: str
     data: dict[str, Any]
@@ -231,7 +232,7 @@ class Monitor:
             in_time = self._read_event(deadline) and time.monotonic() < deadline
 
     def poll_events(self, timeout: float) -> None:
-        """Read until an event has come or *timeout* seconds have passed."""
+        """Read until one more event has come or *timeout* seconds have passed. Look at what came before by `events`."""
         self._read_event(time.monotonic() + timeout)
 
     def _read_event(self, deadline: float) -> bool:
@@ -245,10 +246,9 @@ class Monitor:
         greeting = self._await_greeting(deadline)
         try:
             version = greeting["version"]
-            numbers = version["qemu"]
-            self.version = Version(numbers["major"], numbers["minor"], numbers["micro"])
+            self.version = Version(*(int(version["qemu"][part]) for part in Version._fields))
             self.package = str(version["package"])
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
         if self.version < OLDEST:
             found, oldest = (".".join(map(str, version)) for version in (self.version, OLDEST))
@@ -258,7 +258,9 @@ class Monitor:
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
             reply = error
         if isinstance(reply, Exception):
-            raise ConnectError(f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM.") from reply
+            raise ConnectError(
+                f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM."
+            ) from reply
 
     def _await_greeting(self, deadline: float) -> dict[str, Any]:
         try:
@@ -339,10 +341,13 @@ def _greeting(message: dict[str, Any]) -> dict[str, Any]:
 
 def _event(message: dict[str, Any], seq: int) -> Event:
     try:
-        stamp = message["timestamp"]
-        return Event(str(message["event"]), message.get("data", {}), stamp["seconds"] + stamp["microseconds"] * 1e-6, seq)
+        data, stamp = message.get("data", {}), message["timestamp"]
+        seconds = float(stamp["seconds"] + stamp["microseconds"] * 1e-6)
     except (KeyError, TypeError):
-        raise ProtocolError(f"QEMU sent the event {message['event']!r} without a timestamp.") from None
+        raise ProtocolError("QEMU sent an event without a proper timestamp.") from None
+    if not isinstance(data, dict):
+        raise ProtocolError("QEMU sent an event whose data is no object.")
+    return Event(str(message["event"]), data, seconds, seq)
 
 
 def _reply(message: dict[str, Any], command: str) -> Any:

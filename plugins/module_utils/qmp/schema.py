@@ -8,13 +8,14 @@ Ask here and not by version: distributions build QEMU with parts left out and wi
 
 from __future__ import annotations
 
-from typing import Any, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from .monitor import Monitor
 
 
 class Member(NamedTuple):
-    """A member of a command's arguments; ``type`` is "object", "array", "enum", "alternate", or a plain value's JSON type."""
+    """A member of a command's arguments; ``type``: "object", "array", "enum", "alternate" or a plain JSON type."""
 
     optional: bool
     type: str
@@ -47,7 +48,7 @@ class Schema:
         return arguments
 
     def has_member(self, command: str, *path: str) -> bool:
-        """Whether *command* takes the member path[0], that in turn a member path[1] and so on, in any of its variants."""
+        """Whether *command* takes the member path[0], that in turn path[1] and so on, in any of its variants."""
         types = self._argument_types(command)
         for name in path:
             types = [member["type"] for type_ in types for member in self._members(type_) if member["name"] == name]

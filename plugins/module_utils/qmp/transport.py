@@ -16,8 +16,9 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence, Union
+from typing import Any, NamedTuple, Union
 
 from .errors import ConnectError, MonitorBusy
 

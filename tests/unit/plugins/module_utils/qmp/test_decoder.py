@@ -1,0 +1,121 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The decoder: where one message ends and the next begins, however the bytes are cut."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ProtocolError
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.decoder import Decoder
+
+MESSAGES = [
+    {"return": {}, "id": "1"},
+    {"event": "STOP", "data": {"text": 'a "quote", a \\ and {[ brackets'}},
+    {"return": [[], [{"name": "Grüße, 世界 😀"}], None, True, -1.5]},
+]
+
+
+def decode(*pieces, **limits):
+    decoder = Decoder(**limits)
+    return [message for piece in pieces for message in decoder.feed(piece)]
+
+
+@pytest.mark.parametrize("separator", [b"", b" ", b"\n", b"\r\n", b"\r\n\t \r\n"])
+@pytest.mark.parametrize("indent", [None, 4])
+def test_objects_are_told_apart_whatever_is_between_and_within_them(separator, indent):
+    stream = separator.join(json.dumps(message, indent=indent).encode() for message in MESSAGES)
+    assert decode(stream) == MESSAGES
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_pieces_may_be_cut_anywhere_even_within_a_character_or_an_escape(size):
+    stream = b"\r\n".join(json.dumps(message, ensure_ascii=False).encode() for message in MESSAGES)
+    assert decode(*(stream[start : start + size] for start in range(0, len(stream), size))) == MESSAGES
+
+
+def test_a_message_is_given_as_soon_as_its_last_byte_is_there():
+    decoder = Decoder()
+    assert list(decoder.feed(b'{"return": {}')) == []
+    assert list(decoder.feed(b"}")) == [{"return": {}}]
+
+
+def test_a_reply_of_240_kilobytes_byte_by_byte_is_one_message():
+    message = {"return": [{"name": f"entity-{number:05}", "members": []} for number in range(6000)]}
+    stream = json.dumps(message).encode()
+    assert len(stream) > 240000
+    assert decode(*(stream[place : place + 1] for place in range(len(stream)))) == [message]
+
+
+def test_the_work_grows_with_the_length_and_not_with_its_square():
+    stream = json.dumps({"return": ["x" * 60] * 62500}).encode()
+    decoder = Decoder()
+    deadline = time.monotonic() + 15  # about 0.5 s are needed; looking at all again for each piece would take minutes
+    messages = []
+    for start in range(0, len(stream), 64):
+        messages += decoder.feed(stream[start : start + 64])
+        assert time.monotonic() < deadline
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"QEMU 7.2.0 monitor - type 'help' for more information\r\n(qemu) ",
+        b"[1]",
+        b"null",
+        b'"text"',
+        b"\xff\xfd\x03",
+        b"}",
+        b'{"a": [}',
+        b'{"a": 1]',
+        b"{'a': 1}",
+        b'{"a" 1}',
+        b'{"a": nothing}',
+        b'{"a": "line\nend"}',
+        b'{"a": "\xc3("}',
+        b"{\x00}",
+    ],
+)
+def test_malformed_input_is_refused_with_its_beginning_shown(stream):
+    with pytest.raises(ProtocolError, match="no QMP message: "):
+        decode(stream)
+
+
+def test_what_came_before_malformed_input_is_given_first():
+    decoded = Decoder().feed(b'{"return": {}} oops')
+    assert next(decoded) == {"return": {}}
+    with pytest.raises(ProtocolError, match="oops"):
+        next(decoded)
+
+
+def test_the_error_shows_no_more_than_a_line_of_the_input():
+    with pytest.raises(ProtocolError) as caught:
+        decode(b"x" * 100000)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("stream", [b'{"a": "1234567"}', b'{"a": "1234567'])
+def test_a_message_above_the_cap_is_refused_whole_or_not(stream):
+    with pytest.raises(ProtocolError, match="more than 13 bytes"):
+        decode(stream, max_message=13)
+
+
+def test_the_cap_is_for_one_message_and_not_for_the_stream():
+    assert decode(b'{"a": "12345"}' * 1000, max_message=14) == [{"a": "12345"}] * 1000
+
+
+def test_nesting_is_allowed_to_the_cap_and_refused_beyond():
+    def nested(depth):
+        return b'{"a": ' * depth + b"0" + b"}" * depth
+
+    assert len(decode(nested(512))) == 1
+    with pytest.raises(ProtocolError, match="deeper than 512"):
+        decode(nested(513))
+
+
+def test_brackets_within_strings_do_not_count():
+    assert decode(b'{"a": "' + b"{[" * 1000 + b'"}', max_depth=1)

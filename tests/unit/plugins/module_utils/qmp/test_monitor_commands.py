@@ -1,0 +1,295 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands and their replies."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from unittest import mock
+
+import pytest
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
+    CommandError,
+    ConnectError,
+    Disconnected,
+    Monitor,
+    OutcomeUnknown,
+    ProtocolError,
+    Request,
+)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import Transport
+from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
+    ScriptedMonitor,
+    Step,
+    connected,
+    event,
+    expect,
+    hang_up,
+    hold,
+    send_bytes,
+    swallow,
+)
+
+DEL = ("device_del", {"id": "d0"})
+
+
+def reply_to(ident, value=None, **layout):
+    return json.dumps({"return": {} if value is None else value, "id": ident}, **layout).encode() + b"\r\n"
+
+
+def test_arguments_go_out_as_native_json_and_the_return_value_comes_back():
+    arguments = {"id": "ä", "queues": 2, "share-rw": True, "none": None, "nested": {"list": [1.5]}}
+    with connected(expect("device_add", arguments, reply=[1, "x"])) as monitor:
+        assert monitor.execute("device_add", arguments) == [1, "x"]
+
+
+def test_an_error_reply_is_raised_with_class_desc_and_command():
+    script = [expect(*DEL, error=("DeviceNotFound", "Device 'd0' not found")), expect("query-status")]
+    with connected(*script) as monitor:
+        with pytest.raises(CommandError) as caught:
+            monitor.execute(*DEL)
+        assert monitor.execute("query-status") == {}
+    error = caught.value
+    assert (error.qmp_class, error.desc, error.command) == ("DeviceNotFound", "Device 'd0' not found", "device_del")
+    assert str(error) == "device_del: Device 'd0' not found"
+
+
+def test_many_commands_are_answered_in_order_with_errors_in_their_places():
+    script = [
+        expect("query-cpus-fast", reply=[1]),
+        expect(*DEL, error=("GenericError", "busy")),
+        expect("query-block", reply=[2]),
+    ]
+    with connected(*script) as monitor:
+        first, second, third = monitor.execute_many(
+            Request(*step) for step in (("query-cpus-fast",), DEL, ("query-block",))
+        )
+    assert (first, third) == ([1], [2])
+    assert isinstance(second, CommandError)
+    assert str(second) == "device_del: busy"
+
+
+def test_no_commands_are_no_round_trip():
+    with connected() as monitor:
+        assert monitor.execute_many([]) == []
+
+
+def test_replies_are_matched_by_id_and_not_by_order():
+    ids = []
+
+    def answer_backwards(peer):
+        for name in ("a", "b"):
+            peer.take(name, None, 0)
+            ids.append((peer.last_id, name))
+        for ident, name in reversed(ids):
+            peer.send(reply_to(ident, name))
+
+    with connected(Step("answer", answer_backwards)) as monitor:
+        assert monitor.execute_many([Request("a"), Request("b")]) == ["a", "b"]
+
+
+def test_requests_and_replies_beyond_all_socket_buffers_do_not_block_each_other():
+    arguments, reply = {"text": "q" * 5000}, "r" * 20000
+    script = [expect("echo", arguments, reply=reply)] * 200
+    with connected(*script) as monitor:
+        assert monitor.execute_many([Request("echo", arguments)] * 200) == [reply] * 200
+
+
+def test_a_pretty_printed_reply_is_one_reply():
+    value = {"status": "running", "list": [{"deep": [1, 2]}]}
+    script = [
+        swallow("query-status"),
+        send_bytes(lambda ident: reply_to(ident, value, indent=4).replace(b"\n", b"\r\n")),
+    ]
+    with connected(*script) as monitor:
+        assert monitor.execute("query-status") == value
+
+
+def test_a_reply_of_240_kilobytes_arriving_byte_by_byte_is_taken_whole():
+    schema = [{"name": str(number), "meta-type": "object", "members": []} for number in range(5000)]
+    assert len(reply_to("", schema)) > 240000
+    script = [swallow("query-qmp-schema"), send_bytes(lambda ident: reply_to(ident, schema), piece=1)]
+    with connected(*script) as monitor:
+        assert monitor.execute("query-qmp-schema") == schema
+
+
+def test_a_reply_above_the_cap_is_refused():
+    with connected(expect("query-block", reply="x" * 2000), max_message=1000) as monitor:
+        with pytest.raises(ProtocolError, match="query-block: QEMU sent a message of more than 1000 bytes"):
+            monitor.execute("query-block")
+
+
+def test_a_command_without_reply_in_time_has_an_unknown_outcome_and_ends_the_connection():
+    with connected(swallow(*DEL)) as monitor:
+        with pytest.raises(
+            OutcomeUnknown, match="device_del: QEMU did not answer in time.*read the VM's state"
+        ) as caught:
+            monitor.execute(*DEL, timeout=0.1)
+    assert (caught.value.command, monitor.closed) == ("device_del", True)
+
+
+def test_the_time_for_commands_is_set_once_for_the_connection():
+    with connected(swallow("stop"), command_timeout=0.1) as monitor:
+        with pytest.raises(OutcomeUnknown):
+            monitor.execute("stop")
+
+
+def test_events_do_not_put_off_the_deadline_of_a_command():
+    stop = threading.Event()
+
+    def flood(peer):
+        while not stop.is_set():
+            peer.send_message(event("RTC_CHANGE"))
+
+    with connected(swallow("stop"), Step("flood", flood)) as monitor:
+        with pytest.raises(OutcomeUnknown):
+            monitor.execute("stop", timeout=0.1)
+        stop.set()
+
+
+def test_a_late_reply_after_a_time_out_is_never_taken_for_anothers():
+    gate = threading.Event()
+    late = [swallow("query-block"), hold(gate), send_bytes(reply_to)]
+    with ScriptedMonitor(late, [expect("query-status", reply="mine")]) as server:
+        monitor = Monitor.connect(server.address)
+        with pytest.raises(OutcomeUnknown):
+            monitor.execute("query-block", timeout=0.1)
+        with pytest.raises(Disconnected):
+            monitor.execute("query-status")
+        gate.set()
+        with Monitor.connect(server.address) as again:
+            assert again.execute("query-status") == "mine"
+
+
+def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours():
+    ids = []
+    first = [swallow("query-block"), send_bytes(lambda ident: ids.append(ident) or b"")]
+    second = [swallow("query-status"), send_bytes(lambda _ident: reply_to(ids[0], "not yours"))]
+    with ScriptedMonitor(first, second) as server:
+        with pytest.raises(OutcomeUnknown):
+            Monitor.connect(server.address).execute("query-block", timeout=0.1)
+        with Monitor.connect(server.address) as monitor:
+            with pytest.raises(
+                ProtocolError, match="query-status: QEMU answered no command of ours: its reply has an id"
+            ):
+                monitor.execute("query-status")
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"HTTP/1.1 400\r\n", "What came is no QMP message: 'HTTP/1.1 400"),
+        (b'{"return": {}, "id": 1]', "What came is no QMP message"),
+        (b'{"return": {}}', "QEMU answered no command of ours: its reply has an id that was not sent"),
+        (b'{"return": {}, "id": ["a"]}', "QEMU answered no command of ours"),
+        (
+            b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}',
+            "answered no command of ours: JSON parse error",
+        ),
+        (b'{"QMP": {}}', "QEMU answered no command of ours"),
+        (lambda ident: json.dumps({"id": ident}).encode(), "neither a return value nor a proper error"),
+        (lambda ident: json.dumps({"id": ident, "error": "no"}).encode(), "neither a return value nor a proper error"),
+        (b'{"event": "STOP"}', "an event without a proper timestamp"),
+        (json.dumps(event("STOP", [1])).encode(), "an event whose data is no object"),
+        (b'{"event": "STOP", "timestamp": {"seconds": "1", "microseconds": 0}}', "an event without a proper timestamp"),
+    ],
+)
+def test_malformed_input_names_the_pending_command_and_ends_the_connection(data, reason):
+    with connected(swallow(*DEL), send_bytes(data)) as monitor:
+        with pytest.raises(ProtocolError) as caught:
+            monitor.execute(*DEL)
+    assert (caught.value.command, monitor.closed) == ("device_del", True)
+    assert str(caught.value).startswith("device_del: ")
+    assert reason in str(caught.value)
+
+
+def test_malformed_input_with_no_command_pending_names_none():
+    gate = threading.Event()
+    with connected(hold(gate), send_bytes(b"oops")) as monitor:
+        gate.set()
+        with pytest.raises(ProtocolError) as caught:
+            monitor.poll_events(5)
+    assert (caught.value.command, str(caught.value)) == (None, "What came is no QMP message: 'oops'.")
+
+
+@pytest.mark.parametrize("data", [b"", b'{"return": {"half": '])
+def test_an_end_before_or_amid_the_reply_is_a_disconnection_with_the_command(data):
+    with connected(swallow(*DEL), send_bytes(data), hang_up()) as monitor:
+        with pytest.raises(
+            Disconnected, match="device_del: the connection broke before the reply.*connect again"
+        ) as caught:
+            monitor.execute(*DEL)
+    assert (caught.value.command, monitor.closed) == ("device_del", True)
+
+
+def test_of_many_commands_the_first_without_reply_is_named():
+    script = [expect("query-status"), swallow(*DEL), swallow("query-block"), hang_up()]
+    with connected(*script) as monitor:
+        with pytest.raises(Disconnected) as caught:
+            monitor.execute_many([Request("query-status"), Request(*DEL), Request("query-block")])
+    assert caught.value.command == "device_del"
+
+
+@pytest.mark.parametrize("method, error", [("send", BrokenPipeError), ("receive", ConnectionResetError)])
+def test_a_connection_that_breaks_is_a_disconnection_whatever_the_system_calls_it(method, error):
+    with connected(Step("whatever", lambda peer: peer.socket.recv(100))) as monitor:
+        with mock.patch.object(Transport, method, side_effect=error), pytest.raises(Disconnected) as caught:
+            monitor.execute("stop")
+    assert (caught.value.command, monitor.closed) == ("stop", True)
+
+
+def test_a_qemu_that_stops_reading_does_not_hold_us_beyond_the_deadline():
+    gate = threading.Event()
+    drain = Step("drain", lambda peer: list(iter(lambda: peer.socket.recv(65536), b"")))
+    with connected(hold(gate), drain) as monitor:
+        with pytest.raises(OutcomeUnknown) as caught:
+            monitor.execute("echo", {"text": "x" * 5000000}, timeout=0.1)
+        gate.set()
+    assert (caught.value.command, monitor.closed) == ("echo", True)
+
+
+@pytest.mark.parametrize("arguments, error", [({"x": float("nan")}, ValueError), ({"x": object()}, TypeError)])
+def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments, error):
+    with connected(expect("query-status")) as monitor:
+        with pytest.raises(error):
+            monitor.execute("device_add", arguments)
+        assert monitor.execute("query-status") == {}
+
+
+def test_an_interrupted_command_ends_the_connection():
+    with connected(swallow("stop")) as monitor:
+        with mock.patch.object(Transport, "receive", side_effect=KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt):
+                monitor.execute("stop")
+        assert monitor.closed
+
+
+# -- descriptors
+
+
+def test_a_descriptor_goes_with_its_command():
+    reader, writer = os.pipe()
+    with ScriptedMonitor([expect("getfd", {"fdname": "tap0"}, fds=1)]) as server:
+        with Monitor.connect(server.address) as monitor:
+            monitor.execute("getfd", {"fdname": "tap0"}, fds=[writer])
+        os.write(server.fds[0], b"!")
+    os.close(writer)
+    assert os.read(reader, 2) == b"!"
+    os.close(reader)
+
+
+def test_two_descriptors_are_refused_and_the_connection_goes_on():
+    with connected(expect("query-status")) as monitor:
+        with pytest.raises(ValueError, match="one file descriptor to a message"):
+            monitor.execute("getfd", {"fdname": "tap0"}, fds=[0, 1])
+        assert monitor.execute("query-status") == {}
+
+
+def test_descriptors_over_tcp_are_refused_and_the_connection_goes_on():
+    with connected(expect("query-status"), tcp=True) as monitor:
+        with pytest.raises(ConnectError, match="Only a unix socket passes file descriptors"):
+            monitor.execute("getfd", {"fdname": "tap0"}, fds=[0])
+        assert monitor.execute("query-status") == {}

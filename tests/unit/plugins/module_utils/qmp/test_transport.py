@@ -1,0 +1,355 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transport: connecting, and bytes and descriptors under a deadline."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from unittest import mock
+
+import pytest
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
+    ConnectError,
+    MonitorBusy,
+    TcpAddress,
+    UnixAddress,
+)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
+    transport as transport_module,
+)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import (
+    DeadlinePassed,
+    Transport,
+    connect,
+)
+
+
+def soon(seconds=0.1):
+    return time.monotonic() + seconds
+
+
+@pytest.fixture
+def pair():
+    """A transport and the socket at its other end."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    with ours, theirs:
+        yield Transport(ours), theirs
+
+
+@pytest.fixture
+def unix_listener(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(0)
+        yield listener, UnixAddress(str(tmp_path / "s"))
+
+
+@pytest.fixture
+def tcp_listener():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        yield listener, TcpAddress(*listener.getsockname())
+
+
+@pytest.fixture
+def crowd():
+    """Fills the queue of clients at a place: ``crowd(family, place)``."""
+    with ExitStack() as stack:
+
+        def fill(family, place):
+            for _ in range(4):
+                client = stack.enter_context(socket.socket(family))
+                client.setblocking(False)
+                client.connect_ex(place)
+
+        yield fill
+
+
+# -- connecting
+
+
+def test_addresses_read_as_people_write_them():
+    assert str(UnixAddress("/run/vm.qmp")) == "/run/vm.qmp"
+    assert str(TcpAddress("localhost", 4444)) == "localhost:4444"
+    assert str(TcpAddress("::1", 4444)) == "[::1]:4444"
+
+
+def test_a_unix_transport_knows_its_peer_and_passes_descriptors(unix_listener):
+    transport = connect(unix_listener[1], soon())
+    assert (transport.peer_pid, transport.passes_fds) == (os.getpid(), True)
+    transport.close()
+    transport.close()
+
+
+def test_the_peer_is_unknown_where_the_system_does_not_tell(unix_listener):
+    with mock.patch.object(transport_module, "_SO_PEERCRED", None):
+        transport = connect(unix_listener[1], soon())
+    assert transport.peer_pid is None
+    transport.close()
+
+
+def test_a_tcp_transport_knows_no_peer_and_refuses_descriptors(tcp_listener):
+    transport = connect(tcp_listener[1], soon(5))
+    assert (transport.peer_pid, transport.passes_fds) == (None, False)
+    with pytest.raises(ConnectError, match="Only a unix socket passes file descriptors"):
+        transport.send(b"x", [0], deadline=soon())
+    transport.close()
+
+
+def plain_file(path):
+    path.write_text("")
+
+
+def directory(path):
+    path.mkdir()
+
+
+def nothing(_path):
+    pass
+
+
+def left_over_socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (nothing, "there is no such socket; check the path"),
+        (plain_file, "this is no stream socket; give the path named in QEMU's -qmp option"),
+        (directory, "this is no stream socket"),
+        (left_over_socket, "nobody listens on this socket; the QEMU that made it has ended"),
+    ],
+)
+def test_a_path_that_is_no_monitor_is_refused_in_one_sentence(tmp_path, make, sentence):
+    make(tmp_path / "s")
+    with pytest.raises(ConnectError) as caught:
+        connect(UnixAddress(str(tmp_path / "s")), soon())
+    assert str(caught.value).startswith("{}: {}".format(tmp_path / "s", sentence))
+
+
+def test_a_datagram_socket_is_refused(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(tmp_path / "s"))
+        with pytest.raises(ConnectError, match="this is no stream socket"):
+            connect(UnixAddress(str(tmp_path / "s")), soon())
+
+
+def test_a_path_longer_than_the_system_takes_is_refused():
+    with pytest.raises(ConnectError, match="path too long"):
+        connect(UnixAddress("/" + "x" * 200), soon())
+
+
+def test_a_socket_without_permission_is_refused(tmp_path):
+    # Root may connect to every socket, so the system's answer is made up.
+    with mock.patch.object(transport_module, "_open", side_effect=OSError(errno.EACCES, "")):
+        with pytest.raises(ConnectError, match="permission denied; run as root"):
+            connect(UnixAddress(str(tmp_path / "s")), soon())
+
+
+def test_a_full_queue_of_clients_is_a_busy_monitor(unix_listener, crowd):
+    listener, address = unix_listener
+    crowd(socket.AF_UNIX, address.path)
+    with pytest.raises(MonitorBusy, match="queue of clients is full.*libvirt.*second socket"):
+        connect(address, soon())
+
+
+def test_a_queue_that_moves_on_in_time_lets_us_in(unix_listener, crowd):
+    listener, address = unix_listener
+    crowd(socket.AF_UNIX, address.path)
+    accepted = []
+    timer = threading.Timer(0.1, lambda: accepted.append(listener.accept()[0]))
+    timer.start()
+    connect(address, soon(10)).close()
+    timer.join()
+    accepted[0].close()
+
+
+def test_a_tcp_host_that_does_not_answer_is_given_up_at_the_deadline(tcp_listener, crowd):
+    _listener, address = tcp_listener
+    crowd(socket.AF_INET, tuple(address))
+    with pytest.raises(ConnectError, match="no answer; check host, port and firewall"):
+        connect(address, soon())
+
+
+def test_a_refused_tcp_port_is_told():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectError, match=r"cannot connect \(Connection refused\); check host and port"):
+            connect(TcpAddress(*unused.getsockname()), soon(5))
+
+
+@pytest.mark.parametrize("host, port", [("", 70000), ("a..b", 1)])
+def test_a_host_or_port_that_cannot_be_is_told(host, port):
+    with pytest.raises(ConnectError, match="cannot connect .*check host and port"):
+        connect(TcpAddress(host, port), soon())
+
+
+def test_each_address_of_a_host_is_tried(tcp_listener):
+    listener, address = tcp_listener
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        places = [unused.getsockname(), listener.getsockname()]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+        with mock.patch.object(socket, "getaddrinfo", return_value=found):
+            connect(TcpAddress("two-addresses", address.port), soon(5)).close()
+
+
+# -- bytes
+
+
+def test_bytes_go_both_ways_and_the_end_is_seen(pair):
+    transport, other = pair
+    transport.send(b"ping", deadline=soon())
+    assert other.recv(10) == b"ping"
+    other.sendall(b"pong")
+    assert transport.receive(soon()) == b"pong"
+    other.close()
+    assert transport.receive(soon()) == b""
+
+
+def test_receive_looks_once_although_the_deadline_has_passed(pair):
+    transport, other = pair
+    other.sendall(b"pong")
+    assert transport.receive(soon(-1)) == b"pong"
+    with pytest.raises(DeadlinePassed):
+        transport.receive(soon(-1))
+
+
+def test_receive_gives_up_at_the_deadline_and_not_before(pair):
+    before = time.monotonic()
+    with pytest.raises(DeadlinePassed):
+        pair[0].receive(before + 0.1)
+    assert 0.1 <= time.monotonic() - before < 5
+
+
+def test_a_deadline_may_be_years_away(pair):
+    transport, other = pair
+    threading.Timer(0.05, other.sendall, [b"x"]).start()
+    assert transport.receive(float("inf")) == b"x"
+
+
+def test_send_gives_up_at_the_deadline_when_nobody_reads(pair):
+    with pytest.raises(DeadlinePassed):
+        pair[0].send(b"x" * 10000000, deadline=soon())
+
+
+def test_a_broken_connection_is_an_os_error_when_sending(pair):
+    transport, other = pair
+    other.close()
+    with pytest.raises(OSError):
+        transport.send(b"x", deadline=soon())
+
+
+def test_send_takes_in_what_the_peer_sends_first(pair):
+    transport, other = pair
+    flood, request = b"f" * 3000000, b"r" * 3000000
+    read = []
+
+    def peer():
+        other.sendall(flood)
+        while sum(map(len, read)) < len(request):
+            read.append(other.recv(65536))
+
+    thread = threading.Thread(target=peer)
+    thread.start()
+    transport.send(request, deadline=soon(10))
+    thread.join(10)
+    assert b"".join(read) == request
+    received = b""
+    while len(received) < len(flood):
+        received += transport.receive(soon(5))
+    assert received == flood
+
+
+def test_a_peer_that_sends_no_more_still_gets_all(pair):
+    transport, other = pair
+    other.shutdown(socket.SHUT_WR)
+    read = []
+    thread = threading.Thread(target=lambda: read.extend(iter(lambda: other.recv(65536), b"")))
+    thread.start()
+    transport.send(b"r" * 3000000, deadline=soon(10))
+    assert transport.receive(soon()) == b""
+    transport.close()
+    thread.join(10)
+    assert sum(map(len, read)) == 3000000
+
+
+def test_a_false_alarm_of_readiness_is_waited_out(pair):
+    transport, other = pair
+    real_wait, alarms = transport_module._wait, [select.POLLIN, select.POLLIN]
+
+    def wait(*arguments):
+        if alarms:
+            return alarms.pop()
+        return real_wait(*arguments)
+
+    with mock.patch.object(transport_module, "_wait", wait):
+        transport.send(b"ping", deadline=soon())
+        other.sendall(b"pong")
+        assert transport.receive(soon()) == b"pong"
+        alarms.append(select.POLLIN)
+        with pytest.raises(DeadlinePassed):
+            transport.receive(soon())
+    assert (alarms, other.recv(10)) == ([], b"ping")
+
+
+# -- descriptors
+
+
+def receive_fds(sock):
+    data, ancillary, _flags, _address = sock.recvmsg(10000000, socket.CMSG_SPACE(64))
+    fds = [number for _level, _type, content in ancillary for number in memoryview(content).cast("i")]
+    return data, fds
+
+
+def test_a_descriptor_travels_with_the_very_message_and_stays_open_here(pair):
+    transport, other = pair
+    reader, writer = os.pipe()
+    transport.send(b"message", [writer], deadline=soon())
+    data, fds = receive_fds(other)
+    assert (data, len(fds)) == (b"message", 1)
+    os.write(fds[0], b"1")
+    os.write(writer, b"2")
+    assert os.read(reader, 2) == b"12"
+    for fd in (reader, writer, *fds):
+        os.close(fd)
+
+
+def test_a_descriptor_is_sent_once_although_its_message_takes_many_writes(pair):
+    transport, other = pair
+    message, pieces, fds = b"m" * 3000000, [], []
+
+    def peer():
+        while sum(map(len, pieces)) < len(message):
+            data, came = receive_fds(other)
+            pieces.append(data)
+            fds.extend((len(pieces), fd) for fd in came)
+
+    thread = threading.Thread(target=peer)
+    thread.start()
+    with open(os.devnull) as null:
+        transport.send(message, [null.fileno()], deadline=soon(10))
+    thread.join(10)
+    assert b"".join(pieces) == message
+    assert [piece for piece, fd in fds] == [1]
+    os.close(fds[0][1])
+
+
+def test_two_descriptors_to_a_message_are_refused(pair):
+    transport, other = pair
+    with pytest.raises(ValueError, match="one file descriptor to a message"):
+        transport.send(b"x", [0, 1], deadline=soon())
+    other.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        other.recv(1)

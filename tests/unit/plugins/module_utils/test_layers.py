@@ -1,0 +1,94 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Imports run one way: modules, then _module, then _hardware, then qmp; only the glue and the modules know Ansible."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+COLLECTION = "ansible_collections.vmops.qemu"
+ROOT = Path(__file__).resolve().parents[4]
+UTILS = COLLECTION + ".plugins.module_utils."
+
+
+def imports(source, package):
+    """The absolute dotted names that Python code within *package* imports, wherever in the code it does so."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join(parents + ([node.module] if node.module else []))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def is_standard(name):
+    top = name.split(".")[0]
+    spec = importlib.util.find_spec(top)
+    if top in sys.builtin_module_names or spec is None or spec.origin is None:
+        return top in sys.builtin_module_names
+    return spec.origin == "frozen" or (
+        spec.origin.startswith(sysconfig.get_path("stdlib")) and "-packages" not in spec.origin
+    )
+
+
+def strangers(source, package, allowed):
+    """What *source* imports beyond the standard library and the *allowed* packages."""
+    return {
+        name
+        for name in imports(source, package)
+        if not is_standard(name) and not any((name + ".").startswith(prefix + ".") for prefix in allowed)
+    }
+
+
+@pytest.mark.parametrize(
+    "folder, allowed",
+    [
+        ("plugins/module_utils/qmp", [UTILS + "qmp"]),
+        ("plugins/module_utils/_hardware", [UTILS + "_hardware", UTILS + "qmp"]),
+        ("plugins/modules", ["ansible", UTILS + "_module", UTILS + "_hardware"]),
+    ],
+)
+def test_each_layer_imports_only_those_below_it(folder, allowed):
+    package = "{}.{}".format(COLLECTION, folder.replace("/", "."))
+    files = sorted((ROOT / folder).rglob("*.py"))
+    found = {
+        str(path.relative_to(ROOT)): strangers(
+            path.read_text("utf-8"), ".".join([package, *path.relative_to(ROOT / folder).parent.parts]), allowed
+        )
+        for path in files
+    }
+    assert files
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "statement, name",
+    [
+        ("import ansible", "ansible"),
+        (
+            "def f():\n    from ansible.module_utils.basic import AnsibleModule",
+            "ansible.module_utils.basic.AnsibleModule",
+        ),
+        ("from .. import _module", UTILS + "_module"),
+        ("from .._hardware.plan import Plan", UTILS + "_hardware.plan.Plan"),
+        ("import yaml", "yaml"),
+        ("import no_such_module", "no_such_module"),
+    ],
+)
+def test_a_forbidden_import_is_found(statement, name):
+    assert strangers(statement, UTILS + "qmp", [UTILS + "qmp"]) == {name}
+
+
+@pytest.mark.parametrize(
+    "statement", ["import os.path, sys", "from .errors import QMPError", "from . import errors", "import select"]
+)
+def test_an_allowed_import_is_let_through(statement):
+    assert strangers(statement, UTILS + "qmp", [UTILS + "qmp"]) == set()
