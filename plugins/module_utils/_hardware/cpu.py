@@ -119,6 +119,8 @@ def _to_reach(hardware: Hardware, places: list[Cpu], count: int) -> tuple[list[C
 
 def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list[Cpu]) -> Plan:
     steps: list[Step] = []
+    if added:
+        _refuse_readd(hardware)
     for place in added:
         if place_id(place) in hardware.ids:
             raise Conflict(f"The id {place_id(place)} for the new CPU belongs to another device.")
@@ -129,6 +131,20 @@ def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list
     count = sum(place.vcpus for place in places if after[place_id(place)])
     return Plan(tuple(steps), _description(places, before), _description(places, after),
                 launch_args=tuple(launch_argument(hardware, count)), warnings=(_ONLINE_HINT,) if added else ())
+
+
+def _refuse_readd(hardware: Hardware) -> None:
+    """Raise Unsupported where QEMU would abort: TCG cannot stand a CPU that is added after one was removed.
+
+    The guest's last word on each CPU's slot tells of a removal: source 3 (eject) with status 0 (done). A reset of the
+    guest wipes it, so a removal before that is not seen.
+    """
+    if hardware.accelerator != "tcg":
+        return
+    slots = hardware.snapshot.ask_or([], "query-acpi-ospm-status")
+    if any((slot["slot-type"], slot["source"], slot["status"]) == ("CPU", 3, 0) for slot in slots):
+        raise Unsupported("A vCPU was removed from this VM since it booted, and QEMU without KVM (TCG) aborts when one is "
+                          "added after that. Start the VM anew with as many as it needs.")
 
 
 def _description(places: list[Cpu], present: dict[str, bool]) -> dict[str, Any]:

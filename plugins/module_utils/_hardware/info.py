@@ -23,7 +23,7 @@ def vm(hardware: Hardware) -> dict[str, Any]:
         "qemu_version": hardware.version_text,
         "machine": hardware.machine,
         "target": hardware.target,
-        "accelerator": "kvm" if hardware.kvm else "other",
+        "accelerator": hardware.accelerator,
     }
 
 

@@ -131,8 +131,13 @@ class Hardware:
         return str(self.snapshot.ask("query-target")["arch"])
 
     @cached_property
-    def kvm(self) -> bool:
-        return bool(self.snapshot.ask("query-kvm")["enabled"])
+    def accelerator(self) -> str:
+        """``kvm``, ``tcg`` or ``other``. No command tells TCG by name, but only with it there is something to tell of its
+        translations."""
+        if self.snapshot.ask("query-kvm")["enabled"]:
+            return "kvm"
+        told = self.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
+        return "tcg" if "TB count" in told else "other"
 
     # Devices
 

@@ -1,0 +1,204 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real VM for tests: started by spec, asked over a second monitor, with a guest that answers what it sees."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+from .binaries import Binary, binaries
+from .guest import guest
+
+BOOT_SECONDS = 90.0
+ANSWER_SECONDS = 30.0
+
+_REPORT = r"""
+for d in /sys/block/*; do [ -e $d/size ] || continue
+  scsi=$(readlink $d/device | sed -n 's|.*/\([0-9]*:[0-9]*:[0-9]*:[0-9]*\)$|\1|p')
+  echo "disk|${d##*/}|$(cat $d/size)|$(cat $d/ro)|$(cat $d/serial $d/device/serial 2>/dev/null | head -n1 | tr -d ' ')|$scsi"; done
+for n in /sys/class/net/*; do [ ${n##*/} = lo ] && continue
+  ip link set ${n##*/} up
+  echo "nic|${n##*/}|$(cat $n/address)|$(cat $n/carrier)|$(ls -d $n/queues/rx-* | wc -l)"; done
+echo "cpus|$(cat /sys/devices/system/cpu/present)|$(cat /sys/devices/system/cpu/online)"
+echo "memory|$(sed -n 's/MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+"""
+
+
+@dataclass
+class VM:
+    """A QEMU process with its sockets in *directory*; a context manager that starts and ends it.
+
+    ``machine`` is q35 (with ``ports`` root ports rp0, rp1 …) or pc; both have the SCSI bus scsi0.0. ``native`` gives q35
+    native PCIe hotplug in place of ACPI's. Without ``boot`` there is no guest: QEMU stands before its first instruction.
+    """
+
+    directory: Path
+    binary: Binary = field(default_factory=lambda: binaries()[0])
+    machine: str = "q35"
+    ports: int = 4
+    native: bool = False
+    boot: bool = True
+    smp: str = "1,maxcpus=4,sockets=2,cores=2,threads=1"
+    extra: tuple[str, ...] = ()
+
+    def __enter__(self) -> VM:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def qmp_socket(self) -> Path:
+        """The monitor for the code under test."""
+        return self.directory / "qmp.sock"
+
+    @property
+    def pid(self) -> int:
+        return int((self.directory / "pid").read_text())
+
+    def start(self) -> None:
+        """Start QEMU; return when it takes commands and its guest, if any, answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(self.command_line(), stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                                       start_new_session=True)
+        (self.directory / "pid").write_text(str(process.pid))
+        try:
+            self._wait(lambda: self.query("query-status"), BOOT_SECONDS, process)
+            if self.boot:
+                self._wait(lambda: self.guest("true", 1.0), BOOT_SECONDS, process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End QEMU by its pid and wait until it is gone."""
+        with suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            deadline = time.monotonic() + ANSWER_SECONDS
+            while Path(f"/proc/{self.pid}").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        (self.directory / "pid").unlink(missing_ok=True)
+
+    def command_line(self) -> list[str]:
+        directory = self.directory
+        ports = [f"pcie-root-port,id=rp{number},chassis={number + 1}" for number in range(self.ports)] if self.machine == "q35" else []
+        devices = [*ports, "virtio-scsi-pci,id=scsi0"]
+        boot = ["-S"]
+        if self.boot:
+            kernel, initramfs = guest()
+            boot = ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", "console=ttyS1 quiet loglevel=3 panic=-1"]
+        native = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"] if self.native else []
+        return [
+            *self.binary.command, "-accel", "tcg", "-machine", self.machine, "-smp", self.smp, "-m", "256,slots=4,maxmem=2G",
+            "-nodefaults", "-display", "none", *boot, *native,
+            "-qmp", f"unix:{self.qmp_socket},server=on,wait=off", "-qmp", f"unix:{directory}/watch.sock,server=on,wait=off",
+            "-serial", f"unix:{directory}/agent.sock,server=on,wait=off", "-serial", f"file:{directory}/console",
+            *(word for device in devices for word in ("-device", device)), *self.extra,
+        ]
+
+    def query(self, command: str, **arguments: Any) -> Any:
+        """Send a command over the second monitor, which the code under test does not use; underscores stand for dashes."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(str(self.directory / "watch.sock"))
+            stream = connection.makefile("rw")
+            stream.readline()
+            for name, values in (("qmp_capabilities", {}), (command, arguments)):
+                values = {key.replace("_", "-"): value for key, value in values.items()}
+                stream.write(json.dumps({"execute": name, "arguments": values, "id": name}) + "\n")
+                stream.flush()
+                while (reply := json.loads(stream.readline())).get("id") != name:
+                    pass
+        if "error" in reply:
+            raise RuntimeError(f"{command}: {reply['error']['desc']}")
+        return reply["return"]
+
+    def guest(self, command: str, timeout: float = ANSWER_SECONDS) -> str:
+        """Run a shell command in the guest and return what it printed; RuntimeError if it fails, TimeoutError if mute."""
+        token = uuid.uuid4().hex[:12]
+        request = f"\n{token} {base64.b64encode(command.encode()).decode()}\n"
+        answer = re.compile(rf"<{token}\r?\n(.*?){token}> (\d+)\r?\n", re.DOTALL)
+        deadline = time.monotonic() + timeout
+        received = ""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.directory / "agent.sock"))
+            line.sendall(request.encode())
+            while not (match := answer.search(received)):
+                line.settimeout(max(0.001, deadline - time.monotonic()))
+                received += line.recv(65536).decode(errors="replace")
+        if match.group(2) != "0":
+            raise RuntimeError(f"guest: {command}: status {match.group(2)}: {match.group(1)}")
+        return match.group(1).replace("\r\n", "\n")
+
+    def report(self) -> dict[str, Any]:
+        """What the guest sees: disks (bytes), NICs, CPUs present and online as Linux lists them, MemTotal in kB."""
+        seen: dict[str, Any] = {"disks": [], "nics": []}
+        for line in self.guest(_REPORT).splitlines():
+            kind, *values = line.split("|")
+            if kind == "disk":
+                name, sectors, read_only, serial, scsi = values
+                seen["disks"].append({"name": name, "size": int(sectors) * 512, "read_only": read_only == "1", "serial": serial,
+                                      "scsi": scsi})
+            elif kind == "nic":
+                name, mac, carrier, queues = values
+                seen["nics"].append({"name": name, "mac": mac, "carrier": carrier == "1", "queues": int(queues)})
+            elif kind == "cpus":
+                seen["cpus"] = {"present": values[0], "online": values[1]}
+            elif kind == "memory":
+                seen["memory"] = int(values[0])
+        return seen
+
+    def wait_guest(self, holds: Callable[[dict[str, Any]], bool], timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
+        """The guest's report as soon as *holds* is true of it. TimeoutError shows the last report."""
+        deadline = time.monotonic() + timeout
+        while not holds(report := self.report()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the guest sees {report}")
+            time.sleep(0.1)
+        return report
+
+    def hardware(self) -> dict[str, Any]:
+        """What can be left behind in QEMU, to compare: nodes, backends, devices, objects, chardevs, descriptor sets, CPUs."""
+        network = self.query("human-monitor-command", command_line="info network")
+        return {
+            "nodes": sorted(node["node-name"] for node in self.query("query-named-block-nodes")),
+            "netdevs": sorted(line.strip().lstrip("\\ ").split(":")[0] for line in network.splitlines() if line.strip()),
+            "devices": self._children("/machine/peripheral"),
+            "objects": self._children("/objects"),
+            "chardevs": sorted(chardev["label"] for chardev in self.query("query-chardev")),
+            "fdsets": self.query("query-fdsets"),
+            "cpus": len(self.query("query-cpus-fast")),
+        }
+
+    def _children(self, path: str) -> list[str]:
+        return sorted(entry["name"] for entry in self.query("qom-list", path=path) if entry["type"].startswith("child<"))
+
+    def _wait(self, ask: Callable[[], Any], timeout: float, process: subprocess.Popen[bytes]) -> None:
+        """Repeat *ask* until it answers, QEMU ends or the time is over."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                ask()
+                return
+            except (OSError, ValueError) as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log = (self.directory / "stderr").read_text(errors="replace")
+                    raise RuntimeError(f"QEMU {self.binary.version} did not come up: {error!r}\n{log}") from error
+            time.sleep(0.05)
