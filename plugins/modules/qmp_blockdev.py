@@ -179,7 +179,7 @@ launch_args:
   elements: str
   sample:
     - -blockdev
-    - '{"driver": "qcow2", "node-name": "data1", "read-only": false, "file": {"driver": "file", "filename": "/srv/vm1/data1.qcow2"}}'
+    - '{"driver": "qcow2", "node-name": "data1", "read-only": false, "file": {"driver": "file", "filename": "/srv/data1.qcow2"}}'
     - -device
     - '{"driver": "virtio-blk-pci", "id": "data1", "drive": "data1", "bus": "rp0", "addr": "0", "serial": "data1"}'
 unverified:

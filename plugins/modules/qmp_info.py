@@ -127,7 +127,6 @@ capacity:
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 
-
 SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "devices", "capacity"]
 
 

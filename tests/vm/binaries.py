@@ -58,7 +58,7 @@ def _backported() -> Binary | None:
     empty = directory / "empty"
     empty.mkdir(exist_ok=True)
     hide = f'mount --bind "{empty}" "{_MODULES}"; exec "$0" "$@"'
-    firmware = [word for path in (directory / "usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu") for word in ("-L", str(path))]
+    firmware = ("-L", str(directory / "usr/share/qemu"), "-L", "/usr/share/seabios", "-L", "/usr/lib/ipxe/qemu")
     return Binary(_version(str(program)), ("unshare", "-m", "sh", "-c", hide, str(program), *firmware))
 
 

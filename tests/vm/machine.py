@@ -28,7 +28,8 @@ ANSWER_SECONDS = 30.0
 _REPORT = r"""
 for d in /sys/block/*; do [ -e $d/size ] || continue
   scsi=$(readlink $d/device | sed -n 's|.*/\([0-9]*:[0-9]*:[0-9]*:[0-9]*\)$|\1|p')
-  echo "disk|${d##*/}|$(cat $d/size)|$(cat $d/ro)|$(cat $d/serial $d/device/serial 2>/dev/null | head -n1 | tr -d ' ')|$scsi"; done
+  serial=$(cat $d/serial $d/device/serial 2>/dev/null | head -n1 | tr -d ' ')
+  echo "disk|${d##*/}|$(cat $d/size)|$(cat $d/ro)|$serial|$scsi"; done
 for n in /sys/class/net/*; do [ ${n##*/} = lo ] && continue
   ip link set ${n##*/} up
   echo "nic|${n##*/}|$(cat $n/address)|$(cat $n/carrier)|$(ls -d $n/queues/rx-* | wc -l)"; done
@@ -98,8 +99,8 @@ class VM:
 
     def command_line(self) -> list[str]:
         directory = self.directory
-        ports = [f"pcie-root-port,id=rp{number},chassis={number + 1}" for number in range(self.ports)] if self.machine == "q35" else []
-        devices = [*ports, "virtio-scsi-pci,id=scsi0"]
+        ports = range(self.ports) if self.machine == "q35" else ()
+        devices = [*(f"pcie-root-port,id=rp{port},chassis={port + 1}" for port in ports), "virtio-scsi-pci,id=scsi0"]
         boot = ["-S"]
         if self.boot:
             kernel, initramfs = guest()

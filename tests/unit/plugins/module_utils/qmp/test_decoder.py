@@ -9,6 +9,7 @@ import json
 import time
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ProtocolError
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.decoder import Decoder
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     ConnectError,

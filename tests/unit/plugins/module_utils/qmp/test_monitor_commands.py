@@ -11,6 +11,7 @@ import threading
 from unittest import mock
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     ConnectError,

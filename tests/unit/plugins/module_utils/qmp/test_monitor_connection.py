@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     ConnectError,
     Disconnected,

@@ -10,6 +10,7 @@ import time
 from unittest import mock
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     Disconnected,
     EventTimeout,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     Member,

@@ -9,6 +9,7 @@ import contextlib
 import os
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
 )

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from unittest import mock
 
 import pytest
+
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     ConnectError,
     MonitorBusy,

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# make demo on a fresh Debian or Ubuntu as root shows what this does; make test proves it.
+
+VENV := .venv
+NOX := $(VENV)/bin/nox
+TIERS := lint sanity units coverage live integration build
+
+.PHONY: help demo test test-quick build clean
+
+help:
+	@echo "make demo        hotplug a real VM, before your eyes"
+	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
+	@echo "make test-quick  the checks of the daily loop, in under a minute"
+	@echo "make build       the collection as an archive, in build/"
+	@echo "make clean       remove what these made"
+
+demo:
+	./demo/run
+
+test: $(NOX)
+	tests/vm/install --all
+	rm -rf .cache/results
+	$(NOX) --session $(TIERS); status=$$?; \
+	  $(VENV)/bin/python tests/tools/totals.py .cache/results && exit $$status
+
+test-quick: $(NOX)
+	$(NOX) --session types coverage
+
+build: $(NOX)
+	$(NOX) --session build
+
+clean:
+	rm -rf $(VENV) .cache .nox build
+
+$(NOX):
+	tests/vm/install
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip --quiet install nox
+	touch $@
