@@ -23,7 +23,6 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 CACHE = ROOT / ".cache"
 LINKED = CACHE / "collections"
-COPIED = CACHE / "copy" / "ansible_collections" / "vmops" / "qemu"
 RESULTS = CACHE / "results"
 ANSIBLE_CORE = "ansible-core>=2.18,<2.20" if sys.version_info < (3, 12) else "ansible-core>=2.18"
 TARGET_ANSIBLE_CORE = "ansible-core==2.18.*"  # the last whose modules still run on Python 3.8
@@ -50,15 +49,17 @@ def linked(session: nox.Session) -> dict[str, str]:
     return {"PYTHONPATH": str(LINKED), "ANSIBLE_COLLECTIONS_PATH": str(LINKED), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def copied() -> Path:
-    """A fresh copy of what git tracks or would track, at the path that Ansible wants."""
-    shutil.rmtree(CACHE / "copy", ignore_errors=True)
+def copied(session: nox.Session) -> Path:
+    """A fresh copy of what git tracks or would track, at the path that Ansible wants, below .cache/NAME-OF-SESSION."""
+    root = CACHE / session.name
+    collection = root / "ansible_collections" / "vmops" / "qemu"
+    shutil.rmtree(root, ignore_errors=True)
     listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listing.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
-            (COPIED / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, COPIED / name)
-    return COPIED
+            (collection / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, collection / name)
+    return collection
 
 
 @nox.session
@@ -70,8 +71,8 @@ def lint(session: nox.Session) -> None:
     packages = [word for package in PACKAGES for word in ("-p", package)]
     with session.chdir(LINKED):
         session.run("mypy", "--config-file", str(ROOT / "pyproject.toml"), *packages, env=env)
-    with session.chdir(copied()):
-        env["ANSIBLE_COLLECTIONS_PATH"] = str(CACHE / "copy")
+    with session.chdir(copied(session)):
+        env["ANSIBLE_COLLECTIONS_PATH"] = str(CACHE / session.name)
         session.run("ansible-lint", "--strict", env=env)
         session.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", ".", env=env)
 
@@ -94,7 +95,7 @@ def sanity(session: nox.Session) -> None:
     session.run("python", str(ROOT / "tests/tools/cache_get_pip.py"))
     if list((ROOT / "tests/sanity").glob("ignore*")):
         session.error("There is an ignore file in tests/sanity. Mend what it ignores.")
-    with session.chdir(copied()):
+    with session.chdir(copied(session)):
         session.run("ansible-test", "sanity", "--venv", "--color", "no", *session.posargs)
 
 
@@ -135,4 +136,4 @@ def integration(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """The collection as an archive, in build/."""
     session.install(ANSIBLE_CORE)
-    session.run("ansible-galaxy", "collection", "build", "--force", "--output-path", str(ROOT / "build"), str(copied()))
+    session.run("ansible-galaxy", "collection", "build", "--force", "--output-path", str(ROOT / "build"), str(copied(session)))
