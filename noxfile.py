@@ -33,7 +33,9 @@ os.environ["PATH"] = os.pathsep.join([*map(str, (Path.home() / ".pyenv/versions"
 
 
 def works(python: str) -> bool:
-    return bool(shutil.which(python)) and subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode == 0
+    """Whether virtual environments can be made with it."""
+    told = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False) if shutil.which(python) else None
+    return told is not None and told.returncode == 0
 
 
 PYTHONS = [version for version in (f"3.{minor}" for minor in range(8, 15)) if works(f"python{version}")]
@@ -50,7 +52,10 @@ def linked(session: nox.Session) -> dict[str, str]:
 
 
 def copied(session: nox.Session) -> Path:
-    """A fresh copy of what git tracks or would track, at the path that Ansible wants, below .cache/NAME-OF-SESSION."""
+    """A fresh copy of what git tracks or would track, at the path that Ansible wants, below .cache/NAME-OF-SESSION.
+
+    It is a repository of its own, for this one ignores it, and then so does ansible-test.
+    """
     root = CACHE / session.name
     collection = root / "ansible_collections" / "vmops" / "qemu"
     shutil.rmtree(root, ignore_errors=True)
@@ -59,6 +64,7 @@ def copied(session: nox.Session) -> Path:
         if (ROOT / name).is_file():
             (collection / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, collection / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=collection, check=True)
     return collection
 
 

@@ -105,4 +105,3 @@ options:
     type: bool
     default: false
 """
-

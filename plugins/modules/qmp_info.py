@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - vmops.qemu.attributes
 attributes:
   diff_mode:
-    support: not_applicable
+    support: N/A
   idempotent:
     support: full
 options:

@@ -20,7 +20,7 @@ import sys
 
 wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
 subprocess.check_call([sys.executable, "-m", "ensurepip"])
-subprocess.check_call([sys.executable, "-m", "pip", *wanted])
+subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
 '''
 
 

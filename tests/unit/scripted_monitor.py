@@ -136,7 +136,7 @@ class Peer:
         fds_before = len(self._server.fds)
         while b"\n" not in self._buffer:
             assert self._receive(), "the client left"
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line, _unused, self._buffer = self._buffer.partition(b"\n")
         message = json.loads(line)
         self._server.commands.append((message["execute"], message.get("arguments")))
         self.last_id = message.pop("id")

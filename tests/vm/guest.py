@@ -32,7 +32,7 @@ def guest() -> Guest:
     if not kernel_dir.exists():
         _unpack(package, kernel_dir)
     version = next((kernel_dir / "lib/modules").iterdir()).name
-    digest = hashlib.sha256(_INIT.read_bytes() + repr(_DRIVERS).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(_INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
     initramfs = CACHE / "initramfs" / f"{version}-{digest}.gz"
     if not initramfs.exists():
         _make_initramfs(kernel_dir, version, initramfs)
@@ -75,6 +75,7 @@ def _make_initramfs(kernel_dir: Path, version: str, target: Path) -> None:
         (root / name).mkdir(parents=True)
     shutil.copy(_INIT, root / "init")
     shutil.copy("/bin/busybox", root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
     order = _modules(kernel_dir / "lib/modules" / version)
     for module in order:
         shutil.copy(module, root / "modules" / module.name)

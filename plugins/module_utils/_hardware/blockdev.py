@@ -113,7 +113,7 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     if node is None and disk.backend is None:
         raise InvalidOption(f"Disk {disk.id} does not exist yet: say with file or backend what is to be on it.")
     before = describe(hardware, disk.id)
-    driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else None)
+    driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else "")
     disk = _with_serial(hardware, disk, driver, device)
 
     differences, unverified = _node_differences(hardware, disk, node, driver) if node else ([], [])
@@ -134,7 +134,6 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
         steps.append(Resize(node.name, disk.size, disk.allow_shrink))
     arguments = None
     if disk.attach and device is None:
-        assert driver is not None
         arguments = device_arguments(hardware, disk.front, driver, {"drive": disk.id})
         steps += plug(arguments)
     elif device and not disk.attach:
@@ -206,11 +205,11 @@ def _boot_order(device: Device) -> tuple[int, str, int]:
     return (index if isinstance(index, int) and index >= 0 else 1 << 31, str(device.bus), addr)
 
 
-def _with_serial(hardware: Hardware, disk: Disk, driver: str | None, device: Device | None) -> Disk:
+def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> Disk:
     """Check a stated serial; give a new disk its id as serial, so that the guest can find it by a stable name."""
     options = dict(disk.front.options)
     serial = options.get("serial")
-    longest = _SERIAL_MAX.get(driver or "", 20)
+    longest = _SERIAL_MAX.get(driver, 20)
     if serial is not None and len(serial.encode()) > longest:
         raise InvalidOption(f"serial {serial!r} has {len(serial.encode())} bytes; a {driver} shows the guest {longest}.")
     if serial is None and driver and device is None and "serial" not in disk.front.properties \
@@ -249,11 +248,11 @@ def _nodes_to_delete(hardware: Hardware, disk_id: str, device: Device | None) ->
     return names
 
 
-def _read_only(disk: Disk, driver: str | None) -> bool:
+def _read_only(disk: Disk, driver: str) -> bool:
     return disk.read_only if disk.read_only is not None else driver in _READ_ONLY_DRIVERS
 
 
-def blockdev_arguments(disk: Disk, driver: str | None) -> dict[str, Any]:
+def blockdev_arguments(disk: Disk, driver: str) -> dict[str, Any]:
     """The arguments for ``blockdev-add``. Cache modes and read-only are inherited by the inline protocol node."""
     cache = {name: value for name, value in (("direct", disk.cache_direct), ("no-flush", disk.cache_no_flush))
              if value is not None}
@@ -262,7 +261,7 @@ def blockdev_arguments(disk: Disk, driver: str | None) -> dict[str, Any]:
             **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _node_steps(disk: Disk, driver: str | None) -> list[Step]:
+def _node_steps(disk: Disk, driver: str) -> list[Step]:
     delete = Delete("blockdev-del", {"node-name": disk.id})
     steps: list[Step] = [Execute("blockdev-add", blockdev_arguments(disk, driver), delete)]
     if disk.size is not None:
@@ -270,7 +269,7 @@ def _node_steps(disk: Disk, driver: str | None) -> list[Step]:
     return steps
 
 
-def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str | None) -> tuple[list[Difference], list[str]]:
+def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -> tuple[list[Difference], list[str]]:
     cache = node.details.get("cache", {})
     pairs = [
         ("format", node.driver, disk.format if disk.backend is not None else None),
@@ -312,7 +311,7 @@ def _same_file(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: str | None,
+def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: str,
                before: dict[str, Any] | None) -> Plan:
     """Remove and make anew, at the place it has unless the task names another."""
     if disk.backend is None:
@@ -320,14 +319,13 @@ def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: st
     steps = list(plan_absent(hardware, disk).steps) + _node_steps(disk, driver)
     arguments = None
     if disk.attach:
-        assert driver is not None
         arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
         steps += plug(arguments)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
                 _launch_args(hardware, disk, driver, arguments, None))
 
 
-def _after(disk: Disk, before: dict[str, Any] | None, driver: str | None,
+def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
            arguments: dict[str, Any] | None) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = {"id": disk.id, **(before or {}), "attached": disk.attach}
@@ -339,7 +337,7 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str | None,
         place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
         serial = arguments.get("serial")
         after.update({"driver": driver, **place, "serial": serial, "at_launch": False,
-                      "guest_path": guest_path(str(driver), serial)})
+                      "guest_path": guest_path(driver, serial)})
     if not disk.attach:
         for name in ("driver", *PLACE_KEYS, "serial", "guest_path", "at_launch"):
             after.pop(name, None)
@@ -348,7 +346,7 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str | None,
     return after
 
 
-def _launch_args(hardware: Hardware, disk: Disk, driver: str | None, arguments: dict[str, Any] | None,
+def _launch_args(hardware: Hardware, disk: Disk, driver: str, arguments: dict[str, Any] | None,
                  device: Device | None) -> tuple[str, ...]:
     args: list[str] = []
     if disk.backend is not None:

@@ -66,9 +66,13 @@ def place_id(place: Cpu) -> str:
 
 
 def launch_argument(hardware: Hardware, count: int) -> list[str]:
-    """``-smp`` with this many vCPUs at start, in the topology that the VM has."""
-    known = hardware.snapshot.qom_get([("/machine", "smp")])[0] or {"maxcpus": total(hardware.cpus)}
-    return ["-smp", ",".join(key_values({**{name: value for name, value in known.items() if value}, "cpus": count}))]
+    """``-smp`` with this many vCPUs at start, in the topology that the VM has.
+
+    QEMU tells every level of the topology, but takes only those that the machine has, so a level of 1 is left out.
+    """
+    known = hardware.snapshot.qom_get([("/machine", "smp")])[0] or {}
+    levels = {name: value for name, value in sorted(known.items()) if name in ("sockets", "cores", "threads") or value > 1}
+    return ["-smp", ",".join(key_values({**levels, "cpus": count, "maxcpus": total(hardware.cpus)}))]
 
 
 def total(places: Iterable[Cpu]) -> int:

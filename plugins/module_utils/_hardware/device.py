@@ -33,7 +33,7 @@ class Front:
             if name in _NAMED_ELSEWHERE:
                 raise InvalidOption(f"properties has {name!r}, which the option {_NAMED_ELSEWHERE[name]!r} is for.")
         stated = {**{name: value for name, value in self.options.items() if value is not None}, **self.properties}
-        return typed(driver, stated, hardware.device_properties(driver))
+        return typed(f"device {driver}", stated, hardware.device_properties(driver))
 
 
 class Difference(NamedTuple):

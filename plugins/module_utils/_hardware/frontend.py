@@ -153,4 +153,3 @@ class Unplug(Step):
             f"The guest has not let go of {self.device} within {run.timeout:g} s. The request stands and cannot be "
             "withdrawn: the guest may still do it, at its next boot or reset at the latest. What backs the device was "
             "left alone; run this again to finish.", device=self.device)
-

@@ -17,7 +17,7 @@ from .model import Device, Hardware, Netdev
 from .plan import Delete, Execute, PassDescriptor, Plan, Step
 from .slots import PLACE_KEYS, default_driver, place_of
 from .tap import check_tap, check_vhost, interface_of, open_tap, open_vhost
-from .values import check_id, check_mac
+from .values import check_id, check_mac, typed
 
 _LISTS_OF_STR = {"hostfwd", "guestfwd", "dnssearch"}
 _SHOWN_AS = {"bridge": "tap"}
@@ -188,10 +188,13 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
 
 
 def netdev_arguments(hardware: Hardware, nic: Nic) -> dict[str, Any]:
-    """The arguments of ``netdev_add`` in which QEMU itself opens what it needs."""
+    """The arguments of ``netdev_add`` in which QEMU itself opens what it needs, in the types that its schema has."""
+    known = {name: member.type for name, member in hardware.schema.command_arguments("netdev_add").items()} if nic.options else {}
     options = {name: [{"str": one} if isinstance(one, str) else one for one in value] if name in _LISTS_OF_STR else value
                for name, value in nic.options.items()}
     queues = {"queues": nic.queues} if nic.queues > 1 else {}
+    if "ifname" in known:  # QEMU 4 does not tell the options of the types
+        options = typed("network backend", options, known)
     return {"type": nic.type, "id": nic.id, **options, **queues}
 
 

@@ -46,31 +46,31 @@ def check_mac(value: str) -> str:
     return value.lower()
 
 
-def typed(driver: str, values: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
-    """Return *values* in the JSON types that *driver*'s properties have.
+def typed(owner: str, values: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Return *values* in the JSON types that the properties of *owner* have.
 
-    *known* maps each property of the driver to its QOM type name, as ``device-list-properties`` gives it. An
+    *known* maps each property to its type: a QOM type name, as ``device-list-properties`` gives it, or a JSON type. An
     unknown property is refused here, with the nearest known name, for QEMU would refuse it only half way.
     """
     result = {}
     for name, value in values.items():
         if name not in known:
-            raise InvalidOption(f"The device {driver} has no property {name!r}{nearest(name, known)}.")
-        result[name] = _typed(driver, name, value, known[name])
+            raise InvalidOption(f"The {owner} has no property {name!r}{nearest(name, known)}.")
+        result[name] = _typed(owner, name, value, known[name])
     return result
 
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A half sentence that names what *name* may have been meant to be, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; the nearest is {close[0]!r}" if close else ""
 
 
-def _typed(driver: str, name: str, value: Any, type_name: str) -> Any:
-    if type_name == "bool":
-        return _boolean(driver, name, value)
+def _typed(owner: str, name: str, value: Any, type_name: str) -> Any:
+    if type_name in ("bool", "boolean"):
+        return _boolean(owner, name, value)
     if _INTEGER_TYPES.match(type_name):
-        return _integer(driver, name, value, type_name)
+        return _integer(owner, name, value, type_name)
     if isinstance(value, bool):
         # YAML reads a bare on or off as a boolean; QEMU's enumerations (OnOffAuto) want the word.
         return "on" if value else "off"
@@ -79,16 +79,16 @@ def _typed(driver: str, name: str, value: Any, type_name: str) -> Any:
     return value
 
 
-def _boolean(driver: str, name: str, value: Any) -> bool:
+def _boolean(owner: str, name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).lower()
     if word not in _TRUE | _FALSE:
-        raise InvalidOption(f"The property {name!r} of {driver} is a boolean, not {value!r}.")
+        raise InvalidOption(f"The property {name!r} of the {owner} is a boolean, not {value!r}.")
     return word in _TRUE
 
 
-def _integer(driver: str, name: str, value: Any, type_name: str) -> int:
+def _integer(owner: str, name: str, value: Any, type_name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = str(value)
@@ -98,4 +98,4 @@ def _integer(driver: str, name: str, value: Any, type_name: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise InvalidOption(f"The property {name!r} of {driver} is a whole number, not {value!r}.") from None
+        raise InvalidOption(f"The property {name!r} of the {owner} is a whole number, not {value!r}.") from None

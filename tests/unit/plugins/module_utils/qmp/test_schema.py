@@ -95,7 +95,7 @@ def test_a_devices_properties_are_asked_for_once_and_keep_type_description_and_d
     ]
     with connected(expect("device-list-properties", {"typename": "virtio-blk-pci"}, reply=listed)) as monitor:
         schema = Schema(monitor)
-        for _ in range(2):
+        for _count in range(2):
             assert schema.device_properties("virtio-blk-pci") == {
                 "serial": {"type": "str", "description": ""},
                 "num-queues": {"type": "uint16", "description": "how many", "default": 65535},

@@ -67,7 +67,7 @@ def crowd():
     with ExitStack() as stack:
 
         def fill(family, place):
-            for _ in range(4):
+            for _count in range(4):
                 client = stack.enter_context(socket.socket(family))
                 client.setblocking(False)
                 client.connect_ex(place)

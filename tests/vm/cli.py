@@ -1,0 +1,54 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, ask and stop a test VM from a playbook or a shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from vm.binaries import binaries
+from vm.machine import VM
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    start = verbs.add_parser("start", help="boot the test guest and return when it answers")
+    start.add_argument("--machine", default="q35", choices=["q35", "pc"])
+    start.add_argument("--ports", type=int, default=4, help="PCIe root ports of a q35")
+    start.add_argument("--qemu", default=binaries()[0].version, help="version of QEMU, such as 10.0")
+    start.add_argument("--no-guest", action="store_true", help="stand before the first instruction")
+    verbs.add_parser("report", help="what the guest sees, as JSON")
+    verbs.add_parser("hardware", help="what QEMU has, as JSON")
+    ask = verbs.add_parser("guest", help="run a shell command in the guest")
+    ask.add_argument("command")
+    verbs.add_parser("stop", help="end QEMU")
+    for verb in verbs.choices.values():
+        verb.add_argument("--dir", type=Path, required=True, help="folder of the VM's sockets")
+    options = parser.parse_args()
+
+    if options.verb == "start":
+        binary = next((one for one in binaries() if one.version == options.qemu), None)
+        if binary is None:
+            parser.error(f"no QEMU {options.qemu}; there is {', '.join(one.version for one in binaries())}")
+        vm = VM(options.dir, binary, options.machine, options.ports, boot=not options.no_guest)
+        vm.start()
+        print(vm.qmp_socket)
+        return
+    vm = VM(options.dir)
+    if options.verb == "stop":
+        vm.stop()
+    elif options.verb == "guest":
+        print(vm.guest(options.command), end="")
+    else:
+        print(json.dumps(vm.report() if options.verb == "report" else vm.hardware(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
