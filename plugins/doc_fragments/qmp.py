@@ -31,7 +31,7 @@ options:
     default: 10.0
   timeout:
     description:
-      - Seconds that each step may take. It is the guest who needs them, to let go of a device.
+      - Seconds that the guest may take to let go of each device.
       - An ordinary guest answers within 1 second, with native PCIe hotplug within 6 to 18.
     type: float
     default: 30.0

@@ -19,6 +19,7 @@ from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed
 from ._hardware.slots import Wanted
 from .qmp import (
+    COMMAND_TIMEOUT,
     Address,
     CommandError,
     Disconnected,
@@ -115,7 +116,7 @@ def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any
     """Connect, do *work*, and end the module with what it returns, or with the one failure of the contract."""
     try:
         with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
-                             command_timeout=module.params["timeout"]) as monitor:
+                             command_timeout=max(COMMAND_TIMEOUT, module.params["timeout"])) as monitor:
             result = work(monitor)
     except PlanFailed as failure:
         _fail_plan(module, failure)

@@ -19,7 +19,7 @@ from .device import Difference, Front, device_arguments, device_differences, rec
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import blockdev_argument, device_argument
-from .model import Device, Hardware, Node
+from .model import PERIPHERAL, Device, Hardware, Node
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire
 from .slots import PLACE_KEYS, default_driver, place_of
 from .values import NODE_NAME_MAX, check_id
@@ -121,12 +121,14 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
         more, unread = device_differences(hardware, disk.front, device)
         differences, unverified = differences + more, unverified + unread
     if device and node is None:
-        differences.append(Difference("file", device.properties["drive"], disk.id))
+        differences.append(Difference("file", None, (disk.backend or {}).get("filename", disk.id)))
     if differences and disk.recreate:
         return _recreated(hardware, disk, device, driver, before)
     refuse(f"Disk {disk.id}", differences)
 
     steps: list[Step] = []
+    if device is None and node:
+        _refuse_other_users(hardware, disk.id, [node.name])
     if node is None:
         steps += _node_steps(disk, driver)
     elif disk.size is not None and disk.size != node.size:
@@ -153,14 +155,16 @@ def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
     if device:
         refuse_boot_disk(hardware, device, disk.force)
         steps.append(Unplug(disk.id))
-    steps += [Delete("blockdev-del", {"node-name": name}) for name in _nodes_to_delete(hardware, disk.id, device)]
+    nodes = _nodes_to_delete(hardware, disk.id, device)
+    _refuse_other_users(hardware, disk.id, nodes)
+    steps += [Delete("blockdev-del", {"node-name": name}) for name in nodes]
     return Plan(tuple(steps), describe(hardware, disk.id), None)
 
 
 def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
     """The disk as it is now: device, place, node and image; None when there is neither device nor node."""
     device = hardware.device(disk_id)
-    node = hardware.nodes.get(device.properties.get("drive", "")) if device else hardware.nodes.get(disk_id)
+    node = hardware.drive_of(device) if device else hardware.nodes.get(disk_id)
     if device is None and node is None:
         return None
     result: dict[str, Any] = {"id": disk_id, "attached": device is not None}
@@ -219,33 +223,45 @@ def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | N
 
 
 def _node_of(hardware: Hardware, disk_id: str, device: Device | None) -> Node | None:
-    """The disk's own node. A snapshot puts new nodes between it and the device, so look below what the device has."""
+    """The disk's own node: of its name, looked for below what the device has, for a snapshot puts new nodes in between;
+    or, for a disk that the VM was launched with under other names, what the device has."""
     if device is None:
         return hardware.nodes.get(disk_id)
-    pending = [device.properties.get("drive", "")]
+    top = hardware.drive_of(device)
+    pending = [top.name] if top else []
     while pending:
-        name = pending.pop()
-        if name == disk_id:
-            return hardware.nodes.get(name)
-        if name in hardware.nodes:
-            pending += hardware.nodes[name].children.values()
-    return None
+        node = hardware.nodes.get(pending.pop())
+        if node and node.name == disk_id:
+            return node
+        pending += node.children.values() if node else ()
+    return top
 
 
 def _nodes_to_delete(hardware: Hardware, disk_id: str, device: Device | None) -> list[str]:
-    """Top to bottom: what the device has, and the named nodes below it that nothing else uses.
+    """Top to bottom: what the device has, and the named nodes below it down to the disk's own and its protocol node.
 
-    Nodes that QEMU named itself (``#block…``) go with their parents.
+    Nodes that QEMU named itself (``#block…``) go with their parents, those of a ``-drive`` with the device.
     """
-    top = device.properties.get("drive", "") if device else disk_id
+    top = hardware.drive_of(device) if device else hardware.nodes.get(disk_id)
     names: list[str] = []
-    while top in hardware.nodes and not top.startswith("#"):
-        names.append(top)
-        children = hardware.nodes[top].children
-        top = children.get("file", "") if top == disk_id or "backing" not in children else children["backing"]
+    while top and not top.name.startswith("#"):
+        names.append(top.name)
+        below = top.children.get("file") if top.name == disk_id else top.children.get("backing", top.children.get("file"))
+        top = hardware.nodes.get(below or "")
     if disk_id in hardware.nodes and disk_id not in names:
         names.append(disk_id)
     return names
+
+
+def _refuse_other_users(hardware: Hardware, disk_id: str, names: list[str]) -> None:
+    """Raise Conflict where anything but the disk itself uses one of its nodes: another device, a job, an export."""
+    own = f"{PERIPHERAL}/{disk_id}"
+    for name in names:
+        users = {user for user in hardware.nodes[name].users if user != own and not user.startswith(own + "/")}
+        users |= {node.name for node in hardware.nodes.values() if name in node.children.values() and node.name not in names}
+        if users:
+            raise Conflict(f"The block node {name} is used by {', '.join(sorted(users))}. End that first, or take another id.",
+                           users=sorted(users))
 
 
 def _read_only(disk: Disk, driver: str) -> bool:

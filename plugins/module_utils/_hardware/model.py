@@ -250,6 +250,14 @@ class Hardware:
             for entry in listing
         }
 
+    def drive_of(self, device: Device) -> Node | None:
+        """The node on top of a disk's stack: by its name, or by that of the ``-drive`` that the VM was launched with."""
+        name = device.properties.get("drive") or ""
+        if not name or name in self.nodes:
+            return self.nodes.get(name)
+        drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.snapshot.ask("query-block")}
+        return self.nodes.get(drives.get(name) or "")
+
     # Network backends
 
     @cached_property

@@ -19,12 +19,13 @@ from .errors import (
     ProtocolError,
     QMPError,
 )
-from .monitor import Event, Monitor, Request, Version
+from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
 from .trace import Tracer
 from .transport import Address, TcpAddress, UnixAddress
 
 __all__ = [
+    "COMMAND_TIMEOUT",
     "Address",
     "CommandError",
     "ConnectError",
