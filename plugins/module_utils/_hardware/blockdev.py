@@ -255,9 +255,9 @@ def _nodes_to_delete(hardware: Hardware, disk_id: str, device: Device | None) ->
 
 def _refuse_other_users(hardware: Hardware, disk_id: str, names: list[str]) -> None:
     """Raise Conflict where anything but the disk itself uses one of its nodes: another device, a job, an export."""
-    own = f"{PERIPHERAL}/{disk_id}"
+    own = (disk_id, f"{PERIPHERAL}/{disk_id}", f"{PERIPHERAL}/{disk_id}/virtio-backend")
     for name in names:
-        users = {user for user in hardware.nodes[name].users if user != own and not user.startswith(own + "/")}
+        users = set(hardware.nodes[name].users) - set(own)
         users |= {node.name for node in hardware.nodes.values() if name in node.children.values() and node.name not in names}
         if users:
             raise Conflict(f"The block node {name} is used by {', '.join(sorted(users))}. End that first, or take another id.",
