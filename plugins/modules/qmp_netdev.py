@@ -106,7 +106,7 @@ EXAMPLES = r"""
     id: net1
     type: tap
     ifname: vm1-net1
-    mac: 52:54:00:12:34:01
+    mac: "52:54:00:12:34:01"
 
 - name: Plug a NIC of four queues
   vmops.qemu.qmp_netdev:
@@ -225,7 +225,7 @@ nic:
     driver: virtio-net-pci
     bus: rp1
     addr: "0"
-    mac: 52:54:00:12:34:01
+    mac: "52:54:00:12:34:01"
     at_launch: false
     netdev: net1
     type: tap

@@ -39,6 +39,8 @@ def check_id(value: str, option: str = "id", longest: int | None = None) -> str:
 
 def check_mac(value: str) -> str:
     """Return *value* in lower case if it is a unicast MAC address, raise InvalidOption if not."""
+    if value.isdigit():
+        raise InvalidOption(f"mac {value} is a number: YAML reads some MAC addresses as one (base 60), so put it in quotes.")
     if not _MAC.match(value):
         raise InvalidOption(f"mac {value!r} is not a MAC address: write six pairs of hex digits, such as 52:54:00:12:34:56.")
     if int(value[:2], 16) & 1:
