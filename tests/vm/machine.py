@@ -180,7 +180,8 @@ class VM:
         network = self.query("human-monitor-command", command_line="info network")
         return {
             "nodes": sorted(node["node-name"] for node in self.query("query-named-block-nodes")),
-            "netdevs": sorted(line.strip().lstrip("\\ ").split(":")[0] for line in network.splitlines() if line.strip()),
+            # an empty hub stays for good
+            "netdevs": sorted(line.lstrip("\\ ").split(":")[0] for line in network.splitlines() if ":" in line),
             "devices": self._children("/machine/peripheral"),
             "objects": self._children("/objects"),
             "chardevs": sorted(chardev["label"] for chardev in self.query("query-chardev")),

@@ -283,23 +283,29 @@ def natural(name: str) -> list[tuple[int, str]]:
 def parse_netdevs(text: str) -> dict[str, Netdev]:
     r"""Read the text of ``info network``.
 
-    A NIC's line is followed by its backend's, which starts with ``\``; a backend without a NIC stands alone; the
-    ports of a hub stand below a ``hub`` line. The lines of one NIC's queues repeat.
+    A NIC's line is followed by that of its backend, which starts with a backslash; a backend without a NIC stands alone.
+    Below a ``hub`` line stand its ports, each with the NIC or backend that it leads to. The lines of further queues repeat
+    the names.
     """
     found: dict[str, Netdev] = {}
-    nic: str | None = None
+    hub = nic = None
     for line in text.splitlines():
-        name, separator, rest = line.strip().lstrip("\\").strip().partition(": ")
-        info = dict(part.partition("=")[::2] for part in rest.split(","))
-        if not separator or "type" not in info:
-            continue
         below = line.lstrip().startswith("\\")
-        if info["type"] == "nic":
-            nic = name
-        elif name not in found:
-            found[name] = Netdev(name, info["type"], info, nic if below else None)
-        if not below and info["type"] != "nic":
-            nic = None
+        name, _colon, rest = line.strip("\\ \r").partition(": ")
+        if not below:
+            hub = name[len("hub "):] if name.startswith("hub ") and not rest else None
+        peer = ""
+        if hub is not None and not rest.startswith("index="):
+            peer, _colon, rest = rest.partition(": ")
+        info = dict(part.partition("=")[::2] for part in rest.split(","))
+        kind = info.get("type")
+        if hub is not None and below:
+            found[name] = Netdev(name, "hubport", {"hubid": hub}, peer if kind == "nic" else None)
+            name = peer
+        if kind not in (None, "nic") and name not in found:
+            found[name] = Netdev(name, kind, info, nic if below and hub is None else None)
+        if not below:
+            nic = name if kind == "nic" else None
     return found
 
 
