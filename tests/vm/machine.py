@@ -119,14 +119,14 @@ class VM:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
             connection.connect(str(self.directory / "watch.sock"))
-            stream = connection.makefile("rw")
-            stream.readline()
-            for name, values in (("qmp_capabilities", {}), (command, arguments)):
-                values = {key.replace("_", "-"): value for key, value in values.items()}
-                stream.write(json.dumps({"execute": name, "arguments": values, "id": name}) + "\n")
-                stream.flush()
-                while (reply := json.loads(stream.readline())).get("id") != name:
-                    pass
+            with connection.makefile("rw") as stream:
+                stream.readline()
+                for name, values in (("qmp_capabilities", {}), (command, arguments)):
+                    values = {key.replace("_", "-"): value for key, value in values.items()}
+                    stream.write(json.dumps({"execute": name, "arguments": values, "id": name}) + "\n")
+                    stream.flush()
+                    while (reply := json.loads(stream.readline())).get("id") != name:
+                        pass
         if "error" in reply:
             raise RuntimeError(f"{command}: {reply['error']['desc']}")
         return reply["return"]
