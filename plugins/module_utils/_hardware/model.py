@@ -199,8 +199,9 @@ class Hardware:
     def buses(self) -> list[Bus]:
         """All buses that devices can be put on by name, in natural order of their names.
 
-        Whether a bus takes devices while the VM runs is what its ``hotplug-handler`` says. A name that two
-        buses have is left out, for ``device_add`` would find only one of them.
+        Whether a bus takes devices while the VM runs is what its ``hotplug-handler`` says, but for PCI Express: there
+        the root complex and ports with ``hotplug=off`` may have one too, and only ports take devices. A name that
+        two buses have is left out, for ``device_add`` would find only one of them.
         """
         found = self._bus_paths()
         names = [path.rsplit("/", 1)[-1] for path in found]
@@ -208,11 +209,13 @@ class Hardware:
         links = [(path, name) for path in found for name in listed[path] if _CHILD_LINK.match(name)]
         targets = dict(zip(links, self.snapshot.qom_get(links)))
         handlers = self.snapshot.qom_get((path, "hotplug-handler") for path in found)
+        ports = self.snapshot.qom_get((path.rsplit("/", 1)[0], "hotplug") for path in found)
         devices = {device.path: device for device in self._read_devices(path for path in targets.values() if path)}
         buses = [
-            Bus(path.rsplit("/", 1)[-1], path, kind[len("child<"):-1], path.rsplit("/", 1)[0], bool(handler),
+            Bus(path.rsplit("/", 1)[-1], path, kind[len("child<"):-1], path.rsplit("/", 1)[0],
+                bool(handler) and (port is True or kind != "child<PCIE>"),
                 tuple(devices[target] for (bus, _link), target in targets.items() if bus == path and target in devices))
-            for (path, kind), handler in zip(found.items(), handlers)
+            for (path, kind), handler, port in zip(found.items(), handlers, ports)
             if names.count(path.rsplit("/", 1)[-1]) == 1
         ]
         return sorted(buses, key=lambda bus: natural(bus.name))
