@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role, through the playbook of the collection that job templates point at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Playbooks, Played
+
+ROLE = "vmops.qemu.hotplug"
+MAC = "52:54:00:00:00:01"
+
+
+def disk(name: str, size: int = 1 << 20, **options: Any) -> dict[str, Any]:
+    return {"id": name, "backend": {"driver": "null-co", "size": size}, **options}
+
+
+def gone(*names: str) -> list[dict[str, Any]]:
+    return [{"id": name, "state": "absent"} for name in names]
+
+
+@pytest.fixture(scope="module")
+def shared_vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VM]:
+    with VM(tmp_path_factory.mktemp("vm")) as vm:
+        yield vm
+
+
+@pytest.fixture
+def vm(shared_vm: VM) -> Iterator[VM]:
+    """A VM with a running guest. The test must leave it as it was."""
+    before = shared_vm.hardware()
+    yield shared_vm
+    assert shared_vm.hardware() == before
+
+
+def hotplug(playbooks: Playbooks, vm: VM, *arguments: str, **wanted: Any) -> Played:
+    variables = {f"hotplug_{name}": value for name, value in wanted.items()}
+    return playbooks.run(ROLE, *arguments, hotplug_socket=str(vm.qmp_socket), **variables)
+
+
+def test_the_whole_workflow(playbooks: Playbooks, tmp_path: Path) -> None:
+    wanted = {"cpus": 2, "blockdevs": [disk("data1"), disk("data2", 2 << 20), disk("data3", 4 << 20, driver="scsi-hd")],
+              "netdevs": [{"id": "net1", "type": "user", "mac": MAC}]}
+    with VM(tmp_path / "vm") as vm:
+        before = vm.hardware()
+        checked = hotplug(playbooks, vm, "--check", "--diff", **wanted)
+        assert checked.recap["failed"] == 0 and vm.hardware() == before, checked.output
+        assert "Would change: vCPUs 1 to 2, +data1, +data2, +data3, +net1" in checked.output
+        for place in ("bus: rp0", "bus: rp1", "bus: rp2", "bus: scsi0.0"):
+            assert place in checked.output, place
+
+        first = hotplug(playbooks, vm, **wanted)
+        assert first.recap["failed"] == 0 and first.recap["changed"] == checked.recap["changed"], first.output
+        assert "Changed: vCPUs 1 to 2, +data1, +data2, +data3, +net1" in first.output
+        vm.wait_guest(lambda guest: {one["size"] for one in guest["disks"]} == {1 << 20, 2 << 20, 4 << 20})
+        vm.wait_guest(lambda guest: [nic["mac"] for nic in guest["nics"]] == [MAC] and guest["cpus"]["present"] == "0-1")
+
+        again = hotplug(playbooks, vm, **wanted)
+        assert again.recap["failed"] == 0 and again.recap["changed"] == 0, again.output
+
+        last = hotplug(playbooks, vm, cpus=1, blockdevs=gone("data1", "data2", "data3"), netdevs=gone("net1"))
+        assert last.recap["failed"] == 0, last.output
+        vm.wait_guest(lambda guest: guest["disks"] == guest["nics"] == [] and guest["cpus"]["present"] == "0")
+        assert vm.hardware() == before
+
+
+def test_a_failure_takes_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
+    played = hotplug(playbooks, vm, blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
+                     netdevs=[{"id": "net1", "type": "user"}])
+    assert played.recap["failed"] == 1
+    assert "Disk data3: QEMU refused blockdev-add: Could not open ''/nosuch.img''" in played.output, played.output
+    assert "was taken back: data1, data2" in " ".join(played.output.split())
+
+
+def test_a_nic_that_fails_takes_back_the_disks_before_it(playbooks: Playbooks, vm: VM) -> None:
+    played = hotplug(playbooks, vm, blockdevs=[disk("data1")], netdevs=[{"id": "net1", "type": "tap", "ifname": "nosuchtap"}])
+    assert played.recap["failed"] == 1
+    assert "Interface nosuchtap does not exist" in " ".join(played.output.split()), played.output
+
+
+def test_what_was_there_before_the_play_is_not_taken_back(playbooks: Playbooks, vm: VM) -> None:
+    assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
+    assert hotplug(playbooks, vm, blockdevs=[disk("old"), disk("new"), {"id": "bad", "file": "/nosuch"}]).recap["failed"] == 1
+    assert "old" in vm.hardware()["devices"] and "new" not in vm.hardware()["devices"]
+    assert hotplug(playbooks, vm, blockdevs=gone("old")).recap["failed"] == 0
+
+
+@pytest.mark.parametrize("wanted", [
+    {"blockdevs": [disk(name) for name in "abcde"]},
+    {"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
+    {"cpus": 5, "blockdevs": [disk("a")]},
+    {"blockdevs": [disk("a"), disk("a")]},
+], ids=["disks", "disks and NICs", "vCPUs", "an id twice"])
+def test_what_the_vm_cannot_take_is_refused_before_anything_is_changed(
+        playbooks: Playbooks, vm: VM, wanted: dict[str, Any]) -> None:
+    played = hotplug(playbooks, vm, **wanted)
+    assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
+    assert "so nothing was changed" in " ".join(played.output.split())
+
+
+def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM) -> None:
+    assert hotplug(playbooks, vm, blockdevs=[disk(name) for name in "abcd"]).recap["failed"] == 0
+    swapped = hotplug(playbooks, vm, blockdevs=[disk("e"), *gone("a")])
+    assert swapped.recap["failed"] == 0, swapped.output
+    assert "Changed: -a, +e" in swapped.output
+    assert hotplug(playbooks, vm, blockdevs=gone("b", "c", "d", "e")).recap["failed"] == 0
+
+
+@pytest.mark.parametrize(("variables", "words"), [
+    ({"hotplug_blockdevs": [{"file": "/srv/a.img"}]}, "missing required arguments: id"),
+    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]}, "fille"),
+    ({"hotplug_cpus": "many"}, "many"),
+], ids=["no id", "an option that is none", "no number"])
+def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
+    played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **variables)
+    assert played.recap["failed"] == 1 and words in played.output, played.output
