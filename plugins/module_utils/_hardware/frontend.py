@@ -111,7 +111,8 @@ class Unplug(Step):
             if refused and now >= request_at:
                 refused = self._request(run)
                 request_at = now + RESEND_SECONDS
-            monitor.poll_events(max(0.0, min(look_at, deadline) - now))
+            wake_at = min(look_at, deadline, request_at) if refused else min(look_at, deadline)
+            monitor.poll_events(max(0.0, wake_at - now))
 
     def _request(self, run: Run) -> CommandError | None:
         """Send device_del; return the error when it must be sent again, None when it is under way or done."""

@@ -1,0 +1,147 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: told before they are applied, and taken back when a step fails."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import plan
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import (
+    Delete,
+    Execute,
+    PassDescriptor,
+    Plan,
+    PlanFailed,
+    Run,
+    Step,
+)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Disconnected, Monitor, OutcomeUnknown
+from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, swallow
+
+REFUSED = ("GenericError", "no")
+IN_USE = ("GenericError", "Node a is in use")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "RETRY_SECONDS", 0.01)
+
+
+def add(name: str) -> Step:
+    return Execute("add", {"id": name}, Delete("del", {"id": name}))
+
+
+def remove(name: str) -> Step:
+    return Delete("del", {"id": name})
+
+
+def wire(command: str, name: str) -> dict:
+    return {"execute": command, "arguments": {"id": name}}
+
+
+def failing(monitor: Monitor, *steps: Step, timeout: float = 5.0) -> PlanFailed:
+    with pytest.raises(PlanFailed) as failure:
+        Plan(steps).apply(monitor, timeout)
+    return failure.value
+
+
+def test_what_is_told_is_what_is_sent() -> None:
+    steps = (add("a"), remove("b"), Execute("set", {"id": "c"}))
+    with connected(expect("add", {"id": "a"}), expect("del", {"id": "b"}), expect("set", {"id": "c"})) as monitor:
+        assert Plan(steps).apply(monitor, 5.0) == Plan(steps).commands() == [wire("add", "a"), wire("del", "b"), wire("set", "c")]
+
+
+def test_a_plan_without_steps_changes_nothing() -> None:
+    assert not Plan().changed and Plan().commands() == []
+
+
+def test_a_failure_takes_back_newest_first_and_is_the_error() -> None:
+    with connected(expect("add", {"id": "a"}), expect("add", {"id": "b"}), expect("add", {"id": "c"}, error=REFUSED),
+                   expect("del", {"id": "b"}), expect("del", {"id": "a"})) as monitor:
+        failure = failing(monitor, add("a"), add("b"), add("c"))
+    assert isinstance(failure.cause, CommandError) and failure.cause.desc == "no"
+    assert failure.sent == [wire("add", "a"), wire("add", "b"), wire("add", "c")]
+    assert failure.undone == [wire("del", "b"), wire("del", "a")]
+    assert failure.left == failure.done == []
+
+
+def test_what_cannot_be_taken_back_is_told_and_the_rest_still_is() -> None:
+    with connected(expect("add", {"id": "a"}), expect("add", {"id": "b"}), expect("add", {"id": "c"}, error=REFUSED),
+                   expect("del", {"id": "b"}, error=("GenericError", "never")), expect("del", {"id": "a"})) as monitor:
+        failure = failing(monitor, add("a"), add("b"), add("c"))
+    assert isinstance(failure.cause, CommandError) and failure.cause.command == "add"
+    assert failure.left == [wire("del", "b")] and failure.undone == [wire("del", "a")]
+
+
+def test_a_removal_stays_done() -> None:
+    with connected(expect("del", {"id": "a"}), expect("add", {"id": "b"}, error=REFUSED)) as monitor:
+        failure = failing(monitor, remove("a"), add("b"))
+    assert failure.done == [wire("del", "a")] and failure.undone == []
+
+
+def test_after_a_broken_connection_nothing_more_is_tried() -> None:
+    with connected(expect("add", {"id": "a"}), swallow("add", {"id": "b"}), hang_up()) as monitor:
+        failure = failing(monitor, add("a"), add("b"))
+    assert isinstance(failure.cause, Disconnected)
+    assert failure.undone == failure.left == [] and failure.done == [wire("add", "a")]
+
+
+def test_a_command_without_an_answer_leaves_the_outcome_unknown() -> None:
+    with connected(swallow("add", {"id": "a"}), command_timeout=0.05) as monitor:
+        assert isinstance(failing(monitor, add("a")).cause, OutcomeUnknown)
+
+
+def test_a_connection_that_breaks_while_taking_back_leaves_the_rest() -> None:
+    with connected(expect("add", {"id": "a"}), expect("add", {"id": "b"}), expect("add", {"id": "c"}, error=REFUSED),
+                   swallow("del", {"id": "b"}), hang_up()) as monitor:
+        failure = failing(monitor, add("a"), add("b"), add("c"))
+    assert failure.left == [wire("del", "b"), wire("del", "a")]
+
+
+@pytest.mark.parametrize("gone", [("DeviceNotFound", "Device 'a' not found"),
+                                  ("GenericError", "Failed to find node with node-name='a'"),
+                                  ("GenericError", "File descriptor named 'a' has not been found")])
+def test_deleting_what_is_gone_is_done(gone: tuple[str, str]) -> None:
+    with connected(expect("del", {"id": "a"}, error=gone)) as monitor:
+        Plan((remove("a"),)).apply(monitor, 5.0)
+
+
+def test_deleting_what_is_in_use_is_tried_again_and_told_once() -> None:
+    with connected(expect("del", {"id": "a"}, error=IN_USE), expect("del", {"id": "a"})) as monitor:
+        assert Plan((remove("a"),)).apply(monitor, 5.0) == [wire("del", "a")]
+
+
+def test_deleting_what_stays_in_use_fails_when_the_time_is_over() -> None:
+    with connected(expect("del", {"id": "a"}, error=IN_USE)) as monitor:
+        assert "in use" in str(failing(monitor, remove("a"), timeout=-1.0).cause)
+
+
+def test_a_descriptor_is_passed_and_closed_here() -> None:
+    opened: list[int] = []
+
+    def null() -> int:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+        return opened[-1]
+
+    with connected(expect("getfd", {"fdname": "fd0"}, fds=1)) as monitor:
+        PassDescriptor("fd0", null).apply(Run(monitor, 5.0))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+
+
+def test_a_descriptor_that_was_not_used_up_is_closed_there() -> None:
+    with connected(expect("getfd", {"fdname": "fd0"}, fds=1), expect("add", {"id": "a"}, error=REFUSED),
+                   expect("closefd", {"fdname": "fd0"})) as monitor:
+        failing(monitor, PassDescriptor("fd0", lambda: os.open(os.devnull, os.O_RDONLY)), add("a"))
+
+
+def test_a_file_that_cannot_be_opened_takes_back_what_came_before() -> None:
+    def missing() -> int:
+        return os.open("/nosuch", os.O_RDONLY)
+
+    with connected(expect("add", {"id": "a"}), expect("del", {"id": "a"})) as monitor:
+        assert isinstance(failing(monitor, add("a"), PassDescriptor("fd0", missing)).cause, FileNotFoundError)
