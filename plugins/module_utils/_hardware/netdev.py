@@ -184,7 +184,7 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
         arguments[option if nic.queues == 1 else f"{option}s"] = ":".join(names)
     for name in ("ifname", "queues"):
         arguments.pop(name, None)
-    return [*steps, Execute("netdev_add", arguments, delete)]
+    return [*steps, Execute("netdev_add", arguments, delete, uses=tuple(steps))]
 
 
 def netdev_arguments(hardware: Hardware, nic: Nic) -> dict[str, Any]:

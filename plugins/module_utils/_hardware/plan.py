@@ -44,7 +44,9 @@ class Run:
 
 
 class Step:
-    """One act on the VM."""
+    """One act on the VM. ``uses`` are steps before it that it uses up: once it is done they need no taking back."""
+
+    uses: tuple[Step, ...] = ()
 
     def commands(self) -> list[Command]:
         """What it sends, in the form of the wire."""
@@ -65,6 +67,7 @@ class Execute(Step):
     command: str
     arguments: dict[str, Any]
     undo_step: Step | None = None
+    uses: tuple[Step, ...] = ()
 
     def commands(self) -> list[Command]:
         return [wire(self.command, self.arguments)]
@@ -96,7 +99,11 @@ class Delete(Execute):
 
 @dataclass(frozen=True)
 class PassDescriptor(Step):
-    """Open a file on this host and hand it to QEMU under a name, which the next command uses up."""
+    """Open a file on this host and hand it to QEMU under a name, which the next command uses up.
+
+    A run that was killed in between leaves QEMU with the file, which others then may not be able to open (a tap is busy).
+    So where opening fails, what QEMU has under the name is closed and opening is tried once more.
+    """
 
     name: str
     open: Callable[[], int] = field(compare=False)
@@ -105,7 +112,11 @@ class PassDescriptor(Step):
         return [wire("getfd", {"fdname": self.name})]
 
     def apply(self, run: Run) -> None:
-        descriptor = self.open()
+        try:
+            descriptor = self.open()
+        except (HardwareError, OSError):
+            Delete("closefd", {"fdname": self.name}).apply(run)
+            descriptor = self.open()
         try:
             run.execute("getfd", {"fdname": self.name}, fds=(descriptor,))
         finally:
@@ -150,7 +161,7 @@ class Plan:
                 raise PlanFailed(error, run.sent, undone, left, _final(done)) from error
             except QMPError as error:
                 raise PlanFailed(error, run.sent, done=[command for one in done for command in one.commands()]) from error
-            done.append(step)
+            done = [*(one for one in done if one not in step.uses), step]
         return run.sent
 
 
@@ -158,8 +169,8 @@ class PlanFailed(Exception):
     """A plan that stopped at an error, the ``cause``.
 
     ``sent`` are the commands up to it, ``undone`` those that took back what was done before, ``left`` those that
-    would have, but failed: whatever they name is still in the VM. ``done`` are those that stay done: removals, and
-    after a lost connection everything, for then nothing is taken back.
+    would have, from the first that failed on: what they name is still in the VM. ``done`` are those that stay done:
+    removals, and after a lost connection everything, for then nothing is taken back.
     """
 
     def __init__(self, cause: Exception, sent: list[Command], undone: Sequence[Command] = (),
@@ -173,16 +184,20 @@ class PlanFailed(Exception):
 
 
 def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
-    """Undo steps, newest first, as far as that goes; return the commands that did it and those that failed."""
+    """Undo steps, newest first; return the commands that did it, and from the first that failed on those that are left.
+
+    No further, for what is older carries what is newer: a network backend that is deleted under its NIC leaves a NIC
+    that can never be connected again.
+    """
     undone: list[Command] = []
-    left: list[Command] = []
-    for undo in filter(None, (step.undo() for step in reversed(done))):
+    undos = [undo for undo in (step.undo() for step in reversed(done)) if undo]
+    for number, undo in enumerate(undos):
         try:
             undo.apply(run)
-            undone += undo.commands()
         except (QMPError, HardwareError):
-            left += undo.commands()
-    return undone, left
+            return undone, [command for rest in undos[number:] for command in rest.commands()]
+        undone += undo.commands()
+    return undone, []
 
 
 def _final(steps: Sequence[Step]) -> list[Command]:

@@ -69,12 +69,14 @@ def test_a_failure_takes_back_newest_first_and_is_the_error() -> None:
     assert failure.left == failure.done == []
 
 
-def test_what_cannot_be_taken_back_is_told_and_the_rest_still_is() -> None:
-    with connected(expect("add", {"id": "a"}), expect("add", {"id": "b"}), expect("add", {"id": "c"}, error=REFUSED),
-                   expect("del", {"id": "b"}, error=("GenericError", "never")), expect("del", {"id": "a"})) as monitor:
-        failure = failing(monitor, add("a"), add("b"), add("c"))
+def test_what_cannot_be_taken_back_is_told_and_what_carries_it_is_left_alone() -> None:
+    with connected(expect("add", {"id": "a"}), expect("add", {"id": "b"}), expect("add", {"id": "c"}),
+                   expect("add", {"id": "d"}, error=REFUSED), expect("del", {"id": "c"}),
+                   expect("del", {"id": "b"}, error=("GenericError", "never"))) as monitor:
+        failure = failing(monitor, add("a"), add("b"), add("c"), add("d"))
     assert isinstance(failure.cause, CommandError) and failure.cause.command == "add"
-    assert failure.left == [wire("del", "b")] and failure.undone == [wire("del", "a")]
+    assert failure.undone == [wire("del", "c")]
+    assert failure.left == [wire("del", "b"), wire("del", "a")]
 
 
 def test_a_removal_stays_done() -> None:
@@ -143,5 +145,20 @@ def test_a_file_that_cannot_be_opened_takes_back_what_came_before() -> None:
     def missing() -> int:
         return os.open("/nosuch", os.O_RDONLY)
 
-    with connected(expect("add", {"id": "a"}), expect("del", {"id": "a"})) as monitor:
+    nothing = ("GenericError", "File descriptor named 'fd0' not found")
+    with connected(expect("add", {"id": "a"}), expect("closefd", {"fdname": "fd0"}, error=nothing),
+                   expect("del", {"id": "a"})) as monitor:
         assert isinstance(failing(monitor, add("a"), PassDescriptor("fd0", missing)).cause, FileNotFoundError)
+
+
+def test_a_file_that_qemu_holds_from_a_killed_run_is_let_go_first() -> None:
+    answers: list[OSError | None] = [OSError("busy"), None]
+
+    def busy_once() -> int:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+        return os.open(os.devnull, os.O_RDONLY)
+
+    with connected(expect("closefd", {"fdname": "fd0"}), expect("getfd", {"fdname": "fd0"}, fds=1)) as monitor:
+        PassDescriptor("fd0", busy_once).apply(Run(monitor, 5.0))

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A VM for each kind, and runs of its module with a fault."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.live.conftest import finish, start
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .kinds import KINDS, Kind
+from .proxy import Fault, Proxy
+
+TALLY: dict[str, Counter[str]] = {}
+_numbers = itertools.count()
+
+
+class Rig:
+    """One kind on one VM that has no guest, so that what can be unplugged goes at once."""
+
+    def __init__(self, kind: Kind, make_vm: Callable[[], VM], words: dict[str, str], directory: Path) -> None:
+        self.kind = kind
+        self._make_vm, self._words, self._directory = make_vm, words, directory
+        self.vm = make_vm()
+        self.before = self.hardware()
+
+    def options(self, wanted: str) -> dict[str, Any]:
+        options = self.kind.present if wanted == "present" else self.kind.absent
+        return {name: value.format(**self._words) if isinstance(value, str) else value for name, value in options.items()}
+
+    def run(self, wanted: str, check: bool = False) -> dict[str, Any]:
+        """Run the module as it is."""
+        return finish(start(self.kind.module, {"socket": str(self.vm.qmp_socket), **self.options(wanted)}, check))
+
+    def run_with(self, wanted: str, fault: Fault, *points: int) -> dict[str, Any] | None:
+        """Run the module with a fault at some of its commands; None if it was killed."""
+        children: list[subprocess.Popen[str]] = []
+        proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.vm.qmp_socket, fault, set(points),
+                      lambda: children[0].kill())
+        try:
+            children.append(start(self.kind.module, {"socket": str(proxy.path), **self.options(wanted)}))
+            if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER):
+                assert children[0].wait(timeout=60) == -9
+                children[0].communicate()
+                return None
+            return finish(children[0])
+        finally:
+            proxy.close()
+
+    def commands(self, wanted: str) -> int:
+        """How many commands the way to *wanted* has from here."""
+        return len(self.run(wanted, check=True)["commands"])
+
+    def hardware(self) -> dict[str, Any]:
+        """What QEMU has, with nodes that it named itself only counted; with the descriptors that are left."""
+        hardware = self.vm.hardware()
+        hardware["nodes"] = sorted("#" if name.startswith("#") else name for name in hardware["nodes"])
+        return {**hardware, "descriptors": [name for name in self.kind.descriptors if self._has_descriptor(name)]}
+
+    def _has_descriptor(self, name: str) -> bool:
+        try:
+            self.vm.query("closefd", fdname=name)
+        except RuntimeError:
+            return False
+        return True
+
+    def reset(self) -> None:
+        """Have it no more, by unplugging or else by a new VM."""
+        if not self.kind.removable:
+            self.vm.stop()
+            self.vm = self._make_vm()
+        else:
+            result = self.run("absent")
+            assert not result.get("failed"), result
+        assert self.hardware() == self.before
+
+    def survives(self, what: str, holds: bool, told: object) -> None:
+        """Count one point of a fault class."""
+        TALLY.setdefault(what, Counter())["survived" if holds else "lost"] += 1
+        assert holds, told
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "rig" in metafunc.fixturenames:
+        kinds = [kind for kind in KINDS if kind.sample or os.environ.get("TORTURE") == "all"]
+        metafunc.parametrize("rig", kinds, indirect=True, ids=[kind.name for kind in kinds], scope="module")
+
+
+@pytest.fixture(scope="module")
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    directory = tmp_path_factory.mktemp("rig")
+    tap = f"vmopst{next(_numbers)}"
+    subprocess.run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"], check=True)
+    image = directory / "image"
+    image.write_bytes(b"")
+    os.truncate(image, 16 << 20)
+
+    def make_vm() -> VM:
+        vm = VM(directory / f"vm{next(_numbers)}", native=True, boot=False, **request.param.machine)
+        vm.start()
+        return vm
+
+    rig = Rig(request.param, make_vm, {"tap": tap, "image": str(image)}, directory)
+    yield rig
+    rig.vm.stop()
+    subprocess.run(["ip", "link", "delete", tap], check=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TALLY:
+        terminalreporter.section("torture")
+        terminalreporter.line(f"{'fault':32} {'tried':>8} {'survived':>8} {'lost':>8}")
+        for what, counts in TALLY.items():
+            terminalreporter.line(f"{what:32} {counts.total():8} {counts['survived']:8} {counts['lost']:8}")

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of hardware to be tortured. A kind that is added here goes through every fault, with no new fault code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Options to have one and to have it no more; ``{tap}`` and ``{image}`` stand for a tap and an image of the test.
+
+    ``removable``: whether a VM whose guest is not running gives it up. ``descriptors``: names that may be left in QEMU.
+    ``sample``: whether ``make test`` takes it, besides ``make torture``.
+    """
+
+    name: str
+    module: str
+    present: dict[str, Any]
+    absent: dict[str, Any]
+    removable: bool = True
+    descriptors: tuple[str, ...] = ()
+    sample: bool = True
+    machine: dict[str, Any] = field(default_factory=dict)
+
+
+def _disk(name: str, sample: bool = True, **options: Any) -> Kind:
+    return Kind(name, "qmp_blockdev", {"id": "x1", **options}, {"id": "x1", "state": "absent"}, sample=sample)
+
+
+def _nic(name: str, sample: bool = True, descriptors: tuple[str, ...] = (), **options: Any) -> Kind:
+    return Kind(name, "qmp_netdev", {"id": "x1", "mac": "52:54:00:00:00:01", **options}, {"id": "x1", "state": "absent"},
+                descriptors=descriptors, sample=sample)
+
+
+KINDS = (
+    _disk("disk", file="{image}", size="32M"),
+    _disk("SCSI disk", sample=False, file="{image}", driver="scsi-hd"),
+    _disk("NVMe disk without a file", sample=False, backend={"driver": "null-co", "size": 1 << 20}, driver="nvme"),
+    _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
+    _nic("NIC with its cable out", sample=False, type="user", link="down"),
+    Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, removable=False),
+)
