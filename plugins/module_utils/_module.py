@@ -12,11 +12,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._hardware.device import Front
-from ._hardware.errors import HardwareError, InvalidOption, UnplugPending
+from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
 from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
-from ._hardware.plan import Plan, PlanFailed
+from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
 from .qmp import (
     COMMAND_TIMEOUT,
@@ -83,10 +83,37 @@ class Kind:
     rules: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Operation:
+    """What a module does, as ``operate`` needs it.
+
+    ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``result`` is the key
+    under which check mode gives the planned state, None where there is no such thing.
+    """
+
+    plan: Callable[[Hardware, Mapping[str, Any]], Plan]
+    tell: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]]
+    options: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
+    result: str | None = None
+
+
 def converge(kind: Kind) -> None:
     """Run a module that brings one object of *kind* to the wanted state."""
-    module = _make_module({**STATE, **kind.options}, **kind.rules)
-    _with_monitor(module, lambda monitor: _converge(module, kind, monitor))
+
+    def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
+        return (kind.present if params["state"] == "present" else kind.absent)(hardware, kind.spec(params))
+
+    def tell(hardware: Hardware, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {kind.result: kind.describe(hardware, kind.spec(params))}
+
+    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result))
+
+
+def operate(operation: Operation) -> None:
+    """Run a module that changes a VM by a plan."""
+    module = _make_module(operation.options, **operation.rules)
+    _with_monitor(module, lambda monitor: _operate(module, operation, monitor))
 
 
 def inform(options: dict[str, Any]) -> None:
@@ -148,14 +175,14 @@ def _address(params: Mapping[str, Any]) -> Address:
     return UnixAddress(params["socket"]) if params["socket"] else TcpAddress(params["host"], params["port"])
 
 
-def _converge(module: AnsibleModule, kind: Kind, monitor: Monitor) -> dict[str, Any]:
-    state = module.params["state"]
-    spec = kind.spec(module.params)
-    plan = (kind.present if state == "present" else kind.absent)(Hardware(monitor), spec)
+def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> dict[str, Any]:
+    params = module.params
+    hardware = Hardware(monitor)
+    plan = operation.plan(hardware, params)
     result = {
         "changed": plan.changed,
-        "status": state,
-        "commands": plan.commands(),
+        "status": params.get("state"),
+        "commands": [redacted(command) for command in plan.commands()],
         "diff": {"before": plan.before or {}, "after": plan.after or {}},
         "launch_args": list(plan.launch_args),
         "unverified": list(plan.unverified),
@@ -163,33 +190,36 @@ def _converge(module: AnsibleModule, kind: Kind, monitor: Monitor) -> dict[str, 
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
-        return {**result, kind.result: plan.after}
-    if plan.changed:
+        planned = {operation.result: plan.after} if operation.result else operation.tell(hardware, params)
+        return {**result, **planned}
+    told: dict[str, Any] = {}
+    if plan.steps:
         try:
-            result["commands"] = plan.apply(monitor, module.params["timeout"])
+            run = plan.apply(monitor, params["timeout"])
+            result["commands"], told = [redacted(command) for command in run.sent], run.told
         except PlanFailed as failure:
-            if not isinstance(failure.cause, UnplugPending) or failure.left or module.params["on_pending"] == "fail":
+            if not isinstance(failure.cause, UnplugPending) or failure.left or params.get("on_pending") != "report":
                 raise
             module.warn(str(failure.cause))
-            result.update(status="unplug_pending", commands=failure.sent)
-    return {**result, kind.result: kind.describe(Hardware(monitor), spec)}
+            result.update(status="unplug_pending", commands=[redacted(command) for command in failure.sent])
+    return {**result, **operation.tell(Hardware(monitor), params), **told}
 
 
 def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     """Fail with the first error, and say truly what of the plan is in force."""
     cause = failure.cause
-    unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError))
+    unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, NotYet))
     more = ""
     if failure.left:
         more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
-                f"remove the rest: {failure.left}")
+                f"remove the rest: {[redacted(one) for one in failure.left]}")
     elif unclear:
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."
     changed = bool(unclear or failure.left or failure.done or isinstance(cause, UnplugPending))
     _fail(module, cause, "rollback_incomplete" if failure.left else None, changed, more,
-          sent=failure.sent, undone=failure.undone, left=failure.left)
+          **{name: [redacted(one) for one in getattr(failure, name)] for name in ("sent", "undone", "left")})
 
 
 def _fail(module: AnsibleModule, error: Exception, code: str | None = None, changed: bool = False, more: str = "",

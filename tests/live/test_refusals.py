@@ -178,7 +178,7 @@ def test_a_nic_whose_device_is_refused_leaves_neither_backend_nor_descriptor(
     result = modules.netdev(id="n1", type="tap", ifname=tap, properties={"rx_queue_size": 7})
     refused(result, "command_failed", "rx_queue_size", "taken back")
     with pytest.raises(RuntimeError, match="not found"):
-        vm.query("closefd", fdname="n1-fd0")
+        vm.query("closefd", over="qmp", fdname="n1-fd0")
     assert subprocess.run(["cat", f"/sys/class/net/{tap}/carrier"], capture_output=True, check=False).returncode != 0
 
 

@@ -68,7 +68,7 @@ class Rig:
 
     def _has_descriptor(self, name: str) -> bool:
         try:
-            self.vm.query("closefd", fdname=name)
+            self.vm.query("closefd", over="qmp", fdname=name)
         except RuntimeError:
             return False
         return True

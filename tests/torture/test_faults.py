@@ -68,7 +68,7 @@ def test_what_cannot_be_taken_back_is_told_with_the_commands_that_do_it(rig: Rig
         result = rig.run_with("present", Fault.FAIL, point, point + 1)
         assert result
         for command in result["details"]["left"]:
-            rig.vm.query(command["execute"], **command.get("arguments", {}))
+            rig.vm.query(command["execute"], over="qmp", **command.get("arguments", {}))
         told = result["error_code"] == "rollback_incomplete" and result["changed"] and "made to fail" in result["msg"]
         rig.survives("taking back refused", told and rig.hardware() == rig.before, (point, result, rig.hardware()))
         rig.reset()

@@ -79,12 +79,16 @@ class VM:
                                        start_new_session=True)
         (self.directory / "pid").write_text(str(process.pid))
         try:
-            self._wait(lambda: self.query("query-status"), BOOT_SECONDS, process)
+            self._wait(lambda: self.query("query-status"), process.poll)
             if self.boot:
-                self._wait(lambda: self.guest("true", 1.0), BOOT_SECONDS, process)
+                self.wait_boot()
         except BaseException:
             self.stop()
             raise
+
+    def wait_boot(self) -> None:
+        """Return when the guest answers."""
+        self._wait(lambda: self.guest("true", 1.0), lambda: not Path(f"/proc/{self.pid}/exe").exists() or None)
 
     def stop(self) -> None:
         """End QEMU by its pid and wait until it is gone."""
@@ -114,11 +118,15 @@ class VM:
             *(word for device in devices for word in ("-device", device)), *self.extra,
         ]
 
-    def query(self, command: str, **arguments: Any) -> Any:
-        """Send a command over the second monitor, which the code under test does not use; underscores stand for dashes."""
+    def query(self, command: str, /, over: str = "watch", **arguments: Any) -> Any:
+        """Send a command; underscores stand for dashes.
+
+        It goes over the second monitor, which the code under test does not use, or with ``over="qmp"`` over the first: what
+        ``getfd`` brought is known only to the monitor that it came by.
+        """
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
-            connection.connect(str(self.directory / "watch.sock"))
+            connection.connect(str(self.directory / f"{over}.sock"))
             with connection.makefile("rw") as stream:
                 stream.readline()
                 for name, values in (("qmp_capabilities", {}), (command, arguments)):
@@ -192,15 +200,15 @@ class VM:
     def _children(self, path: str) -> list[str]:
         return sorted(entry["name"] for entry in self.query("qom-list", path=path) if entry["type"].startswith("child<"))
 
-    def _wait(self, ask: Callable[[], Any], timeout: float, process: subprocess.Popen[bytes]) -> None:
-        """Repeat *ask* until it answers, QEMU ends or the time is over."""
-        deadline = time.monotonic() + timeout
+    def _wait(self, ask: Callable[[], Any], ended: Callable[[], Any]) -> None:
+        """Repeat *ask* until it answers; RuntimeError when QEMU has *ended* or the time is over."""
+        deadline = time.monotonic() + BOOT_SECONDS
         while True:
             try:
                 ask()
                 return
             except (OSError, ValueError) as error:
-                if process.poll() is not None or time.monotonic() > deadline:
+                if ended() is not None or time.monotonic() > deadline:
                     log = (self.directory / "stderr").read_text(errors="replace")
                     raise RuntimeError(f"QEMU {self.binary.version} did not come up: {error!r}\n{log}") from error
             time.sleep(0.05)

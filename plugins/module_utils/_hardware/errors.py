@@ -54,6 +54,12 @@ class UnplugRefused(HardwareError):
     error_code = "unplug_refused"
 
 
+class NotYet(HardwareError):
+    """What was asked for has begun and is not done in time; it may still be."""
+
+    error_code = "outcome_unknown"
+
+
 class DeviceLost(HardwareError):
     """A device that was added is gone again before the run was over: the guest ejected it."""
 

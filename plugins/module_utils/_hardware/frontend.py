@@ -44,9 +44,10 @@ class Plug(Step):
 
 @dataclass(frozen=True)
 class StillThere(Step):
-    """A last look at a device that was plugged, for a guest that is booting can eject it. Changes nothing."""
+    """A last look at a device that was plugged, for a guest that is booting can eject it."""
 
     device: str
+    changes = False
 
     def commands(self) -> list[Command]:
         return []

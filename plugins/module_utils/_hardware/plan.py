@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Sequence
 
-from ..qmp import CommandError, Monitor, QMPError
+from ..qmp import CommandError, Monitor, QMPError, redact_request
 from .errors import HardwareError
 
 Command = Dict[str, Any]
@@ -29,12 +29,14 @@ _IN_USE = ("is in use", "is busy")
 
 
 class Run:
-    """The applying of one plan: the monitor, the seconds that each step may take, and what was sent so far."""
+    """The applying of one plan: the monitor, the seconds that each step may take, what was sent so far, and what the steps
+    add to the result."""
 
     def __init__(self, monitor: Monitor, timeout: float) -> None:
         self.monitor = monitor
         self.timeout = timeout
         self.sent: list[Command] = []
+        self.told: dict[str, Any] = {}
 
     def execute(self, command: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Any:
         entry = wire(command, arguments)
@@ -44,9 +46,11 @@ class Run:
 
 
 class Step:
-    """One act on the VM. ``uses`` are steps before it that it uses up: once it is done they need no taking back."""
+    """One act on the VM. ``uses`` are steps before it that it uses up: once it is done they need no taking back.
+    ``changes``: whether it changes the VM, and does not only look or wait."""
 
     uses: tuple[Step, ...] = ()
+    changes = True
 
     def commands(self) -> list[Command]:
         """What it sends, in the form of the wire."""
@@ -127,6 +131,27 @@ class PassDescriptor(Step):
 
 
 @dataclass(frozen=True)
+class Await(Step):
+    """Look again and again until a thing holds. ``look`` tells whether it does and raises a HardwareError if it never will;
+    ``late`` makes the error for when the time is over."""
+
+    look: Callable[[Run], bool]
+    late: Callable[[Run], HardwareError]
+    changes = False
+
+    def commands(self) -> list[Command]:
+        return []
+
+    def apply(self, run: Run) -> None:
+        deadline = time.monotonic() + run.timeout
+        while not self.look(run):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self.late(run)
+            run.monitor.poll_events(min(RETRY_SECONDS, left))
+
+
+@dataclass(frozen=True)
 class Plan:
     """What has to be done, and what the diff says of it: the object before and after, None for absent.
 
@@ -143,14 +168,14 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return bool(self.steps)
+        return any(step.changes for step in self.steps)
 
     def commands(self) -> list[Command]:
         """All that ``apply`` sends when nothing fails."""
         return [command for step in self.steps for command in step.commands()]
 
-    def apply(self, monitor: Monitor, timeout: float) -> list[Command]:
-        """Perform all steps, each within *timeout* seconds; return what was sent. Raises PlanFailed."""
+    def apply(self, monitor: Monitor, timeout: float) -> Run:
+        """Perform all steps, each within *timeout* seconds; return the run of it. Raises PlanFailed."""
         run = Run(monitor, timeout)
         done: list[Step] = []
         for step in self.steps:
@@ -162,7 +187,7 @@ class Plan:
             except QMPError as error:
                 raise PlanFailed(error, run.sent, done=[command for one in done for command in one.commands()]) from error
             done = [*(one for one in done if one not in step.uses), step]
-        return run.sent
+        return run
 
 
 class PlanFailed(Exception):
@@ -206,3 +231,8 @@ def _final(steps: Sequence[Step]) -> list[Command]:
 
 def wire(command: str, arguments: dict[str, Any] | None) -> Command:
     return {"execute": command, **({"arguments": arguments} if arguments else {})}
+
+
+def redacted(command: Command) -> Command:
+    """A command as it may be shown, without the secrets in it."""
+    return redact_request(command)

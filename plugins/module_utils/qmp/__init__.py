@@ -21,7 +21,7 @@ from .errors import (
 )
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
-from .trace import Tracer
+from .trace import Tracer, redact_request
 from .transport import Address, TcpAddress, UnixAddress
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "Tracer",
     "UnixAddress",
     "Version",
+    "redact_request",
 ]

@@ -52,7 +52,7 @@ def failing(monitor: Monitor, *steps: Step, timeout: float = 5.0) -> PlanFailed:
 def test_what_is_told_is_what_is_sent() -> None:
     steps = (add("a"), remove("b"), Execute("set", {"id": "c"}))
     with connected(expect("add", {"id": "a"}), expect("del", {"id": "b"}), expect("set", {"id": "c"})) as monitor:
-        assert Plan(steps).apply(monitor, 5.0) == Plan(steps).commands() == [wire("add", "a"), wire("del", "b"), wire("set", "c")]
+        assert Plan(steps).apply(monitor, 5.0).sent == Plan(steps).commands() == [wire("add", "a"), wire("del", "b"), wire("set", "c")]
 
 
 def test_a_plan_without_steps_changes_nothing() -> None:
@@ -114,7 +114,7 @@ def test_deleting_what_is_gone_is_done(gone: tuple[str, str]) -> None:
 
 def test_deleting_what_is_in_use_is_tried_again_and_told_once() -> None:
     with connected(expect("del", {"id": "a"}, error=IN_USE), expect("del", {"id": "a"})) as monitor:
-        assert Plan((remove("a"),)).apply(monitor, 5.0) == [wire("del", "a")]
+        assert Plan((remove("a"),)).apply(monitor, 5.0).sent == [wire("del", "a")]
 
 
 def test_deleting_what_stays_in_use_fails_when_the_time_is_over() -> None:

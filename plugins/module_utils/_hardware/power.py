@@ -1,0 +1,125 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running, pausing, shutting down: the states of ``query-status`` and the ways between them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..qmp import Disconnected, QMPError
+from .errors import NotYet, Unsupported
+from .model import Hardware
+from .plan import Await, Command, Execute, Plan, Run, Step, wire
+
+_ENDED = {"shutdown"}
+_NEEDS_RESET = {"guest-panicked", "internal-error", "io-error"}
+_ASLEEP = "suspended"
+
+
+@dataclass(frozen=True)
+class PowerDown(Step):
+    """``system_powerdown``, which presses the guest's ACPI button, and the wait until the guest has shut down.
+
+    QEMU then ends, unless it runs with ``-no-shutdown``, so a connection that closes after SHUTDOWN is success. With
+    ``force`` a guest that has not shut down in time is ended by ``quit``.
+    """
+
+    force: bool
+
+    def commands(self) -> list[Command]:
+        return [wire("system_powerdown", None)]
+
+    def apply(self, run: Run) -> None:
+        since = run.monitor.mark()
+        deadline = time.monotonic() + run.timeout
+        run.execute("system_powerdown", {})
+        while not self._is_over(run, since):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                if not self.force:
+                    raise NotYet(f"The guest has not shut down within {run.timeout:g} s. It was asked to and may still do it; "
+                                 "set force: true to end it all the same.")
+                Quit().apply(run)
+                return
+            try:
+                run.monitor.poll_events(left)
+            except Disconnected:
+                if not self._is_over(run, since):
+                    raise
+
+    def _is_over(self, run: Run, since: int) -> bool:
+        return any(event.name == "SHUTDOWN" for event in run.monitor.events(since=since))
+
+
+@dataclass(frozen=True)
+class Quit(Step):
+    """``quit``: QEMU ends, and with it the VM. Done when the connection has closed."""
+
+    def commands(self) -> list[Command]:
+        return [wire("quit", None)]
+
+    def apply(self, run: Run) -> None:
+        deadline = time.monotonic() + run.timeout
+        try:
+            run.execute("quit", {})
+            while time.monotonic() < deadline:
+                run.monitor.poll_events(max(0.0, deadline - time.monotonic()))
+        except Disconnected:
+            return
+        raise NotYet(f"QEMU has taken quit and is still there after {run.timeout:g} s.")
+
+
+def plan(hardware: Hardware, state: str, force: bool = False) -> Plan:
+    """Bring the VM to *state*: running, paused, shutdown, reset, quit or wakeup."""
+    status = str(hardware.snapshot.ask("query-status")["status"])
+    runs = bool(hardware.snapshot.ask("query-status")["running"])
+    steps: tuple[Step, ...] = ()
+    after = {"running": "running", "wakeup": "running", "reset": "running" if runs else status, "paused": "paused",
+             "shutdown": "shutdown", "quit": "shutdown"}[state]
+    if state == "running" and status == _ASLEEP or state == "wakeup" and status == _ASLEEP:
+        steps = (Execute("system_wakeup", {}), _reached("running"))
+    elif state == "running" and not runs:
+        if status in _ENDED | _NEEDS_RESET - {"io-error"}:
+            raise Unsupported(f"The VM is {status} and cannot go on from there. Set state: reset, then state: running.")
+        steps = (Execute("cont", {}), _reached("running"))
+    elif state == "paused" and (runs or status == _ASLEEP):
+        steps = (Execute("stop", {}), _reached("paused", _ASLEEP))
+    elif state == "shutdown" and status not in _ENDED:
+        steps = _shutdown(status, runs, force)
+    elif state == "reset":
+        steps = (Execute("system_reset", {}),)
+    elif state == "quit":
+        steps = (Quit(),)
+    elif state in ("paused", "wakeup"):
+        after = status
+    return Plan(steps, {"status": status}, {"status": after})
+
+
+def _shutdown(status: str, runs: bool, force: bool) -> tuple[Step, ...]:
+    """A guest that does not run cannot shut itself down."""
+    if runs or status == _ASLEEP:
+        return (*([Execute("system_wakeup", {})] if status == _ASLEEP else []), PowerDown(force))
+    if force:
+        return (Quit(),)
+    raise Unsupported(f"The VM is {status}, so its guest cannot shut down. Set state: running first, or force: true to end it.")
+
+
+def _reached(*wanted: str) -> Await:
+    def look(run: Run) -> bool:
+        return run.monitor.execute("query-status")["status"] in wanted
+
+    def late(run: Run) -> NotYet:
+        return NotYet(f"The VM is {run.monitor.execute('query-status')['status']} after {run.timeout:g} s, not {wanted[0]}.")
+
+    return Await(look, late)
+
+
+def describe(hardware: Hardware) -> dict[str, Any]:
+    """The status now; ``shutdown`` where QEMU has ended."""
+    try:
+        return {"status": hardware.snapshot.ask("query-status")["status"]}
+    except QMPError:
+        return {"status": "shutdown"}

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pausing, running, resetting and shutting down real guests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules
+from .test_refusals import refused
+
+
+def power(vm: VM, state: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    return Modules(vm).run("qmp_power", check, state=state, **options)
+
+
+def test_pause_and_run_and_again(vm: VM) -> None:
+    assert power(vm, "paused", check=True)["commands"] == [{"execute": "stop"}]
+    assert vm.query("query-status")["status"] == "running"
+    result = power(vm, "paused")
+    assert result["changed"] and result["vm"] == {"status": "paused"}, result
+    assert not power(vm, "paused")["changed"] and not power(vm, "wakeup")["changed"]
+    assert power(vm, "running")["vm"] == {"status": "running"}
+    assert not power(vm, "running")["changed"]
+    assert vm.guest("echo here") == "here\n"
+
+
+def test_a_guest_that_does_not_listen_is_not_called_shut_down(vm: VM) -> None:
+    result = power(vm, "shutdown", timeout=1)
+    refused(result, "outcome_unknown", "force")
+    assert vm.query("query-status")["status"] == "running"
+
+
+def test_a_paused_guest_cannot_shut_down_and_force_ends_it(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False)
+    refused(power(vm, "shutdown"), "unsupported", "running", "force")
+    assert power(vm, "shutdown", check=True, force=True)["commands"] == [{"execute": "quit"}]
+    result = power(vm, "shutdown", force=True)
+    assert result["changed"] and result["vm"] == {"status": "shutdown"}, result
+    refused(power(vm, "shutdown"), "connect_failed")
+
+
+def test_a_guest_shuts_down_at_the_button(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm()
+    vm.guest("(dd if=/dev/input/event1 of=/dev/null bs=24 count=1; poweroff -f) >/dev/null 2>&1 &")
+    result = power(vm, "shutdown", timeout=30)
+    assert result.get("changed") and result["vm"] == {"status": "shutdown"}, result
+    assert [command["execute"] for command in result["commands"]] == ["system_powerdown"]
+
+
+def test_a_guest_that_does_not_listen_is_ended_by_force(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm()
+    result = power(vm, "shutdown", timeout=1, force=True)
+    assert result["vm"] == {"status": "shutdown"}, result
+    assert [command["execute"] for command in result["commands"]] == ["system_powerdown", "quit"]
+    assert not Path(f"/proc/{vm.pid}/exe").exists()
+
+
+def test_reset_boots_the_guest_again(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm()
+    vm.guest("touch /tmp/before")
+    result = power(vm, "reset")
+    assert result["changed"] and result["vm"] == {"status": "running"}
+    vm.wait_boot()
+    assert vm.guest("ls /tmp") == ""
+
+
+def test_quit_ends_qemu(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False)
+    result = power(vm, "quit")
+    assert result["changed"] and result["vm"] == {"status": "shutdown"}, result
