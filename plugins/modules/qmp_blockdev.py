@@ -82,6 +82,16 @@ options:
     description:
       - Size of the disk in bytes, or with K, M, G or T. A smaller disk is grown, while the guest uses it.
     type: str
+  passphrase:
+    description:
+      - Passphrase of an encrypted image, for O(format=luks), or O(format=qcow2) with LUKS inside.
+      - QEMU gets it in a secret object that comes and goes with the disk. It is shown nowhere and not compared.
+    type: str
+  backend_secrets:
+    description:
+      - Passwords for O(backend), each under the driver's option for it, such as C(password-secret) of V(https) and V(iscsi) or
+        C(key-secret) of V(rbd). They are carried as O(passphrase) is.
+    type: dict
   allow_shrink:
     description:
       - Whether O(size) may cut off the end of the disk.
@@ -147,6 +157,14 @@ EXAMPLES = r"""
     driver: scsi-hd
     cache:
       direct: true
+
+- name: Plug an encrypted image
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: safe1
+    file: /srv/vm1/safe1.luks
+    format: luks
+    passphrase: "{{ vault_safe1_passphrase }}"
 
 - name: Unplug it
   vmops.qemu.qmp_blockdev:
@@ -278,6 +296,8 @@ OPTIONS = {
     "discard": {"type": "str", "choices": ["ignore", "unmap"]},
     "detect_zeroes": {"type": "str", "choices": ["off", "on", "unmap"]},
     "size": {"type": "str"},
+    "passphrase": {"type": "str", "no_log": True},
+    "backend_secrets": {"type": "dict", "no_log": True},
     "allow_shrink": {"type": "bool", "default": False},
     "attach": {"type": "bool", "default": True},
     "scsi_id": {"type": "int"},
@@ -310,6 +330,8 @@ def disk(params: Mapping[str, Any]) -> blockdev.Disk:
         discard=params["discard"],
         detect_zeroes=params["detect_zeroes"],
         size=_module.size_in_bytes(params["size"]),
+        passphrase=params["passphrase"],
+        backend_secrets=params["backend_secrets"] or {},
         allow_shrink=params["allow_shrink"],
         attach=params["attach"],
         recreate=params["recreate"],

@@ -35,7 +35,8 @@ class Playbooks:
 
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Played:
         """Run a playbook, by path or by name of the collection; one that fails is told by its recap."""
-        command = ["ansible-playbook", "-i", "inventory.yml", playbook, "-e", json.dumps(variables), *arguments]
+        (self.directory / "variables.json").write_text(json.dumps(variables))
+        command = ["ansible-playbook", "-i", "inventory.yml", playbook, "-e", "@variables.json", *arguments]
         environment = {**os.environ, "ANSIBLE_NOCOWS": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "1",
                        "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml", "ANSIBLE_ROLES_PATH": str(Path(__file__).parent / "targets")}
         told = subprocess.run(command, cwd=self.directory, env=environment, text=True, timeout=PLAY_SECONDS, check=False,

@@ -10,6 +10,7 @@ from typing import Any, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .conftest import Playbooks, Played
@@ -90,6 +91,24 @@ def test_what_was_there_before_the_play_is_not_taken_back(playbooks: Playbooks, 
     assert hotplug(playbooks, vm, blockdevs=[disk("old"), disk("new"), {"id": "bad", "file": "/nosuch"}]).recap["failed"] == 1
     assert "old" in vm.hardware()["devices"] and "new" not in vm.hardware()["devices"]
     assert hotplug(playbooks, vm, blockdevs=gone("old")).recap["failed"] == 0
+
+
+def test_a_passphrase_is_in_no_output(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    secret = "correct-horse-battery-staple"
+    safe = {"id": "safe1", "file": str(make_encrypted(tmp_path / "a", "luks", secret)), "format": "luks", "passphrase": secret}
+    played = [hotplug(playbooks, vm, *arguments, "-vvvv", "--diff", blockdevs=disks) for arguments, disks in (
+        (["--check"], [safe]),
+        ([], [{**safe, "passphrase": f"{secret}2"}]),
+        ([], [{**safe, "fille": "x"}]),
+        ([], [safe, {"id": "bad", "file": "/nosuch"}]),
+        ([], [safe]),
+        ([], [safe]),
+        ([], gone("safe1")),
+    )]
+    assert [one.recap["failed"] for one in played] == [0, 1, 1, 1, 0, 0, 0], [one.output for one in played if one.recap["failed"]]
+    for one in played:
+        lines = [line for line in one.output.splitlines() if secret in line]
+        assert not lines, lines
 
 
 @pytest.mark.parametrize("wanted", [

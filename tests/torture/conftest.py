@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import finish, start
+from ansible_collections.vmops.qemu.tests.live.conftest import finish, image, make_tap, make_vm, start  # noqa: F401 (fixtures)
+from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .kinds import KINDS, Kind
+from .kinds import KINDS, SECRET, Kind
 from .proxy import Fault, Proxy
 
+ALL = os.environ.get("TORTURE") == "all"
 TALLY: dict[str, Counter[str]] = {}
 _numbers = itertools.count()
 
@@ -44,8 +47,14 @@ class Rig:
     def run_with(self, wanted: str, fault: Fault, *points: int) -> dict[str, Any] | None:
         """Run the module with a fault at some of its commands; None if it was killed."""
         children: list[subprocess.Popen[str]] = []
-        proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.vm.qmp_socket, fault, set(points),
-                      lambda: children[0].kill())
+
+        def act() -> None:
+            if fault in (Fault.QEMU_KILLED, Fault.QEMU_STOPPED):
+                os.kill(self.vm.pid, signal.SIGKILL if fault is Fault.QEMU_KILLED else signal.SIGSTOP)
+            else:
+                children[0].kill()
+
+        proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.vm.qmp_socket, fault, set(points), act)
         try:
             children.append(start(self.kind.module, {"socket": str(proxy.path), **self.options(wanted)}))
             if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER):
@@ -76,22 +85,30 @@ class Rig:
     def reset(self) -> None:
         """Have it no more, by unplugging or else by a new VM."""
         if not self.kind.removable:
-            self.vm.stop()
-            self.vm = self._make_vm()
+            self.renew()
         else:
             result = self.run("absent")
             assert not result.get("failed"), result
         assert self.hardware() == self.before
 
+    def renew(self) -> None:
+        """Have a new VM."""
+        self.vm.stop()
+        self.vm = self._make_vm()
+
     def survives(self, what: str, holds: bool, told: object) -> None:
-        """Count one point of a fault class."""
-        TALLY.setdefault(what, Counter())["survived" if holds else "lost"] += 1
-        assert holds, told
+        survives(what, holds, told)
+
+
+def survives(what: str, holds: bool, told: object) -> None:
+    """Count one point of a fault class, and fail if it was lost; *told* is shown then."""
+    TALLY.setdefault(what, Counter())["survived" if holds else "lost"] += 1
+    assert holds, told
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "rig" in metafunc.fixturenames:
-        kinds = [kind for kind in KINDS if kind.sample or os.environ.get("TORTURE") == "all"]
+        kinds = [kind for kind in KINDS if kind.sample or ALL]
         metafunc.parametrize("rig", kinds, indirect=True, ids=[kind.name for kind in kinds], scope="module")
 
 
@@ -109,7 +126,10 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         vm.start()
         return vm
 
-    rig = Rig(request.param, make_vm, {"tap": tap, "image": str(image)}, directory)
+    words = {"tap": tap, "image": str(image)}
+    if "{luks}" in request.param.present.values():
+        words["luks"] = str(make_encrypted(directory / "luks", "luks", SECRET))
+    rig = Rig(request.param, make_vm, words, directory)
     yield rig
     rig.vm.stop()
     subprocess.run(["ip", "link", "delete", tap], check=True)
@@ -118,6 +138,6 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if TALLY:
         terminalreporter.section("torture")
-        terminalreporter.line(f"{'fault':32} {'tried':>8} {'survived':>8} {'lost':>8}")
+        terminalreporter.line(f"{'fault':40} {'tried':>8} {'survived':>8} {'lost':>8}")
         for what, counts in TALLY.items():
-            terminalreporter.line(f"{what:32} {counts.total():8} {counts['survived']:8} {counts['lost']:8}")
+            terminalreporter.line(f"{what:40} {counts.total():8} {counts['survived']:8} {counts['lost']:8}")

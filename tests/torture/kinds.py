@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+SECRET = "correct-horse-battery-staple"
+
+
 @dataclass(frozen=True)
 class Kind:
-    """Options to have one and to have it no more; ``{tap}`` and ``{image}`` stand for a tap and an image of the test.
+    """Options to have one and to have it no more; ``{tap}``, ``{image}`` and ``{luks}`` stand for a tap, an image and an
+    encrypted image of the test.
 
     ``removable``: whether a VM whose guest is not running gives it up. ``descriptors``: names that may be left in QEMU.
     ``sample``: whether ``make test`` takes it, besides ``make torture``.
@@ -40,6 +44,8 @@ KINDS = (
     _disk("disk", file="{image}", size="32M"),
     _disk("SCSI disk", sample=False, file="{image}", driver="scsi-hd"),
     _disk("NVMe disk without a file", sample=False, backend={"driver": "null-co", "size": 1 << 20}, driver="nvme"),
+    _disk("encrypted disk", sample=False, file="{luks}", format="luks", passphrase=SECRET),
+    Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
     _nic("NIC with its cable out", sample=False, type="user", link="down"),
     Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, removable=False),

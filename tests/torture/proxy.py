@@ -35,18 +35,21 @@ class Fault(Enum):
     CUT_AFTER_REQUEST = "cut after the request"
     CUT_BEFORE_REPLY = "cut before the reply"
     CUT_IN_REPLY = "cut inside the reply"
+    QEMU_KILLED = "QEMU killed at the request"
+    QEMU_STOPPED = "QEMU stopped at the request"
 
 
 class Proxy:
     """Serves one client on ``path``; *fault* happens at each changing command whose number, from 0, is in *points*.
 
-    *kill* ends the client. ``seen`` are the changing commands that came, in order.
+    *act* is called for the faults that befall a process: it kills the client, or kills or stops QEMU. ``seen`` are the
+    changing commands that came, in order.
     """
 
-    def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], kill: Callable[[], None]) -> None:
+    def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], act: Callable[[], None]) -> None:
         self.path = path
         self.seen: list[str] = []
-        self._monitor, self._fault, self._points, self._kill = monitor, fault, points, kill
+        self._monitor, self._fault, self._points, self._act = monitor, fault, points, act
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -97,7 +100,7 @@ class Proxy:
                     line, _newline, replies = replies.partition(b"\n")
                     if awaited is not None and json.loads(line).get("id") == awaited:
                         if self._fault is Fault.KILL_AFTER:
-                            self._kill()
+                            self._act()
                         elif self._fault is Fault.CUT_IN_REPLY:
                             client.sendall(line[: len(line) // 2])
                         return
@@ -118,8 +121,8 @@ class Proxy:
             client.sendall(json.dumps({"error": error, "id": request["id"]}).encode() + b"\n")
             _close(descriptors)
             return None
-        if fault is Fault.KILL_BEFORE:
-            self._kill()
+        if fault in (Fault.KILL_BEFORE, Fault.QEMU_KILLED, Fault.QEMU_STOPPED):
+            self._act()
         if fault in (Fault.KILL_BEFORE, Fault.CUT_BEFORE):
             _close(descriptors)
             return StopIteration
@@ -130,7 +133,7 @@ class Proxy:
         _close(descriptors)
         if fault in (Fault.CUT_IN_REQUEST, Fault.CUT_AFTER_REQUEST):
             return StopIteration
-        return request["id"] if fault else None
+        return request["id"] if fault in (Fault.KILL_AFTER, Fault.CUT_BEFORE_REPLY, Fault.CUT_IN_REPLY) else None
 
 
 def _close(descriptors: list[int]) -> None:

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 import pytest
 
-from .conftest import Rig
+from .conftest import ALL, Rig
 from .proxy import Fault
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
 CUTS = (Fault.CUT_BEFORE, Fault.CUT_IN_REQUEST, Fault.CUT_AFTER_REQUEST, Fault.CUT_BEFORE_REPLY, Fault.CUT_IN_REPLY)
 LOST_CONNECTION = {"disconnected", "outcome_unknown", "protocol_error"}
+
+
+def settled(result: dict[str, Any]) -> bool:
+    """Whether a further run has nothing to do; a link is set by each run that states it, for QEMU does not tell it."""
+    return not result.get("failed") and (not result["changed"] or result["unverified"] == ["link"])
 
 
 @pytest.mark.parametrize("fault", [*KILLS, *CUTS], ids=lambda fault: fault.value)
@@ -25,9 +34,7 @@ def test_plugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
         once_more = rig.run("present")
         hardware = rig.hardware()
         plugged = plugged or hardware
-        # a link is set by each run that states it, for QEMU does not tell it
-        settled = not once_more.get("changed") or once_more["unverified"] == ["link"]
-        whole = not again.get("failed") and settled and hardware == plugged
+        whole = not again.get("failed") and settled(once_more) and hardware == plugged
         rig.survives(fault.value, told and whole, (point, result, again, once_more, hardware))
         rig.reset()
 
@@ -77,11 +84,38 @@ def test_what_cannot_be_taken_back_is_told_with_the_commands_that_do_it(rig: Rig
 def test_a_removal_that_is_refused_is_finished_by_the_next_run(rig: Rig) -> None:
     if not rig.kind.removable:
         return
-    for point in range(2):
-        assert rig.run("present")["changed"]
+    assert rig.run("present")["changed"]
+    for point in range(rig.commands("absent")):
         plugged = rig.hardware()
         result = rig.run_with("absent", Fault.FAIL, point)
         assert result
         true = result["error_code"] == "command_failed" and (rig.hardware() == plugged) == (not result["changed"])
         again = rig.run("absent")
         rig.survives("removal refused", true and not again.get("failed") and rig.hardware() == rig.before, (point, result, again))
+        assert rig.run("present")["changed"]
+    rig.reset()
+
+
+def test_qemu_that_dies_is_told_and_a_new_one_takes_it_all(rig: Rig) -> None:
+    for point in range(rig.commands("present")):
+        result = rig.run_with("present", Fault.QEMU_KILLED, point)
+        dead = rig.run("present")
+        rig.renew()
+        again = rig.run("present")
+        told = result is not None and result["error_code"] in LOST_CONNECTION and dead["error_code"] == "connect_failed"
+        rig.survives(Fault.QEMU_KILLED.value, told and again.get("changed") is True, (point, result, dead, again))
+        rig.reset()
+
+
+def test_qemu_that_hangs_is_told_in_time_and_the_next_run_finishes(rig: Rig) -> None:
+    for point in range(rig.commands("present") if ALL else 1):
+        try:
+            result = rig.run_with("present", Fault.QEMU_STOPPED, point)
+        finally:
+            os.kill(rig.vm.pid, signal.SIGCONT)
+        again = rig.run("present")
+        once_more = rig.run("present")
+        told = result is not None and result["error_code"] == "outcome_unknown"
+        whole = not again.get("failed") and settled(once_more)
+        rig.survives(Fault.QEMU_STOPPED.value, told and whole, (point, result, again, once_more))
+        rig.reset()

@@ -43,7 +43,8 @@ class VM:
     """A QEMU process with its sockets in *directory*; a context manager that starts and ends it.
 
     ``machine`` is q35 (with ``ports`` root ports rp0, rp1 …) or pc; both have the SCSI bus scsi0.0. ``native`` gives q35
-    native PCIe hotplug in place of ACPI's. Without ``boot`` there is no guest: QEMU stands before its first instruction.
+    native PCIe hotplug in place of ACPI's. Without ``boot`` there is no guest, only firmware. ``paused``: whether the VM stands
+    before its first instruction; by default one without a guest does.
     """
 
     directory: Path
@@ -52,6 +53,7 @@ class VM:
     ports: int = 4
     native: bool = False
     boot: bool = True
+    paused: bool | None = None
     smp: str = "1,maxcpus=4,sockets=2,cores=2,threads=1"
     extra: tuple[str, ...] = ()
 
@@ -80,7 +82,7 @@ class VM:
         (self.directory / "pid").write_text(str(process.pid))
         try:
             self._wait(lambda: self.query("query-status"), process.poll)
-            if self.boot:
+            if self.boot and not self.paused:
                 self.wait_boot()
         except BaseException:
             self.stop()
@@ -105,10 +107,10 @@ class VM:
         directory = self.directory
         ports = range(self.ports) if self.machine == "q35" else ()
         devices = [*(f"pcie-root-port,id=rp{port},chassis={port + 1}" for port in ports), "virtio-scsi-pci,id=scsi0"]
-        boot = ["-S"]
+        boot = ["-S"] if self.paused or (self.paused is None and not self.boot) else []
         if self.boot:
             kernel, initramfs = guest()
-            boot = ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", "console=ttyS1 quiet loglevel=3 panic=-1"]
+            boot += ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", "console=ttyS1 quiet loglevel=3 panic=-1"]
         native = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"] if self.native else []
         return [
             *self.binary.command, "-accel", "tcg", "-machine", self.machine, "-smp", self.smp, "-m", "256,slots=4,maxmem=2G",

@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Mapping
 
 from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
-from .launch import blockdev_argument, device_argument
+from .launch import blockdev_argument, device_argument, object_argument
 from .model import PERIPHERAL, Device, Hardware, Node
+from .objects import SECRET_FILE, add_object, delete_object
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire
 from .slots import PLACE_KEYS, default_driver, place_of
 from .values import NODE_NAME_MAX, check_id
 
+_SECRET_OPTION = re.compile(r"[a-z-]*-secret\Z")
 _READ_ONLY_DRIVERS = {"scsi-cd", "ide-cd"}
 _SERIAL_MAX = {"virtio-blk-pci": 20, "virtio-blk-ccw": 20, "virtio-blk-device": 20, "nvme": 20, "scsi-hd": 36}
 """Bytes of a serial number that the guest gets to see; QEMU cuts or refuses longer ones."""
@@ -38,7 +41,8 @@ _GUEST_PATHS = {
 @dataclass(frozen=True)
 class Disk:
     """What a task says of a disk; None is not stated. ``backend`` is a blockdev protocol driver with its options,
-    as ``blockdev-add`` takes it; ``size`` in bytes."""
+    as ``blockdev-add`` takes it; ``size`` in bytes. ``passphrase`` opens an encrypted image, ``backend_secrets`` are passwords
+    by the option of *backend* that names a secret object (``password-secret`` …)."""
 
     front: Front
     backend: dict[str, Any] | None = None
@@ -49,6 +53,8 @@ class Disk:
     discard: str | None = None
     detect_zeroes: str | None = None
     size: int | None = None
+    passphrase: str | None = None
+    backend_secrets: Mapping[str, str] = field(default_factory=dict)
     allow_shrink: bool = False
     attach: bool = True
     recreate: bool = False
@@ -57,6 +63,13 @@ class Disk:
     @property
     def id(self) -> str:
         return self.front.id
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The data of the secret objects that come and go with the disk, by id. No two disks share one: what follows the last
+        dot is no id of a disk."""
+        image = {} if self.passphrase is None else {f"{self.id}.secret": self.passphrase}
+        return {**image, **{f"{self.id}.{option}": value for option, value in self.backend_secrets.items()}}
 
 
 @dataclass
@@ -130,7 +143,7 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     if device is None and node:
         _refuse_other_users(hardware, disk.id, [node.name])
     if node is None:
-        steps += _node_steps(disk, driver)
+        steps += _node_steps(hardware, disk, driver)
     elif disk.size is not None and disk.size != node.size:
         check_shrink(disk.id, node.size, disk.size, disk.allow_shrink)
         steps.append(Resize(node.name, disk.size, disk.allow_shrink))
@@ -158,7 +171,14 @@ def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
     nodes = _nodes_to_delete(hardware, disk.id, device)
     _refuse_other_users(hardware, disk.id, nodes)
     steps += [Delete("blockdev-del", {"node-name": name}) for name in nodes]
+    steps += [delete_object(name) for name in _secrets_of(hardware, disk.id)]
     return Plan(tuple(steps), describe(hardware, disk.id), None)
+
+
+def _secrets_of(hardware: Hardware, disk_id: str) -> list[str]:
+    """The secret objects that came with a disk, also after a run that was killed before it made the node."""
+    return [name for name, kind in sorted(hardware.objects.items())
+            if kind == "secret" and re.fullmatch(rf"{re.escape(disk_id)}\.([a-z-]*-)?secret", name)]
 
 
 def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
@@ -173,8 +193,8 @@ def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
         result.update({"driver": device.driver, **place_of(device), "serial": serial,
                        "guest_path": guest_path(device.driver, serial), "at_launch": device.at_launch})
     if node:
-        result.update({"node": node.name, "file": node.filename, "format": node.driver, "read_only": node.read_only,
-                       "size": node.size})
+        file = _backend_of(node).get("filename", node.filename)
+        result.update({"node": node.name, "file": file, "format": node.driver, "read_only": node.read_only, "size": node.size})
     return result
 
 
@@ -273,13 +293,33 @@ def blockdev_arguments(disk: Disk, driver: str) -> dict[str, Any]:
     cache = {name: value for name, value in (("direct", disk.cache_direct), ("no-flush", disk.cache_no_flush))
              if value is not None}
     optional = {"cache": cache or None, "discard": disk.discard, "detect-zeroes": disk.detect_zeroes}
-    return {"driver": disk.format, "node-name": disk.id, "read-only": _read_only(disk, driver), "file": disk.backend,
-            **{name: value for name, value in optional.items() if value is not None}}
+    backend = {**(disk.backend or {}), **{option: f"{disk.id}.{option}" for option in disk.backend_secrets}}
+    return {"driver": disk.format, "node-name": disk.id, "read-only": _read_only(disk, driver), "file": backend,
+            **_encryption(disk), **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _node_steps(disk: Disk, driver: str) -> list[Step]:
+def _encryption(disk: Disk) -> dict[str, Any]:
+    """What names the secret of an encrypted image: LUKS itself, or the LUKS inside a qcow2."""
+    if disk.passphrase is None:
+        return {}
+    secret = {"key-secret": f"{disk.id}.secret"}
+    if disk.format == "luks":
+        return secret
+    if disk.format == "qcow2":
+        return {"encrypt": {"format": "luks", **secret}}
+    raise InvalidOption(f"passphrase is for the formats luks and qcow2, not {disk.format}.")
+
+
+def _node_steps(hardware: Hardware, disk: Disk, driver: str, anew: bool = False) -> list[Step]:
+    """Add the node; *anew* after it was removed with all that came with it."""
+    for option in disk.backend_secrets:
+        if not _SECRET_OPTION.match(option):
+            raise InvalidOption(f"backend_secrets has {option!r}, which names no secret; in QEMU's spelling they end in -secret, "
+                                "such as password-secret.")
+    steps: list[Step] = [] if anew else [delete_object(name) for name in _secrets_of(hardware, disk.id)]
+    steps += [add_object(hardware, "secret", name, {"data": data}) for name, data in disk.secrets.items()]
     delete = Delete("blockdev-del", {"node-name": disk.id})
-    steps: list[Step] = [Execute("blockdev-add", blockdev_arguments(disk, driver), delete)]
+    steps.append(Execute("blockdev-add", blockdev_arguments(disk, driver), delete))
     if disk.size is not None:
         steps.append(Resize(disk.id, disk.size, disk.allow_shrink))
     return steps
@@ -295,10 +335,11 @@ def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -
         ("detect_zeroes", node.details.get("detect_zeroes"), disk.detect_zeroes),
     ]
     different = [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]]
-    unverified = ["discard"] if disk.discard is not None else []
+    unverified = [name for name, value in (("discard", disk.discard), ("passphrase", disk.passphrase)) if value is not None]
+    unverified += [f"backend_secrets.{option}" for option in disk.backend_secrets]
     for name, value in (disk.backend or {}).items():
         option = "file" if name == "filename" else f"backend.{name}"
-        present = _backend_value(hardware, disk, node, name)
+        present = _backend_value(hardware, node, name)
         if present is None:
             unverified.append("aio" if name == "aio" else option)
         elif present != value and not (name == "filename" and _same_file(present, value)):
@@ -306,21 +347,23 @@ def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -
     return different, unverified
 
 
-def _backend_value(hardware: Hardware, disk: Disk, node: Node, name: str) -> Any:
-    """What QEMU tells of one option of the protocol node; None where it tells nothing.
-
-    A file name is told as it is. An options set that has no short form is told as ``json:{…}``.
-    """
-    if name == "filename":
-        return node.filename
+def _backend_value(hardware: Hardware, node: Node, name: str) -> Any:
+    """What QEMU tells of one option of the protocol node; None where it tells nothing."""
     if name == "driver":
         protocol = hardware.nodes.get(node.children.get("file", ""))
         return protocol.driver if protocol else None
-    if node.filename.startswith("json:"):
-        told = json.loads(node.filename[len("json:"):])
-        told = told.get("file", told) if told.get("driver") == disk.format else told
-        return told.get(name)
-    return None
+    return _backend_of(node).get(name)
+
+
+def _backend_of(node: Node) -> dict[str, Any]:
+    """The options of the protocol node: its file name, or, where they have no short form, all of them, told as ``json:{…}``
+    for the whole stack."""
+    if not node.filename.startswith("json:"):
+        return {"filename": node.filename}
+    told = json.loads(node.filename[len("json:"):])
+    below = told.get("file") if told.get("driver") == node.driver else None
+    backend: dict[str, Any] = below if isinstance(below, dict) else told
+    return backend
 
 
 def _same_file(one: str, other: str) -> bool:
@@ -332,7 +375,7 @@ def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: st
     """Remove and make anew, at the place it has unless the task names another."""
     if disk.backend is None:
         raise InvalidOption(f"Disk {disk.id} cannot be made anew without file or backend.")
-    steps = list(plan_absent(hardware, disk).steps) + _node_steps(disk, driver)
+    steps = [*plan_absent(hardware, disk).steps, *_node_steps(hardware, disk, driver, anew=True)]
     arguments = None
     if disk.attach:
         arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
@@ -366,6 +409,8 @@ def _launch_args(hardware: Hardware, disk: Disk, driver: str, arguments: dict[st
                  device: Device | None) -> tuple[str, ...]:
     args: list[str] = []
     if disk.backend is not None:
+        for name in disk.secrets:
+            args += ["-object", object_argument("secret", name, {"file": SECRET_FILE})]
         args += ["-blockdev", blockdev_argument(blockdev_arguments(disk, driver))]
     if arguments is None and disk.attach and device:
         arguments = {"driver": device.driver, "id": disk.id, "drive": disk.id, **place_of(device),

@@ -79,7 +79,7 @@ class Unplug(Step):
     """``device_del`` and the wait for the guest to let go.
 
     Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
-    when it says nothing in time; the guest may then still do it, at its next boot or reset at the latest.
+    when it says nothing in time; the guest may then still do it, at its next reset at the latest.
 
     *device* is an id, or the QOM path of a device that has none.
     """
@@ -153,5 +153,5 @@ class Unplug(Step):
                 "It stays plugged; try again when the guest is up.", device=self.device)
         return UnplugPending(
             f"The guest has not let go of {self.device} within {run.timeout:g} s. The request stands and cannot be "
-            "withdrawn: the guest may still do it, at its next boot or reset at the latest. What backs the device was "
+            "withdrawn: the guest may still do it, at its next reset at the latest. What backs the device was "
             "left alone; run this again to finish.", device=self.device)

@@ -32,6 +32,11 @@ def netdev_argument(arguments: Mapping[str, Any]) -> str:
     return ",".join([_escaped(arguments["type"]), *key_values(rest)])
 
 
+def object_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
+    """The value of ``-object``: ``type,id=…,key=value,…``."""
+    return ",".join([_escaped(qom_type), *key_values({"id": object_id, **properties})])
+
+
 def key_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Options in dotted ``key=value`` form; a list becomes ``key.0=…``, or one ``key=`` for each plain element."""
     result: list[str] = []

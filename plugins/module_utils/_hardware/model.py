@@ -261,6 +261,14 @@ class Hardware:
         drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.snapshot.ask("query-block")}
         return self.nodes.get(drives.get(name) or "")
 
+    # Objects
+
+    @cached_property
+    def objects(self) -> dict[str, str]:
+        """The user-creatable objects by id, each with its QOM type (secret, iothread, memory-backend-ram …)."""
+        types = self.snapshot.qom_list(["/objects"])[0]
+        return {name: kind[len("child<"):-1] for name, kind in types.items() if kind.startswith("child<")}
+
     # Network backends
 
     @cached_property

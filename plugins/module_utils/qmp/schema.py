@@ -37,11 +37,12 @@ class Schema:
         """Whether QEMU can emit the event *name*."""
         return self._is("event", name)
 
-    def command_arguments(self, name: str) -> dict[str, Member]:
-        """What command *name* takes, by member, in any of its variants; empty if there is no such command."""
+    def command_arguments(self, name: str, case: str | None = None) -> dict[str, Member]:
+        """What command *name* takes, by member, in any of its variants or in that of *case* (an object type, a block driver …);
+        empty if there is no such command."""
         arguments: dict[str, Member] = {}
         for type_name in self._argument_types(name):
-            for member in self._members(type_name):
+            for member in self._members(type_name, case):
                 entity = self._entities[member["type"]]
                 kind = entity["json-type"] if entity["meta-type"] == "builtin" else entity["meta-type"]
                 arguments.setdefault(member["name"], Member("default" in member, kind))
@@ -75,12 +76,13 @@ class Schema:
     def _argument_types(self, command: str) -> list[str]:
         return [self._entities[command]["arg-type"]] if self._is("command", command) else []
 
-    def _members(self, type_name: str) -> Iterator[dict[str, Any]]:
-        """The members of an object type, of all its variants, of an array's elements, of an alternate's objects."""
+    def _members(self, type_name: str, case: str | None = None) -> Iterator[dict[str, Any]]:
+        """The members of an object type, of all its variants or that of *case*, of an array's elements, of an alternate's
+        objects."""
         entity = self._entities[type_name]
         if entity["meta-type"] == "object":
             yield from entity["members"]
-            inner = [variant["type"] for variant in entity.get("variants", ())]
+            inner = [variant["type"] for variant in entity.get("variants", ()) if case in (None, variant["case"])]
         elif entity["meta-type"] == "alternate":
             inner = [member["type"] for member in entity["members"]]
         else:

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User-creatable objects: secrets, I/O threads, throttle groups, credentials and whatever else ``object-add`` makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from .device import Difference, refuse
+from .errors import Conflict, InvalidOption
+from .launch import object_argument
+from .model import Hardware
+from .plan import Delete, Execute, Plan, Step
+from .values import check_id, nearest, typed
+
+SECRET_FILE = "FILE_WITH_THE_SECRET"
+"""Stands in launch arguments for a file, for a secret does not belong on a command line."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a task says of an object. ``secret`` is the data of a secret object, which is never read back nor shown."""
+
+    id: str
+    qom_type: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    secret: str | None = None
+    recreate: bool = False
+    force: bool = False
+
+
+def add_object(hardware: Hardware, qom_type: str, object_id: str, properties: Mapping[str, Any]) -> Execute:
+    """``object-add``, in the form of this QEMU; taken back by ``object-del``."""
+    nested = hardware.schema.has_member("object-add", "props")  # before QEMU 6.0
+    arguments = {"qom-type": qom_type, "id": object_id, **({"props": properties} if nested else properties)}
+    return Execute("object-add", arguments, delete_object(object_id))
+
+
+def delete_object(object_id: str) -> Delete:
+    return Delete("object-del", {"id": object_id})
+
+
+def plan_present(hardware: Hardware, wish: Object) -> Plan:
+    check_id(wish.id)
+    present_type = hardware.objects.get(wish.id)
+    qom_type = wish.qom_type or present_type
+    if qom_type is None:
+        raise InvalidOption(f"Object {wish.id} does not exist yet: say with qom_type what it is to be.")
+    properties = _typed(hardware, qom_type, wish.properties)
+    before = describe(hardware, wish.id)
+    differences, unverified = _differences(hardware, wish, qom_type, properties) if present_type else ([], [])
+    if wish.secret is not None:
+        properties = {**properties, "data": wish.secret}
+        unverified.append("secret")
+    steps: list[Step] = []
+    if differences and wish.recreate:
+        _refuse_users(hardware, wish)
+        steps = [delete_object(wish.id), add_object(hardware, qom_type, wish.id, properties)]
+    else:
+        refuse(f"Object {wish.id}", differences)
+        if present_type is None:
+            steps = [add_object(hardware, qom_type, wish.id, properties)]
+            unverified = []
+    after = before if not steps else {"id": wish.id, "qom_type": qom_type,
+                                      "properties": {name: value for name, value in properties.items() if name != "data"}}
+    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, wish.id, properties)))
+
+
+def plan_absent(hardware: Hardware, wish: Object) -> Plan:
+    check_id(wish.id)
+    if wish.id not in hardware.objects:
+        return Plan()
+    if wish.qom_type is not None and hardware.objects[wish.id] != wish.qom_type:
+        raise Conflict(f"The object {wish.id} is a {hardware.objects[wish.id]}, not a {wish.qom_type}. Take another id.")
+    _refuse_users(hardware, wish)
+    return Plan((delete_object(wish.id),), describe(hardware, wish.id), None)
+
+
+def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
+    """The object with its readable properties; never those that hold a secret."""
+    if object_id not in hardware.objects:
+        return None
+    path = f"/objects/{object_id}"
+    known = hardware.snapshot.qom_list([path])[0]
+    names = [name for name in known if name not in ("type", "data", "rawdata") and not known[name].startswith(("child<", "link<"))]
+    values = hardware.snapshot.qom_get((path, name) for name in names)
+    return {"id": object_id, "qom_type": hardware.objects[object_id],
+            "properties": {name: value for name, value in zip(names, values) if value is not None}}
+
+
+def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    found = (describe(hardware, object_id) for object_id in sorted(hardware.objects))
+    return [one for one in found if one]
+
+
+def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
+    """The value of ``-object``, with the name of a file in the place of a secret."""
+    shown = [("file", SECRET_FILE) if name == "data" else (name, value) for name, value in properties.items()]
+    return object_argument(qom_type, object_id, dict(shown))
+
+
+def _typed(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """*properties* in the types that QEMU's schema has for this type of object; QEMU before 6.0 tells none."""
+    for name in ("id", "qom-type", "data"):
+        if name in properties:
+            option = {"id": "id", "qom-type": "qom_type", "data": "secret"}[name]
+            raise InvalidOption(f"properties has {name!r}, which the option {option!r} is for.")
+    if hardware.schema.has_member("object-add", "props"):
+        return dict(properties)
+    types = hardware.snapshot.ask_or([], "qom-list-types", implements="user-creatable", abstract=False)
+    names = {entry["name"] for entry in types}
+    if qom_type not in names:
+        raise InvalidOption(f"This QEMU ({hardware.version_text}) has no object type {qom_type!r}{nearest(qom_type, names)}.")
+    known = {name: member.type for name, member in hardware.schema.command_arguments("object-add", qom_type).items()}
+    return typed(f"object type {qom_type}", properties, known)
+
+
+def _differences(hardware: Hardware, wish: Object, qom_type: str,
+                 properties: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
+    present_type = hardware.objects[wish.id]
+    if present_type != qom_type:
+        return [Difference("qom_type", present_type, qom_type)], []
+    values = hardware.snapshot.qom_get((f"/objects/{wish.id}", name) for name in properties)
+    unverified = [name for name, value in zip(properties, values) if value is None]
+    different = [Difference(name, now, wanted) for (name, wanted), now in zip(properties.items(), values)
+                 if now is not None and _known_part(now, wanted) != wanted]
+    return different, unverified
+
+
+def _known_part(now: Any, wanted: Any) -> Any:
+    """Of a structure such as a throttle group's limits only the members that the task states."""
+    return {name: now.get(name) for name in wanted} if isinstance(wanted, dict) and isinstance(now, dict) else now
+
+
+def _refuse_users(hardware: Hardware, wish: Object) -> None:
+    """Raise Conflict for an I/O thread that serves a device: QEMU lets it be deleted, and the device goes without."""
+    users = [device.id or device.path for device in hardware.devices
+             if str(device.properties.get("iothread") or "").rsplit("/", 1)[-1] == wish.id]
+    if users and not wish.force:
+        raise Conflict(f"The object {wish.id} serves {', '.join(sorted(users))}. Unplug that first, or set force: true.",
+                       users=sorted(users))

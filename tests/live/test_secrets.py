@@ -1,0 +1,159 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Encrypted images and passwords: the guest reads the disk, and the secret is nowhere to be read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules, finish
+from .test_life import has_disk, plugged_and_unplugged
+from .test_refusals import refused
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Encrypted images, by format."""
+    directory = tmp_path_factory.mktemp("encrypted")
+    return {format: make_encrypted(directory / format, format, SECRET) for format in ("luks", "qcow2")}
+
+
+@pytest.fixture
+def encrypted(originals: dict[str, Path], tmp_path: Path) -> Callable[[str], str]:
+    """A copy of an encrypted image: ``encrypted("luks")`` is its path."""
+    return lambda format: shutil.copy(originals[format], tmp_path)
+
+
+@pytest.fixture
+def secret_nowhere() -> Iterator[list[Any]]:
+    """Everything that a test puts here is searched for the secret afterwards."""
+    produced: list[Any] = []
+    yield produced
+    assert produced and SECRET not in json.dumps(produced), produced
+
+
+@pytest.mark.parametrize("format", ["luks", "qcow2"])
+def test_an_encrypted_disk_comes_and_goes_with_its_secret(modules: Modules, vm: VM, encrypted: Callable[[str], str], format: str,
+                                                          secret_nowhere: list[Any]) -> None:
+    options = {"id": "safe1", "file": encrypted(format), "format": format, "passphrase": SECRET}
+    added = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="safe1", size=16 << 20))
+    secret_nowhere.append(added)
+    assert [command["execute"] for command in added["commands"]] == ["object-add", "blockdev-add", "device_add"]
+    assert added["commands"][0]["arguments"]["data"] == "********"
+    assert "secret,id=safe1.secret,file=FILE_WITH_THE_SECRET" in added["launch_args"]
+
+
+def test_a_wrong_passphrase_leaves_nothing_and_is_not_told(modules: Modules, encrypted: Callable[[str], str],
+                                                           secret_nowhere: list[Any]) -> None:
+    path = encrypted("luks")
+    result = modules.blockdev(id="safe1", file=path, format="luks", passphrase=f"{SECRET}2")
+    secret_nowhere.append(result)
+    refused(result, "command_failed", "nvalid password", "taken back")
+
+
+def test_no_passphrase_for_an_encrypted_image(modules: Modules, encrypted: Callable[[str], str]) -> None:
+    refused(modules.blockdev(id="safe1", file=encrypted("luks"), format="luks"), "command_failed", "secret")
+
+
+def test_a_passphrase_for_an_image_that_has_none(modules: Modules, image: Callable[..., str]) -> None:
+    refused(modules.blockdev(id="d1", file=image("a"), passphrase=SECRET), "invalid_option", "luks and qcow2")
+
+
+def test_a_disk_that_exists_is_the_same_whatever_the_passphrase_says(modules: Modules, encrypted: Callable[[str], str],
+                                                                     secret_nowhere: list[Any]) -> None:
+    options = {"id": "safe1", "file": encrypted("luks"), "format": "luks"}
+    assert modules.blockdev(passphrase=SECRET, **options)["changed"]
+    again = modules.blockdev(passphrase=f"{SECRET}2", **options)
+    secret_nowhere.append(again)
+    assert not again["changed"] and "passphrase" in again["unverified"]
+    assert modules.blockdev(id="safe1", state="absent")["changed"]
+
+
+def test_the_password_of_a_backend_goes_the_same_way(modules: Modules, vm: VM, encrypted: Callable[[str], str],
+                                                     secret_nowhere: list[Any]) -> None:
+    backend = {"driver": "luks", "file": {"driver": "file", "filename": encrypted("luks")}}
+    options = {"id": "w1", "backend": backend, "backend_secrets": {"key-secret": SECRET}}
+    added = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="w1", size=16 << 20))
+    secret_nowhere.append(added)
+    assert added["commands"][0]["arguments"]["id"] == "w1.key-secret"
+    wrong = modules.blockdev(**{**options, "backend_secrets": {"key-secret": f"{SECRET}2"}})
+    secret_nowhere.append(wrong)
+    refused(wrong, "command_failed", "nvalid password", "taken back")
+    assert wrong["details"]["undone"] == [{"execute": "object-del", "arguments": {"id": "w1.key-secret"}}]
+    refused(modules.blockdev(**{**options, "backend_secrets": {"file": SECRET}}), "invalid_option", "password-secret")
+
+
+def test_the_secret_of_another_disk_stays(modules: Modules, vm: VM, encrypted: Callable[[str], str]) -> None:
+    path = encrypted("luks")
+    assert modules.blockdev(id="a.key-secret", file=path, format="luks", passphrase=SECRET)["changed"]
+    assert modules.blockdev(id="a", backend={"driver": "null-co", "size": 1 << 20}, driver="scsi-hd")["changed"]
+    assert modules.blockdev(id="a", state="absent")["changed"]
+    assert "a.key-secret.secret" in vm.hardware()["objects"]
+    assert modules.blockdev(id="a.key-secret", state="absent")["changed"]
+
+
+def test_a_secret_that_a_killed_run_left_is_made_anew(modules: Modules, vm: VM, encrypted: Callable[[str], str]) -> None:
+    vm.query("object-add", qom_type="secret", id="safe1.secret", data="something else")
+    result = modules.blockdev(id="safe1", file=encrypted("luks"), format="luks", passphrase=SECRET)
+    assert [command["execute"] for command in result["commands"]][:2] == ["object-del", "object-add"]
+    assert modules.blockdev(id="safe1", state="absent")["changed"]
+    vm.query("object-add", qom_type="secret", id="safe1.secret", data="something else")
+    assert modules.blockdev(id="safe1", state="absent")["changed"]
+
+
+def test_a_secret_object_by_itself(modules: Modules, vm: VM, secret_nowhere: list[Any]) -> None:
+    options = {"id": "s1", "qom_type": "secret", "secret": SECRET}
+    for check in (True, False, False):
+        secret_nowhere.append(modules.run("qmp_object", check, **options))
+    planned, added, again = secret_nowhere
+    assert planned["changed"] and added["changed"] and not again["changed"] and again["unverified"] == ["secret"]
+    secret_nowhere.append(modules.info())
+    assert vm.query("qom-get", path="/objects/s1", property="data") == SECRET
+    assert modules.run("qmp_object", id="s1", state="absent")["changed"]
+
+
+def test_a_trace_has_no_secret(vm: VM, secret_nowhere: list[Any]) -> None:
+    def keep(direction: str, message: dict[str, Any]) -> None:
+        secret_nowhere.append((direction, message))
+
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket)), tracer=keep) as monitor:
+        monitor.execute("object-add", {"qom-type": "secret", "id": "s1", "data": SECRET})
+        assert monitor.execute("qom-get", {"path": "/objects/s1", "property": "data"}) == SECRET
+        monitor.execute("object-del", {"id": "s1"})
+
+
+def test_no_process_shows_a_secret_on_its_command_line(modules: Modules, encrypted: Callable[[str], str],
+                                                       secret_nowhere: list[Any]) -> None:
+    path = encrypted("luks")
+    child = modules.start("qmp_blockdev", id="safe1", file=path, format="luks", passphrase=SECRET)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                except OSError:
+                    continue
+                if SECRET.encode() in words:
+                    secret_nowhere.append(words.decode(errors="replace"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    secret_nowhere.append(finish(child))
+    over.set()
+    watcher.join()
+    assert modules.blockdev(id="safe1", state="absent")["changed"]
