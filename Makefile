@@ -7,14 +7,15 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint sanity units coverage live integration build
+TIERS := static lint sanity units coverage live integration torture build
 
-.PHONY: help demo test test-quick build clean
+.PHONY: help demo test test-quick torture build clean
 
 help:
 	@echo "make demo        hotplug a real VM, before your eyes"
 	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
 	@echo "make test-quick  the checks of the daily loop, in under a minute"
+	@echo "make torture     every fault at every step of every kind, and a soak; half an hour and more"
 	@echo "make build       the collection as an archive, in build/"
 	@echo "make clean       remove what these made"
 
@@ -31,6 +32,9 @@ test: $(NOX)
 
 test-quick: $(NOX)
 	$(NOX) --session static coverage
+
+torture: $(NOX)
+	TORTURE=all $(NOX) --session torture
 
 build: $(NOX)
 	$(NOX) --session build

@@ -145,6 +145,13 @@ def live(session: nox.Session) -> None:
 
 
 @nox.session
+def torture(session: nox.Session) -> None:
+    """Faults caused on purpose, as root; a sample of them, or with TORTURE=all all."""
+    session.install("pytest", "pyyaml", ANSIBLE_CORE)
+    session.run("pytest", "-q", "tests/torture", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """Playbooks against real QEMU with a Linux guest, as root."""
     session.install("pytest", "pyyaml", ANSIBLE_CORE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,7 @@ def make_tap() -> Iterator[Callable[..., str]]:
     made: list[str] = []
 
     def make(*options: str) -> str:
-        name = f"vmops{next(_numbers)}"
+        name = f"vmops{os.getpid()}n{next(_numbers)}"
         subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap", *options], check=True)
         made.append(name)
         return name

@@ -30,10 +30,10 @@ _numbers = itertools.count()
 class Rig:
     """One kind on one VM that has no guest, so that what can be unplugged goes at once."""
 
-    def __init__(self, kind: Kind, make_vm: Callable[[], VM], words: dict[str, str], directory: Path) -> None:
+    def __init__(self, kind: Kind, launch: Callable[[], VM], words: dict[str, str], directory: Path) -> None:
         self.kind = kind
-        self._make_vm, self._words, self._directory = make_vm, words, directory
-        self.vm = make_vm()
+        self._launch, self._words, self._directory = launch, words, directory
+        self.vm = launch()
         self.before = self.hardware()
 
     def options(self, wanted: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Rig:
     def renew(self) -> None:
         """Have a new VM."""
         self.vm.stop()
-        self.vm = self._make_vm()
+        self.vm = self._launch()
 
     def survives(self, what: str, holds: bool, told: object) -> None:
         survives(what, holds, told)
@@ -115,21 +115,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     directory = tmp_path_factory.mktemp("rig")
-    tap = f"vmopst{next(_numbers)}"
+    tap = f"vmops{os.getpid()}t{next(_numbers)}"
     subprocess.run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"], check=True)
-    image = directory / "image"
-    image.write_bytes(b"")
-    os.truncate(image, 16 << 20)
+    raw = directory / "image"
+    raw.write_bytes(b"")
+    os.truncate(raw, 16 << 20)
 
-    def make_vm() -> VM:
+    def launch() -> VM:
         vm = VM(directory / f"vm{next(_numbers)}", native=True, boot=False, **request.param.machine)
         vm.start()
         return vm
 
-    words = {"tap": tap, "image": str(image)}
+    words = {"tap": tap, "image": str(raw)}
     if "{luks}" in request.param.present.values():
         words["luks"] = str(make_encrypted(directory / "luks", "luks", SECRET))
-    rig = Rig(request.param, make_vm, words, directory)
+    rig = Rig(request.param, launch, words, directory)
     yield rig
     rig.vm.stop()
     subprocess.run(["ip", "link", "delete", tap], check=True)

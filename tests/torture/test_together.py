@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.vmops.qemu.tests.integration.conftest import Played, Playbooks
+from ansible_collections.vmops.qemu.tests.integration.conftest import Playbooks, Played
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -30,7 +30,8 @@ def test_twenty_tasks_at_once(make_vm: Callable[..., VM]) -> None:
     modules = Modules(vm)
     before = vm.hardware()
     for state in ("present", "absent"):
-        wishes = [scsi(f"d{number}") if state == "present" else {"id": f"d{number}", "state": "absent"} for number in range(TASKS)]
+        names = [f"d{number}" for number in range(TASKS)]
+        wishes = [scsi(name) if state == "present" else {"id": name, "state": "absent"} for name in names]
         children = [modules.start("qmp_blockdev", connect_timeout=60.0, **wish) for wish in wishes]
         results = [finish(child) for child in children]
         held = set(vm.hardware()["devices"]) - set(before["devices"])
@@ -85,8 +86,8 @@ def test_two_plays_of_the_role_on_one_vm(make_vm: Callable[..., VM], tmp_path: P
     def play(name: str, disks: list[dict[str, Any]]) -> None:
         directory = tmp_path / name
         directory.mkdir()
-        plays[name] = Playbooks(directory).run("vmops.qemu.hotplug", hotplug_socket=str(vm.qmp_socket), hotplug_connect_timeout=60.0,
-                                               hotplug_blockdevs=disks)
+        plays[name] = Playbooks(directory).run("vmops.qemu.hotplug", hotplug_socket=str(vm.qmp_socket),
+                                               hotplug_connect_timeout=60.0, hotplug_blockdevs=disks)
 
     for state in ("present", "absent"):
         runs = []

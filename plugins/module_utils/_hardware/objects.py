@@ -84,7 +84,8 @@ def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
         return None
     path = f"/objects/{object_id}"
     known = hardware.snapshot.qom_list([path])[0]
-    names = [name for name in known if name not in ("type", "data", "rawdata") and not known[name].startswith(("child<", "link<"))]
+    names = [name for name, kind in known.items()
+             if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))]
     values = hardware.snapshot.qom_get((path, name) for name in names)
     return {"id": object_id, "qom_type": hardware.objects[object_id],
             "properties": {name: value for name, value in zip(names, values) if value is not None}}
