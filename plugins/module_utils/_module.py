@@ -157,8 +157,8 @@ def front(params: Mapping[str, Any], options: Mapping[str, Any]) -> Front:
     return Front(
         id=params["id"],
         driver=params["driver"],
-        place=Wanted(params["bus"], params["addr"], params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
-        options={"romfile": params["romfile"], "disable-modern": params["disable_modern"], **options},
+        place=Wanted(params["bus"], params.get("addr"), params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
+        options={"romfile": params.get("romfile"), "disable-modern": params.get("disable_modern"), **options},
         properties=params["properties"],
     )
 

@@ -12,7 +12,8 @@ from typing import Any
 from ..qmp import CommandError, Event, Monitor
 from .errors import DeviceLost, HardwareError, UnplugPending, UnplugRefused
 from .model import PERIPHERAL
-from .plan import Command, Run, Step, wire
+from .plan import RETRY_SECONDS, Command, Run, Step, wire
+from .snapshot import Snapshot
 
 POLL_SECONDS = 0.5
 """Between looks at whether a device is gone, for some events never come: under TCG a CPU's own does not."""
@@ -28,7 +29,10 @@ _OST_REFUSED = 130
 
 @dataclass(frozen=True)
 class Plug(Step):
-    """``device_add``; taken back by unplugging."""
+    """``device_add``; taken back by unplugging.
+
+    Where it comes in the place of a device that was unplugged a moment ago, QEMU may still have in use what that one had.
+    """
 
     arguments: dict[str, Any]
 
@@ -36,7 +40,16 @@ class Plug(Step):
         return [wire("device_add", self.arguments)]
 
     def apply(self, run: Run) -> None:
-        run.execute("device_add", self.arguments)
+        deadline = time.monotonic() + run.timeout
+        replaces = any(command["execute"] == "device_del" for command in run.sent)
+        while True:
+            try:
+                run.execute("device_add", self.arguments)
+                return
+            except CommandError as error:
+                if not replaces or "in use" not in error.desc or time.monotonic() > deadline:
+                    raise
+            run.monitor.poll_events(RETRY_SECONDS)
 
     def undo(self) -> Unplug:
         return Unplug(self.arguments["id"])
@@ -66,7 +79,7 @@ def plug(arguments: dict[str, Any]) -> list[Step]:
 def is_plugged(monitor: Monitor, device: str) -> bool:
     """Whether QEMU has the device with this id, or at this QOM path. What it lists is the truth."""
     if not device.startswith("/"):
-        return device in {entry["name"] for entry in monitor.execute("qom-list", {"path": PERIPHERAL})}
+        return device in {entry["name"] for entry in Snapshot(monitor).ask("qom-list", path=PERIPHERAL)}
     try:
         monitor.execute("qom-get", {"path": device, "property": "type"})
     except CommandError:
@@ -139,8 +152,9 @@ class Unplug(Step):
         if event.name in ("DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR") and self._is_this(event.data):
             said = str(event.data.get("msg") or event.name)
         elif event.name == "ACPI_DEVICE_OST":
-            info = event.data.get("info", {})
-            if info.get("device") == self.device and info.get("source") == _OST_EJECT and info.get("status") == _OST_REFUSED:
+            info = event.data.get("info")
+            told = [info.get(name) for name in ("device", "source", "status")] if isinstance(info, dict) else []
+            if told == [self.device, _OST_EJECT, _OST_REFUSED]:
                 said = "the guest has it in use"
         if said:
             raise UnplugRefused(f"The guest refused to let go of {self.device}: {said}. It stays plugged; "

@@ -13,17 +13,18 @@ import re
 from functools import cached_property
 from typing import Any, Iterable, NamedTuple
 
-from ..qmp import CommandError, Monitor, Request, Schema, Version
+from ..qmp import CommandError, Monitor, ProtocolError, Request, Schema, Version, is_a
 from .errors import InvalidOption
 from .snapshot import Snapshot
 
 PERIPHERAL = "/machine/peripheral"
 _ANONYMOUS = "/machine/peripheral-anon"
 
-_DEVICE_PROPERTIES = (
-    "parent_bus", "hotplugged", "addr", "drive", "netdev", "mac", "serial", "bootindex",
-    "channel", "scsi-id", "lun", "dev_id", "iothread", "chardev",
-)
+_DEVICE_PROPERTIES: dict[str, type] = {
+    "type": str, "parent_bus": str, "hotplugged": bool, "addr": int, "drive": str, "netdev": str, "mac": str, "serial": str,
+    "bootindex": int, "channel": int, "scsi-id": int, "lun": int, "dev_id": str, "iothread": str, "chardev": str,
+}
+"""What is read of every device that has it, with the JSON type that it has where it means what it does here."""
 _BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}
 _BUS_OWNERS_BELOW = {"child<virtio-scsi-device>", "child<vhost-scsi>", "child<virtio-serial-device>"}
 _HOST_BRIDGE = re.compile(r"child<.*(pci-?host|pci-host-bridge|css-bridge)>\Z", re.IGNORECASE)
@@ -91,6 +92,15 @@ class Netdev(NamedTuple):
     type: str
     info: dict[str, str]
     nic: str | None
+
+
+class Chardev(NamedTuple):
+    """A character device; ``type`` as ``chardev-add`` has it, ``told`` what ``query-chardev`` calls its filename."""
+
+    id: str
+    type: str
+    told: str
+    open: bool
 
 
 class Cpu(NamedTuple):
@@ -182,14 +192,15 @@ class Hardware:
         paths = list(paths)
         types = self.snapshot.qom_list(paths)
         wanted = [
-            (path, name) for path, known in zip(paths, types) for name in ("type", *_DEVICE_PROPERTIES) if name in known
+            (path, name) for path, known in zip(paths, types) for name in _DEVICE_PROPERTIES if name in known
         ]
         values: dict[str, dict[str, Any]] = {path: {} for path in paths}
         for (path, name), value in zip(wanted, self.snapshot.qom_get(wanted)):
-            values[path][name] = value
+            if is_a(value, _DEVICE_PROPERTIES[name]):
+                values[path][name] = value
         return [
             Device(path, path[len(PERIPHERAL) + 1:] if path.startswith(PERIPHERAL + "/") else None,
-                   str(values[path].pop("type")), values[path], known)
+                   values[path].pop("type"), values[path], known)
             for path, known in zip(paths, types) if values[path].get("type")
         ]
 
@@ -207,7 +218,7 @@ class Hardware:
         names = [path.rsplit("/", 1)[-1] for path in found]
         listed = dict(zip(found, self.snapshot.qom_list(found)))
         links = [(path, name) for path in found for name in listed[path] if _CHILD_LINK.match(name)]
-        targets = dict(zip(links, self.snapshot.qom_get(links)))
+        targets = dict(zip(links, self.snapshot.qom_get(links, str)))
         handlers = self.snapshot.qom_get((path, "hotplug-handler") for path in found)
         ports = self.snapshot.qom_get((path.rsplit("/", 1)[0], "hotplug") for path in found)
         devices = {device.path: device for device in self._read_devices(path for path in targets.values() if path)}
@@ -269,6 +280,14 @@ class Hardware:
         types = self.snapshot.qom_list(["/objects"])[0]
         return {name: kind[len("child<"):-1] for name, kind in types.items() if kind.startswith("child<")}
 
+    @cached_property
+    def chardevs(self) -> dict[str, Chardev]:
+        """All character devices by id."""
+        types = self.snapshot.qom_list(["/chardevs"])[0]
+        return {one["label"]: Chardev(one["label"], types.get(one["label"], "")[len("child<chardev-"):-1], one["filename"],
+                                      one["frontend-open"])
+                for one in self.snapshot.ask("query-chardev")}
+
     # Network backends
 
     @cached_property
@@ -288,7 +307,8 @@ class Hardware:
 
 def natural(name: str) -> list[tuple[int, str]]:
     """A sort key by which rp2 comes before rp10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"0*([0-9]+)", name)  # of two numbers that do not begin with 0, the longer one is the greater
+    return [(len(part), part) if number % 2 else (-1, part) for number, part in enumerate(parts)]
 
 
 def parse_netdevs(text: str) -> dict[str, Netdev]:
@@ -330,9 +350,23 @@ def _graph(graph: Any) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]
     users: dict[str, list[str]] = {}
     entries = {entry["id"]: entry for entry in (graph or {}).get("nodes", ())}
     for edge in (graph or {}).get("edges", ()):
+        if not {edge["parent"], edge["child"]} <= entries.keys():
+            raise ProtocolError(f"edge {edge['name']!r} leads to a node that is not there.", "x-debug-query-block-graph")
         parent, child = entries[edge["parent"]], entries[edge["child"]]
         if parent["type"] == "block-driver":
             children.setdefault(parent["name"], {})[edge["name"]] = child["name"]
         else:
             users.setdefault(child["name"], []).append(parent["name"] or parent["type"])
+    _refuse_cycles(children)
     return children, users
+
+
+def _refuse_cycles(children: dict[str, dict[str, str]]) -> None:
+    """Raise ProtocolError if a node is below itself: who walks down from it would never come to an end."""
+    above = {parent: set(below.values()) for parent, below in children.items()}
+    while above:
+        ends = [parent for parent, below in above.items() if not below & above.keys()]
+        if not ends:
+            raise ProtocolError(f"node {min(above)!r} is below itself.", "x-debug-query-block-graph")
+        for parent in ends:
+            del above[parent]

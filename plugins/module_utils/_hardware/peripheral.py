@@ -1,0 +1,140 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any device by its driver and properties: passthrough, controllers, balloon, random numbers, vsock, vhost-user."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .device import Front, device_arguments, device_differences, recreated_arguments, refuse
+from .errors import Conflict, InvalidOption, Unsupported
+from .frontend import Unplug, plug
+from .launch import device_argument
+from .model import Device, Hardware
+from .plan import PassDescriptor, Plan, Step
+from .slots import PLACE_KEYS, place_of
+from .values import check_id, nearest
+
+_OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}
+_PCI_HOST = re.compile(r"([0-9A-Fa-f]{4}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7]\Z")
+VHOST_VSOCK = "/dev/vhost-vsock"
+_FIRST_CID = 3  # 0 to 2 are the hypervisor, loopback and the host
+
+
+@dataclass(frozen=True)
+class Peripheral:
+    """What a task says of a device. With ``descriptors`` the vhost device of a vsock is opened here and passed to QEMU."""
+
+    front: Front
+    descriptors: bool | None = None
+    recreate: bool = False
+    force: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.front.id
+
+
+def plan_present(hardware: Hardware, wish: Peripheral) -> Plan:
+    check_id(wish.id)
+    device = hardware.device(wish.id)
+    if device:
+        _refuse_own_modules(device)
+    driver = wish.front.driver or (device.driver if device else None)
+    if driver is None:
+        raise InvalidOption(f"Device {wish.id} does not exist yet: say with driver what it is to be.")
+    _check(hardware, wish, driver)
+    before = describe(hardware, wish.id)
+    differences, unverified = device_differences(hardware, wish.front, device) if device else ([], [])
+    steps: list[Step] = []
+    arguments: dict[str, Any] = {}
+    if differences and wish.recreate and device:
+        _refuse_children(hardware, device, wish.force)
+        steps.append(Unplug(wish.id))
+        arguments = recreated_arguments(hardware, wish.front, driver, {}, device)
+    else:
+        refuse(f"Device {wish.id}", differences)
+        if device is None:
+            arguments = device_arguments(hardware, wish.front, driver, {})
+    launch = arguments
+    if arguments:
+        passing, arguments = _descriptors(hardware, wish, arguments)
+        steps += [*passing, *plug(arguments)]
+    elif device:
+        launch = {"driver": driver, "id": wish.id, **place_of(device), **wish.front.stated(hardware, driver)}
+    after = before
+    if arguments:
+        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
+        after = {"id": wish.id, "driver": driver, **place, "at_launch": False}
+    return Plan(tuple(steps), before, after, tuple(unverified), ("-device", device_argument(launch, hardware.version)))
+
+
+def plan_absent(hardware: Hardware, wish: Peripheral) -> Plan:
+    check_id(wish.id)
+    device = hardware.device(wish.id)
+    if device is None:
+        return Plan()
+    _refuse_own_modules(device)
+    _refuse_children(hardware, device, wish.force)
+    return Plan((Unplug(wish.id),), describe(hardware, wish.id), None)
+
+
+def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
+    device = hardware.device(device_id)
+    if device is None:
+        return None
+    return {"id": device_id, "driver": device.driver, **place_of(device), "at_launch": device.at_launch}
+
+
+def _check(hardware: Hardware, wish: Peripheral, driver: str) -> None:
+    """Refuse what QEMU would refuse late or not at all."""
+    properties = wish.front.properties
+    types = hardware.snapshot.ask_or([], "qom-list-types", implements="device", abstract=False)
+    names = [entry["name"] for entry in types]
+    if names and driver not in names:
+        raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
+    if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
+        raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
+    if driver.startswith("vhost-vsock"):
+        cid = str(properties.get("guest-cid", ""))
+        if not cid.isdigit() or not _FIRST_CID <= int(cid) < 1 << 32:
+            raise InvalidOption(f"A {driver} needs guest_cid, a number from {_FIRST_CID} that no other VM of the host has.")
+
+
+def _descriptors(hardware: Hardware, wish: Peripheral, arguments: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
+    """Have the vhost device of a vsock opened by this host, where that is possible and not told otherwise."""
+    vsock = str(arguments["driver"]).startswith("vhost-vsock") and "vhostfd" not in arguments
+    if not vsock:
+        if wish.descriptors:
+            raise InvalidOption(f"descriptors is for vhost-vsock devices, not {arguments['driver']}.")
+        return [], arguments
+    passes = hardware.snapshot.monitor.passes_fds
+    if wish.descriptors and not passes:
+        raise Unsupported("Descriptors only travel over a unix socket: connect by socket, or set descriptors: false.")
+    if wish.descriptors is False or not passes:
+        return [], arguments
+    if not os.path.exists(VHOST_VSOCK):
+        raise Unsupported(f"{arguments['driver']} needs {VHOST_VSOCK}, which this host does not have. Load it (modprobe "
+                          "vhost_vsock).")
+    name = f"{wish.id}-vhostfd"
+    return [PassDescriptor(name, partial(os.open, VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC))], {**arguments, "vhostfd": name}
+
+
+def _refuse_own_modules(device: Device) -> None:
+    for name, module in _OWN_MODULES.items():
+        if device.properties.get(name):
+            raise Conflict(f"{device.id} is a {device.driver} with something behind it; use {module}, which removes both.")
+
+
+def _refuse_children(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise Conflict for a controller with devices on its buses: they would all go with it."""
+    own = [bus for bus in hardware.buses if f"{bus.owner}/".startswith(f"{device.path}/")]
+    children = [one.id or one.path for bus in own for one in bus.devices]
+    if children and not force:
+        raise Conflict(f"{device.id} carries {', '.join(sorted(children))}, which would go with it. Unplug these first, or set "
+                       "force: true.", children=sorted(children))

@@ -1,0 +1,257 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qmp_chardev
+short_description: Add, change and remove character devices and virtio serial ports of a running QEMU VM
+version_added: 0.1.0
+description:
+  - Adds a character device such as a socket (C(chardev-add)) and, where asked for, the virtio serial port or console through
+    which the guest sees it, and removes both again.
+  - A character device without a port is for others to use, such as a vhost-user NIC.
+author:
+  - The vmops.qemu authors (@vmops)
+extends_documentation_fragment:
+  - vmops.qemu.qmp
+  - vmops.qemu.qmp.state
+  - vmops.qemu.attributes
+attributes:
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  id:
+    description: Name of the character device in the VM, and of its port.
+    type: str
+    required: true
+  type:
+    description:
+      - What it is, by QEMU's name, such as V(socket), V(pty), V(file), V(ringbuf) or V(null). A new one needs it.
+      - One that is there and of another type, or with another address, is changed in place (C(chardev-change)).
+    type: str
+  path:
+    description: Path of a unix V(socket) or of a V(file).
+    type: path
+  address:
+    description: Host name or address of a TCP V(socket).
+    type: str
+  address_port:
+    description: TCP port of O(address); V(0) is any that is free.
+    type: int
+  server:
+    description: Whether QEMU listens on the V(socket), and does not connect to it.
+    type: bool
+    default: true
+  wait:
+    description:
+      - Whether QEMU waits until somebody has connected. The whole VM stands still meanwhile.
+    type: bool
+    default: false
+  options:
+    description: Any other options of O(type) in QEMU's spelling, as the member C(data) of C(chardev-add) has them.
+    type: dict
+    default: {}
+  driver:
+    description:
+      - The port that the guest sees. By default there is none.
+    type: str
+    choices: [virtserialport, virtconsole]
+  name:
+    description: Name of the port. A Linux guest finds a V(virtserialport) as V(/dev/virtio-ports/NAME).
+    type: str
+  bus:
+    description: Bus of the virtio serial controller, such as V(serial0.0). By default the first.
+    type: str
+  properties:
+    description: Any other properties of the port, by QEMU's names.
+    type: dict
+    default: {}
+  reserved:
+    description: Places to leave free, each as the result of another task has it.
+    type: list
+    elements: dict
+    default: []
+  recreate:
+    description: Whether to unplug and plug anew a port with other properties, instead of failing with V(conflict).
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: A channel to an agent in the guest
+  vmops.qemu.qmp_chardev:
+    socket: /run/vm1/qmp.sock
+    id: agent0
+    type: socket
+    path: /run/vm1/agent.sock
+    driver: virtserialport
+    name: org.example.agent
+
+- name: The socket of a vhost-user switch
+  vmops.qemu.qmp_chardev:
+    socket: /run/vm1/qmp.sock
+    id: switch0
+    type: socket
+    path: /run/switch/vm1.sock
+    server: false
+
+- name: Remove the channel
+  vmops.qemu.qmp_chardev:
+    socket: /run/vm1/qmp.sock
+    id: agent0
+    state: absent
+"""
+
+RETURN = r"""
+status:
+  description:
+    - V(present) or V(absent), as asked for; V(unplug_pending) when the guest has not let go of a device yet.
+  returned: always
+  type: str
+  sample: present
+commands:
+  description: What was sent to QEMU to change the VM, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - execute: chardev-remove
+      arguments: {id: agent0}
+error_code:
+  description:
+    - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),
+      V(disconnected), V(unplug_pending), V(unplug_refused), V(no_free_slot), V(conflict), V(unsupported), V(invalid_option) and
+      V(rollback_incomplete).
+  returned: failure
+  type: str
+  sample: outcome_unknown
+details:
+  description:
+    - More about the failure. C(sent) are the commands up to it, C(undone) those that took back what this run had added, C(left)
+      those that should have and failed.
+  returned: failure
+  type: dict
+launch_args:
+  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+unverified:
+  description: Options whose present value QEMU does not report, so that they were not compared.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+chardev:
+  description: The character device as it is after the run, or would be in check mode; null when there is none.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its id.
+      type: str
+    type:
+      description: What it is.
+      type: str
+    path:
+      description: Path of a unix socket or of a pty.
+      type: str
+    address:
+      description: Address of a TCP socket.
+      type: str
+    server:
+      description: Whether QEMU listens.
+      type: bool
+    open:
+      description: Whether the guest has it open, where QEMU knows.
+      type: bool
+    attached:
+      description: Whether it has a port.
+      type: bool
+    driver:
+      description: The port that the guest sees.
+      type: str
+    bus:
+      description: Bus of the port.
+      type: str
+    name:
+      description: Name of the port.
+      type: str
+    guest_path:
+      description: Where a Linux guest with udev finds the port.
+      type: str
+    at_launch:
+      description: Whether the VM was started with the port.
+      type: bool
+  sample:
+    id: agent0
+    type: socket
+    path: /run/vm1/agent.sock
+    server: true
+    open: false
+    attached: true
+    driver: virtserialport
+    bus: serial0.0
+    name: org.example.agent
+    guest_path: /dev/virtio-ports/org.example.agent
+    at_launch: false
+"""
+
+from typing import Any, Mapping
+
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import chardev
+
+OPTIONS = {
+    "id": {"type": "str", "required": True},
+    "type": {"type": "str"},
+    "path": {"type": "path"},
+    "address": {"type": "str"},
+    "address_port": {"type": "int"},
+    "server": {"type": "bool", "default": True},
+    "wait": {"type": "bool", "default": False},
+    "options": {"type": "dict", "default": {}},
+    "driver": {"type": "str", "choices": ["virtserialport", "virtconsole"]},
+    "name": {"type": "str"},
+    "bus": {"type": "str"},
+    "properties": {"type": "dict", "default": {}},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
+    "recreate": {"type": "bool", "default": False},
+}
+
+
+def line(params: Mapping[str, Any]) -> chardev.Line:
+    """The domain's wish from the module's options."""
+    data: dict[str, Any] = {}
+    if params["type"] == "socket" and (params["path"] or params["address"] or params["address_port"]):
+        data = chardev.socket_data(params["path"], params["address"], params["address_port"], params["server"], params["wait"])
+    elif params["path"]:
+        data = {"out" if params["type"] == "file" else "device": params["path"]}
+    return chardev.Line(
+        front=_module.front(params, {"name": params["name"]} if params["driver"] else {}),
+        type=params["type"],
+        data={**data, **params["options"]},
+        recreate=params["recreate"],
+    )
+
+
+def main() -> None:
+    _module.converge(_module.Kind(
+        result="chardev",
+        spec=line,
+        present=chardev.plan_present,
+        absent=chardev.plan_absent,
+        describe=lambda hardware, wish: chardev.describe(hardware, wish.id),
+        options=OPTIONS,
+        rules={"mutually_exclusive": [("path", "address")], "required_by": {"address": ("address_port",), "name": ("driver",)}},
+    ))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any device: real ones with a guest; those of hardware that is not here by their commands and QEMU's refusal."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules
+from .test_refusals import refused
+
+NULL = {"driver": "null-co", "size": 1 << 20}
+
+
+def device(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
+    return Modules(vm).run("qmp_device", check, **options)
+
+
+def life(vm: VM, seen: str, **options: Any) -> dict[str, Any]:
+    """Plug, have the guest see it by a shell condition, plug again, unplug, unplug again."""
+    before = vm.hardware()
+    planned = device(vm, check=True, **options)
+    added = device(vm, **options)
+    assert added.get("changed") and added["commands"] == planned["commands"], added
+    vm.guest(f"while ! {seen}; do :; done")
+    again = device(vm, **options)
+    assert again["changed"] is False, again
+    assert device(vm, id=options["id"], state="absent").get("changed")
+    assert not device(vm, id=options["id"], state="absent")["changed"]
+    vm.guest(f"while {seen}; do :; done")
+    assert vm.hardware() == before
+    return added
+
+
+def test_random_numbers(vm: VM) -> None:
+    life(vm, "grep -q virtio /sys/class/misc/hw_random/rng_available", id="rng1", driver="virtio-rng-pci",
+         properties={"max-bytes": "1024", "period": 1000})
+
+
+def test_a_balloon(vm: VM) -> None:
+    life(vm, "ls -d /sys/bus/virtio/drivers/virtio_balloon/virtio*", id="b1", driver="virtio-balloon-pci")
+
+
+def test_a_controller_and_what_it_carries(vm: VM) -> None:
+    modules = Modules(vm)
+    assert device(vm, id="scsi1", driver="virtio-scsi-pci")["changed"]
+    assert modules.blockdev(id="d1", backend=NULL, driver="scsi-hd", bus="scsi1.0")["changed"]
+    refused(device(vm, id="scsi1", state="absent"), "conflict", "d1", "force")
+    assert modules.blockdev(id="d1", state="absent")["changed"]
+    assert device(vm, id="scsi1", state="absent")["changed"]
+
+
+def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
+    assert device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 1000})["changed"]
+    refused(device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 2000}), "conflict", "1000", "2000")
+    refused(device(vm, id="rng1", driver="virtio-balloon-pci"), "conflict", "virtio-rng-pci", "virtio-balloon-pci")
+    result = device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 2000}, recreate=True)
+    assert [command["execute"] for command in result["commands"]] == ["device_del", "device_add"]
+    assert device(vm, id="rng1", state="absent")["changed"]
+
+
+def test_disks_and_nics_have_modules_of_their_own(vm: VM) -> None:
+    modules = Modules(vm)
+    assert modules.blockdev(id="d1", backend=NULL)["changed"]
+    refused(device(vm, id="d1", state="absent"), "conflict", "qmp_blockdev")
+    assert modules.blockdev(id="d1", state="absent")["changed"]
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"driver": "virtio-rgn-pci"}, ["'virtio-rng-pci'"]),
+    ({"driver": "virtio-rng-pci", "properties": {"perod": 1}}, ["'period'"]),
+    ({"driver": "virtio-rng-pci", "properties": {"period": "often"}}, ["period", "often"]),
+    ({"driver": "vfio-pci", "properties": {"host": "3b"}}, ["0000:3b:00.0"]),
+    ({"driver": "vhost-vsock-pci"}, ["guest_cid"]),
+    ({"driver": "vhost-vsock-pci", "guest_cid": 2}, ["guest_cid", "3"]),
+    ({"driver": "virtio-rng-pci", "descriptors": True}, ["vhost-vsock"]),
+    ({}, ["driver"]),
+], ids=str)
+def test_what_cannot_be(vm: VM, options: dict[str, Any], words: list[str]) -> None:
+    refused(device(vm, id="x1", **options), "invalid_option", *words)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"driver": "vfio-pci", "properties": {"host": "0000:3b:00.0"}}, ["vfio"]),
+    ({"driver": "vfio-pci", "properties": {"sysfsdev": "/sys/bus/mdev/devices/83b8f4f2"}}, ["vfio"]),
+    ({"driver": "vhost-user-blk-pci", "chardev": "nosuch"}, ["nosuch"]),
+], ids=["a host address", "a mediated device", "a chardev"])
+def test_hardware_that_is_not_here_is_refused_by_qemu_and_leaves_nothing(bare_vm: VM, options: dict[str, Any],
+                                                                        words: list[str]) -> None:
+    before = bare_vm.hardware()
+    planned = device(bare_vm, check=True, id="x1", **options)
+    result = device(bare_vm, id="x1", **options)
+    refused(result, "command_failed", *words)
+    wanted = options.get("properties") or {"chardev": "nosuch"}
+    sent = {"execute": "device_add", "arguments": {"driver": options["driver"], "id": "x1", "bus": "rp0", "addr": "0", **wanted}}
+    assert result["details"]["sent"] == planned["commands"] == [sent]
+    assert bare_vm.hardware() == before
+
+
+def test_a_vsock_needs_the_host_to_have_one(vm: VM) -> None:
+    refused(device(vm, id="x1", driver="vhost-vsock-pci", guest_cid=42), "unsupported", "modprobe vhost_vsock")
+    planned = device(vm, check=True, id="x1", driver="vhost-vsock-pci", guest_cid=42, descriptors=False)
+    assert planned["commands"][0]["arguments"]["guest-cid"] == 42
+    refused(device(vm, id="x1", driver="vhost-vsock-pci", guest_cid=42, descriptors=False), "command_failed", "vhost-vsock")
+
+
+@pytest.fixture
+def served_disk(tmp_path: Path) -> Iterator[Path]:
+    """The socket of a disk of 8 MiB that a real qemu-storage-daemon serves."""
+    (tmp_path / "image").write_bytes(bytes(8 << 20))
+    path = tmp_path / "vub.sock"
+    daemon = subprocess.Popen([
+        "qemu-storage-daemon", "--blockdev", f"file,filename={tmp_path}/image,node-name=n1",
+        "--export", f"vhost-user-blk,id=e1,node-name=n1,addr.type=unix,addr.path={path},writable=on",
+        "--pidfile", str(tmp_path / "pid")])
+    while not (tmp_path / "pid").exists():
+        assert daemon.poll() is None
+    yield path
+    daemon.kill()
+    daemon.wait()
+
+
+def test_a_vhost_user_disk_of_a_storage_daemon(make_vm: Callable[..., VM], served_disk: Path) -> None:
+    shared = ("-object", "memory-backend-memfd,id=ram,size=256M,share=on", "-machine", "memory-backend=ram")
+    vm = make_vm(extra=shared)
+    before = vm.hardware()
+    assert Modules(vm).run("qmp_chardev", id="c1", type="socket", path=str(served_disk), server=False)["changed"]
+    added = device(vm, id="v1", driver="vhost-user-blk-pci", chardev="c1")
+    assert added.get("changed"), added
+    vm.wait_guest(lambda guest: [disk["size"] for disk in guest["disks"]] == [8 << 20])
+    vm.guest("echo written by the guest | dd of=/dev/vda conv=sync 2>/dev/null && sync")
+    assert not device(vm, id="v1", driver="vhost-user-blk-pci", chardev="c1")["changed"]
+    assert device(vm, id="v1", state="absent")["changed"]
+    assert Modules(vm).run("qmp_chardev", id="c1", state="absent")["changed"]
+    assert vm.hardware() == before
+    assert (served_disk.parent / "image").read_bytes().startswith(b"written by the guest\n")
