@@ -87,8 +87,9 @@ class Kind:
 class Operation:
     """What a module does, as ``operate`` needs it.
 
-    ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``result`` is the key
-    under which check mode gives the planned state, None where there is no such thing.
+    ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``preview`` is what check
+    mode tells instead; by default the planned state under the key ``result``, or, where there is no such thing, what ``tell``
+    reads.
     """
 
     plan: Callable[[Hardware, Mapping[str, Any]], Plan]
@@ -96,6 +97,7 @@ class Operation:
     options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
     result: str | None = None
+    preview: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 def converge(kind: Kind) -> None:
@@ -190,7 +192,7 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
-        planned = {operation.result: plan.after} if operation.result else operation.tell(hardware, params)
+        planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
         return {**result, **planned}
     told: dict[str, Any] = {}
     if plan.steps:

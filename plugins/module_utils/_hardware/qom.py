@@ -1,0 +1,59 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""QEMU's object model: any property of any object, read, compared and set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..qmp import CommandError
+from .errors import InvalidOption
+from .model import Hardware
+from .plan import Execute, Plan
+from .values import nearest, typed
+
+_SECRET = ("data", "rawdata")
+
+
+def plan_set(hardware: Hardware, path: str, name: str, value: Any) -> Plan:
+    """Have the property *name* of the object at *path* be *value*; taken back to what it was."""
+    known = properties(hardware, path)
+    if name not in known:
+        raise InvalidOption(f"The object {path} has no property {name!r}{nearest(name, known)}.")
+    wanted = typed(f"object {path}", {name: value}, known)[name]
+    now = _get(hardware, path, name)
+    if _equal(now, wanted):
+        return Plan(before={name: now}, after={name: now})
+    undo = None if now is None else Execute("qom-set", {"path": path, "property": name, "value": now})
+    return Plan((Execute("qom-set", {"path": path, "property": name, "value": wanted}, undo),), {name: now}, {name: wanted})
+
+
+def read(hardware: Hardware, path: str, name: str | None) -> dict[str, Any]:
+    """The value of one property, or of an object all properties with their types and the values that can be read."""
+    known = properties(hardware, path)
+    if name is not None:
+        if name not in known:
+            raise InvalidOption(f"The object {path} has no property {name!r}{nearest(name, known)}.")
+        return {"path": path, "property": name, "type": known[name], "value": _get(hardware, path, name)}
+    names = [one for one in known if not known[one].startswith("child<") and one not in _SECRET]
+    values = dict(zip(names, hardware.snapshot.qom_get((path, one) for one in names)))
+    return {"path": path, "properties": {one: {"type": kind, "value": values.get(one)} for one, kind in known.items()}}
+
+
+def properties(hardware: Hardware, path: str) -> dict[str, str]:
+    """The properties of the object at *path*, name to type. Raises InvalidOption where there is none."""
+    try:
+        listed = hardware.snapshot.ask("qom-list", path=path)
+    except CommandError as error:
+        raise InvalidOption(f"The VM has no object at {path!r}: {error.desc}.") from error
+    return {entry["name"]: entry["type"] for entry in listed}
+
+
+def _get(hardware: Hardware, path: str, name: str) -> Any:
+    return hardware.snapshot.qom_get([(path, name)])[0]
+
+
+def _equal(now: Any, wanted: Any) -> bool:
+    """Whether they are the same, True and 1 being two things."""
+    return type(now) is type(wanted) and bool(now == wanted)
