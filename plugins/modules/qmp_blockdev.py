@@ -82,6 +82,69 @@ options:
     description:
       - Size of the disk in bytes, or with K, M, G or T. A smaller disk is grown, while the guest uses it.
     type: str
+  limits:
+    description:
+      - The most that the guest may read and write in a second. Those that are not given are no limits; C({}) lifts all.
+      - Changed in place. Left as it is when not given at all.
+    type: dict
+    suboptions:
+      bps:
+        description: Bytes a second, read and written together; a number or with K, M, G.
+        type: str
+      bps_rd:
+        description: Bytes a second read; a number or with K, M, G.
+        type: str
+      bps_wr:
+        description: Bytes a second written; a number or with K, M, G.
+        type: str
+      iops:
+        description: Operations a second, reads and writes together.
+        type: int
+      iops_rd:
+        description: Reads a second.
+        type: int
+      iops_wr:
+        description: Writes a second.
+        type: int
+      bps_max:
+        description: Bytes a second, read and written together, in bursts; a number or with K, M, G.
+        type: str
+      bps_rd_max:
+        description: Bytes a second read, in bursts; a number or with K, M, G.
+        type: str
+      bps_wr_max:
+        description: Bytes a second written, in bursts; a number or with K, M, G.
+        type: str
+      iops_max:
+        description: Operations a second, reads and writes together, in bursts.
+        type: int
+      iops_rd_max:
+        description: Reads a second, in bursts.
+        type: int
+      iops_wr_max:
+        description: Writes a second, in bursts.
+        type: int
+      bps_max_length:
+        description: Seconds that a burst of O(limits.bps_max) may last.
+        type: int
+      bps_rd_max_length:
+        description: Seconds that a burst of O(limits.bps_rd_max) may last.
+        type: int
+      bps_wr_max_length:
+        description: Seconds that a burst of O(limits.bps_wr_max) may last.
+        type: int
+      iops_max_length:
+        description: Seconds that a burst of O(limits.iops_max) may last.
+        type: int
+      iops_rd_max_length:
+        description: Seconds that a burst of O(limits.iops_rd_max) may last.
+        type: int
+      iops_wr_max_length:
+        description: Seconds that a burst of O(limits.iops_wr_max) may last.
+        type: int
+      iops_size:
+        description: Bytes that count as one operation; a larger one counts as several.
+        type: int
   passphrase:
     description:
       - Passphrase of an encrypted image, for O(format=luks), or O(format=qcow2) with LUKS inside.
@@ -157,6 +220,14 @@ EXAMPLES = r"""
     driver: scsi-hd
     cache:
       direct: true
+
+- name: Let it do 500 operations a second, and write no more than 20 MiB
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: data1
+    limits:
+      iops: 500
+      bps_wr: 20M
 
 - name: Plug an encrypted image
   vmops.qemu.qmp_blockdev:
@@ -264,6 +335,9 @@ disk:
     size:
       description: Size in bytes.
       type: int
+    limits:
+      description: The limits that are in force.
+      type: dict
   sample:
     id: data1
     attached: true
@@ -278,13 +352,15 @@ disk:
     format: qcow2
     read_only: false
     size: 1073741824
+    limits: {}
 """
 
 from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockdev
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockdev, throttle
 
+BYTES = [f"bps{way}{burst}" for way in ("", "_rd", "_wr") for burst in ("", "_max")]
 OPTIONS = {
     "id": {"type": "str", "required": True},
     "file": {"type": "str"},
@@ -296,6 +372,7 @@ OPTIONS = {
     "discard": {"type": "str", "choices": ["ignore", "unmap"]},
     "detect_zeroes": {"type": "str", "choices": ["off", "on", "unmap"]},
     "size": {"type": "str"},
+    "limits": {"type": "dict", "options": {name: {"type": "str" if name in BYTES else "int"} for name in throttle.LIMITS}},
     "passphrase": {"type": "str", "no_log": True},
     "backend_secrets": {"type": "dict", "no_log": True},
     "allow_shrink": {"type": "bool", "default": False},
@@ -330,6 +407,7 @@ def disk(params: Mapping[str, Any]) -> blockdev.Disk:
         discard=params["discard"],
         detect_zeroes=params["detect_zeroes"],
         size=_module.size_in_bytes(params["size"]),
+        limits=limits(params["limits"]),
         passphrase=params["passphrase"],
         backend_secrets=params["backend_secrets"] or {},
         allow_shrink=params["allow_shrink"],
@@ -337,6 +415,14 @@ def disk(params: Mapping[str, Any]) -> blockdev.Disk:
         recreate=params["recreate"],
         force=params["force"],
     )
+
+
+def limits(stated: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """The limits in bytes, operations and seconds; those that are not stated are none."""
+    if stated is None:
+        return None
+    sizes = {name: _module.size_in_bytes(value) if name in BYTES else value for name, value in stated.items()}
+    return {name: value for name, value in sizes.items() if value is not None}
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ options:
       - The parts to read. Each is returned under its own name; V(all) is all of them.
     type: list
     elements: str
-    choices: [all, vm, disks, nics, cpus, memory, chardevs, devices, capacity]
+    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, devices, capacity]
     default: [all]
 """
 
@@ -78,14 +78,20 @@ memory:
   type: dict
   sample: {base: 268435456, plugged: 0, maximum: 2147483648, slots: 4, devices: []}
 chardevs:
-  description: Its character devices.
+  description: Its character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it.
   returned: when asked for
   type: list
   elements: dict
-  sample:
-    - id: serial0
-      backend: disconnected:unix:/run/vm1/serial.sock,server=on
-      open: true
+objects:
+  description: Its objects, each as M(vmops.qemu.qmp_object) returns it; without what secrets hold.
+  returned: when asked for
+  type: list
+  elements: dict
+block_jobs:
+  description: Its block jobs and other jobs, each as M(vmops.qemu.qmp_block_job) returns it.
+  returned: when asked for
+  type: list
+  elements: dict
 devices:
   description: Every device that QEMU was given, with its place.
   returned: when asked for
@@ -127,7 +133,7 @@ capacity:
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 
-SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "devices", "capacity"]
+SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "objects", "block_jobs", "devices", "capacity"]
 
 
 def main() -> None:

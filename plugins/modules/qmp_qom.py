@@ -33,8 +33,8 @@ options:
     type: str
   value:
     description:
-      - What the property is to be, of any type. It is brought to the property's type where that is a number or a boolean. Without it
-        the property is read.
+      - What the property is to be, of any type. It is brought to the property's type where that is a number or a boolean. Without
+        it the property is read.
     type: raw
 """
 

@@ -217,28 +217,3 @@ def test_a_descriptor_of_the_same_name_takes_the_place_of_the_one_before(bare_vm
     result = modules.netdev(id="n1", type="tap", ifname=tap, properties={"rx_queue_size": 7})
     assert result["error_code"] == "command_failed"
     assert modules.netdev(id="n1", type="tap", ifname=tap)["nic"]["ifname"] == tap
-
-
-class ChannelVM(VM):
-    """An s390x machine, whose devices sit on channels; no guest."""
-
-    def command_line(self) -> list[str]:
-        return ["qemu-system-s390x", "-accel", "tcg", "-machine", "s390-ccw-virtio", "-smp", "1,maxcpus=3", "-m", "256",
-                "-nodefaults", "-display", "none", "-S", "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
-                "-qmp", f"unix:{self.directory}/watch.sock,server=on,wait=off"]
-
-
-def test_devices_go_on_channels_where_there_are_no_slots(tmp_path: Path) -> None:
-    with ChannelVM(tmp_path / "vm", boot=False) as vm:
-        modules, before = Modules(vm), vm.hardware()
-        result = modules.blockdev(id="d1", backend=NULL)
-        assert (result["disk"]["driver"], result["disk"]["devno"]) == ("virtio-blk-ccw", "fe.0.0000"), result
-        assert not modules.blockdev(id="d1", backend=NULL, addr="fe.0.0000")["changed"]
-        assert modules.blockdev(id="d2", backend=NULL, addr="FE.0.0000")["error_code"] == "no_free_slot"
-        assert modules.blockdev(id="d2", backend=NULL, addr="3")["error_code"] == "invalid_option"
-        assert modules.netdev(id="n1", type="user")["nic"]["devno"] == "fe.0.0001"
-        assert modules.netdev(id="n1", state="absent")["changed"]
-        assert modules.blockdev(id="d1", state="absent")["changed"]
-        assert vm.hardware() == before
-        assert modules.cpus(count=2)["cpus"]["count"] == 2
-        assert "not supported" in modules.cpus(count=1)["msg"]

@@ -41,9 +41,15 @@ def _nic(name: str, sample: bool = True, descriptors: tuple[str, ...] = (), **op
 
 KINDS = (
     _disk("disk", file="{image}", size="32M"),
+    _disk("disk with limits", sample=False, file="{image}", limits={"iops": 500}),
     _disk("SCSI disk", sample=False, file="{image}", driver="scsi-hd"),
     _disk("NVMe disk without a file", sample=False, backend={"driver": "null-co", "size": 1 << 20}, driver="nvme"),
     _disk("encrypted disk", sample=False, file="{luks}", format="luks", passphrase=SECRET),
+    Kind("serial port", "qmp_chardev", {"id": "x1", "type": "null", "driver": "virtserialport", "name": "x"},
+         {"id": "x1", "state": "absent"}, sample=False, machine={"extra": ("-device", "virtio-serial-pci,id=serial0")}),
+    Kind("random numbers", "qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}, {"id": "x1", "state": "absent"}, sample=False),
+    Kind("property", "qmp_qom", {"path": "/machine", "property": "graphics", "value": False},
+         {"path": "/machine", "property": "graphics", "value": True}, sample=False),
     Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
     _nic("NIC with its cable out", sample=False, type="user", link="down"),

@@ -1,0 +1,130 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The medium of a CD drive: put in, changed, taken out, through a tray that the guest may have locked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from .blockdev import file_backend, same_file
+from .errors import Conflict, InvalidOption, UnplugPending
+from .model import PERIPHERAL, Hardware
+from .plan import Command, Delete, Execute, Plan, Run, Step, wire
+from .values import check_id
+
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What a task says of the medium in the drive *id*."""
+
+    id: str
+    file: str | None = None
+    format: str = "raw"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class OpenTray(Step):
+    """``blockdev-open-tray``, and the wait until the tray is open: a guest that has locked it is asked to let go."""
+
+    drive: str
+    force: bool
+
+    def commands(self) -> list[Command]:
+        return [wire("blockdev-open-tray", self._arguments())]
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"id": self.drive, **({"force": True} if self.force else {})}
+
+    def apply(self, run: Run) -> None:
+        deadline = time.monotonic() + run.timeout
+        run.execute("blockdev-open-tray", self._arguments())
+        while not _entry(run.monitor.execute("query-block"), self.drive).get("tray_open"):
+            if time.monotonic() > deadline:
+                raise UnplugPending(f"The guest has locked the tray of {self.drive} and has not opened it within "
+                                    f"{run.timeout:g} s. Release it in the guest, or set force: true.", device=self.drive)
+            run.monitor.poll_events(_LOOK_SECONDS)
+
+    def undo(self) -> Step:
+        return Execute("blockdev-close-tray", {"id": self.drive})
+
+
+def plan_present(hardware: Hardware, medium: Medium) -> Plan:
+    """Have the file in the drive, and the tray closed."""
+    drive = _drive(hardware, medium.id)
+    if medium.file is None:
+        raise InvalidOption(f"Say with file what is to be in the drive {medium.id}.")
+    backend = file_backend(medium.file, None)
+    before = describe(hardware, medium.id)
+    inserted: dict[str, Any] = drive.get("inserted") or {}
+    same = bool(inserted) and same_file(str(inserted["file"]), medium.file) and inserted["drv"] == medium.format
+    if same and not drive.get("tray_open"):
+        return Plan(before=before, after=before)
+    steps: list[Step] = []
+    if not same:
+        node = next(name for name in (f"{medium.id}-medium{number}" for number in range(len(hardware.nodes) + 1))
+                    if name not in hardware.nodes)
+        added = {"driver": medium.format, "node-name": node, "read-only": True, "file": backend}
+        steps.append(Execute("blockdev-add", added, Delete("blockdev-del", {"node-name": node})))
+        steps += _taken_out(hardware, medium, drive)
+        steps.append(Execute("blockdev-insert-medium", {"id": medium.id, "node-name": node},
+                             Execute("blockdev-remove-medium", {"id": medium.id})))
+    steps.append(Execute("blockdev-close-tray", {"id": medium.id}))
+    if not same:
+        steps += _deleted(hardware, medium.id, inserted)
+    return Plan(tuple(steps), before, {"id": medium.id, "file": medium.file, "format": medium.format, "tray_open": False,
+                                       "locked": False})
+
+
+def plan_absent(hardware: Hardware, medium: Medium) -> Plan:
+    """Have nothing in the drive; its tray is open then."""
+    drive = _drive(hardware, medium.id)
+    before = describe(hardware, medium.id)
+    inserted = drive.get("inserted")
+    if not inserted:
+        return Plan(before=before, after=before)
+    steps = [*_taken_out(hardware, medium, drive), *_deleted(hardware, medium.id, inserted)]
+    return Plan(tuple(steps), before, {"id": medium.id, "file": None, "format": None, "tray_open": True, "locked": False})
+
+
+def describe(hardware: Hardware, drive_id: str) -> dict[str, Any]:
+    """What is in the drive, None for nothing, and how its tray is."""
+    drive = _drive(hardware, drive_id)
+    inserted = drive.get("inserted") or {}
+    return {"id": drive_id, "file": inserted.get("file"), "format": inserted.get("drv"),
+            "tray_open": bool(drive.get("tray_open")), "locked": bool(drive.get("locked"))}
+
+
+def _taken_out(hardware: Hardware, medium: Medium, drive: Mapping[str, Any]) -> list[Step]:
+    inserted = drive.get("inserted")
+    back = Execute("blockdev-insert-medium", {"id": medium.id, "node-name": inserted["node-name"]}) if inserted else None
+    steps: list[Step] = [] if drive.get("tray_open") else [OpenTray(medium.id, medium.force)]
+    return steps + ([Execute("blockdev-remove-medium", {"id": medium.id}, back)] if inserted else [])
+
+
+def _deleted(hardware: Hardware, drive_id: str, inserted: Any) -> list[Step]:
+    """Delete the node of what was in the drive, if it was added by a task: for a medium, or for the drive itself."""
+    name = str((inserted or {}).get("node-name", ""))
+    ours = name == drive_id or name.startswith(f"{drive_id}-medium")
+    return [Delete("blockdev-del", {"node-name": name})] if ours and name in hardware.nodes else []
+
+
+def _drive(hardware: Hardware, drive_id: str) -> dict[str, Any]:
+    """The entry of ``query-block`` for the drive. Raises InvalidOption, Conflict."""
+    check_id(drive_id)
+    if drive_id not in hardware.ids:
+        raise InvalidOption(f"The VM has no drive {drive_id!r}.")
+    drive = _entry(hardware.snapshot.ask("query-block"), drive_id)
+    if not drive.get("removable"):
+        raise Conflict(f"{drive_id} has no medium that can be changed; a scsi-cd has.")
+    return drive
+
+
+def _entry(entries: list[dict[str, Any]], drive_id: str) -> dict[str, Any]:
+    names = (drive_id, f"{PERIPHERAL}/{drive_id}")
+    return next((entry for entry in entries if entry.get("qdev") in names), {})

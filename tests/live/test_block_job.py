@@ -1,0 +1,136 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots, mirrors, backups, commits and streams under a guest that goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules
+from .test_refusals import refused
+
+
+def job(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
+    return Modules(vm).run("qmp_block_job", check, **options)
+
+
+@pytest.fixture
+def disk(vm: VM, image: Callable[..., str]) -> Iterator[dict[str, Any]]:
+    """The options of a plugged qcow2 disk that the guest has written to."""
+    options = {"id": "d1", "file": image("d1", "16M", "qcow2"), "format": "qcow2"}
+    assert Modules(vm).blockdev(**options)["changed"]
+    vm.wait_guest(lambda guest: [one["serial"] for one in guest["disks"]] == ["d1"])
+    vm.guest("echo first | dd of=/dev/vda conv=sync,fsync 2>/dev/null")
+    yield options
+    assert Modules(vm).blockdev(id="d1", state="absent")["changed"]
+
+
+def words(vm: VM, count: int = 1) -> str:
+    """The first words of the first blocks of the disk, as the guest reads them past its cache."""
+    return " ".join(vm.guest(f"dd if=/dev/vda bs=512 skip={block} count=1 iflag=direct 2>/dev/null | head -n1").strip()
+                    for block in range(count))
+
+
+def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
+    snapshot = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1.qcow2")}
+    planned = job(vm, check=True, **snapshot)
+    taken = job(vm, **snapshot)
+    assert taken.get("changed") and taken["commands"] == planned["commands"], taken
+    assert not job(vm, **snapshot)["changed"]
+    vm.guest("echo second | dd of=/dev/vda bs=512 seek=1 conv=sync,fsync 2>/dev/null")
+    # the disk is still that disk
+    again = Modules(vm).blockdev(**disk)
+    assert again.get("changed") is False, again
+
+    commit = {"id": "commit1", "type": "commit", "disk": "d1"}
+    done = job(vm, timeout=60, **commit)
+    assert done.get("changed") and done["job"] is None and done["progress"]["current"] > 0, done
+    assert not job(vm, **commit)["changed"]
+    assert words(vm, 2) == "first second"
+    assert Modules(vm).blockdev(**disk)["changed"] is False
+
+
+def test_a_snapshot_goes_with_its_disk(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("snap1", "snap2"):
+        assert job(vm, id=name, type="snapshot", disk="d1", file=str(tmp_path / name))["changed"]
+    assert not job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
+
+
+def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
+    assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
+    stream = {"id": "pull", "type": "stream", "disk": "d1"}
+    done = job(vm, **stream)
+    assert done.get("changed") and done["job"] is None, done
+    assert not job(vm, **stream)["changed"]
+    assert words(vm) == "first"
+
+
+def test_a_mirror_moves_the_disk(vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
+    assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
+    mirror = {"id": "move", "type": "mirror", "disk": "d1", "target": "new"}
+    ready = job(vm, state="ready", **mirror)
+    assert ready.get("changed") and ready["job"]["status"] == "ready", ready
+    assert not job(vm, state="ready", **mirror)["changed"]
+    assert not job(vm, state="started", **mirror)["changed"]
+    refused(Modules(vm).blockdev(id="d1", state="absent"), "conflict", "move")
+    done = job(vm, **mirror)
+    assert done["changed"] and done["job"] is None, done
+    assert not job(vm, **mirror)["changed"]
+    assert "new" in [entry.get("inserted", {}).get("node-name") for entry in vm.query("query-block")]
+    assert words(vm) == "first"
+    vm.query("blockdev-del", node_name="d1")
+
+
+def test_a_backup_has_the_disk_as_it_was_at_the_start(vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
+    path = image("copy", "16M")
+    assert Modules(vm).blockdev(id="copy", file=path, attach=False)["changed"]
+    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy"}
+    done = job(vm, **backup)
+    assert done.get("changed") and done["job"] is None, done
+    assert Path(path).read_bytes().startswith(b"first\n")
+    assert Modules(vm).blockdev(id="copy", state="absent")["changed"]
+
+
+def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
+        vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
+    vm.guest("dd if=/dev/urandom of=/dev/vda bs=1M count=4 conv=fsync 2>/dev/null")
+    assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
+    slow = {"id": "move", "type": "mirror", "disk": "d1", "target": "new", "speed": "64K"}
+    result = job(vm, timeout=1, **slow)
+    assert result["error_code"] == "outcome_unknown" and result["changed"], result
+    assert "again" in result["msg"] and result["details"]["job"]["total"] > 0
+    assert job(vm, check=True, id="move", state="cancelled")["changed"]
+    gone = job(vm, id="move", state="cancelled")
+    assert gone["changed"] and gone["job"] is None, gone
+    assert not job(vm, id="move", state="cancelled")["changed"]
+    assert Modules(vm).blockdev(id="new", state="absent")["changed"]
+
+
+def test_a_job_that_fails_says_why(vm: VM) -> None:
+    broken = {"driver": "blkdebug", "image": {"driver": "null-co", "size": 1 << 20},
+              "inject-error": [{"event": "none", "iotype": "write", "errno": 5}]}
+    assert Modules(vm).blockdev(id="d1", backend={"driver": "null-co", "size": 1 << 20}, driver="scsi-hd")["changed"]
+    assert Modules(vm).blockdev(id="new", backend=broken, attach=False)["changed"]
+    refused(job(vm, id="b1", type="backup", disk="d1", target="new"), "command_failed", "b1", "Input/output error")
+    assert vm.query("query-jobs") == []
+    for name in ("new", "d1"):
+        assert Modules(vm).blockdev(id=name, state="absent")["changed"]
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"type": "mirror", "disk": "d1"}, "target"),
+    ({"type": "mirror", "disk": "d1", "target": "nosuch"}, "attach: false"),
+    ({"type": "mirror", "disk": "nosuch", "target": "d1"}, "nosuch"),
+    ({"type": "commit"}, "disk"),
+    ({"type": "commit", "disk": "d1", "base": "nosuch"}, "nosuch"),
+    ({"type": "snapshot", "disk": "d1"}, "file"),
+    ({}, "type"),
+], ids=str)
+def test_what_cannot_be(vm: VM, disk: dict[str, Any], options: dict[str, Any], said: str) -> None:
+    refused(job(vm, id="j1", **options), "invalid_option", said)

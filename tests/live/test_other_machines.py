@@ -1,0 +1,101 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines of other architectures, without a guest: where their devices go, and what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules
+from .test_refusals import refused
+
+NULL = {"driver": "null-co", "size": 1 << 20}
+
+
+@dataclass
+class OtherVM(VM):
+    """A machine by QEMU's words for it, standing before its first instruction."""
+
+    words: tuple[str, ...] = ()
+
+    def command_line(self) -> list[str]:
+        return [*self.words, "-accel", "tcg", "-nodefaults", "-display", "none", "-S",
+                "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
+                "-qmp", f"unix:{self.directory}/watch.sock,server=on,wait=off"]
+
+
+@pytest.fixture
+def make_other(tmp_path: Path) -> Iterator[Callable[..., VM]]:
+    """Start a machine; it ends with the test."""
+    started: list[VM] = []
+
+    def make(*words: str) -> VM:
+        vm = OtherVM(tmp_path / f"vm{len(started)}", boot=False, words=words)
+        started.append(vm)
+        vm.start()
+        return vm
+
+    yield make
+    for vm in started:
+        vm.stop()
+
+
+def test_s390x_devices_go_on_channels(make_other: Callable[..., VM]) -> None:
+    vm = make_other("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-smp", "1,maxcpus=3", "-m", "256")
+    modules, before = Modules(vm), vm.hardware()
+    result = modules.blockdev(id="d1", backend=NULL)
+    assert (result["disk"]["driver"], result["disk"]["devno"]) == ("virtio-blk-ccw", "fe.0.0000"), result
+    assert not modules.blockdev(id="d1", backend=NULL, addr="fe.0.0000")["changed"]
+    refused(modules.blockdev(id="d2", backend=NULL, addr="FE.0.0000"), "no_free_slot", "FE.0.0000")
+    refused(modules.blockdev(id="d2", backend=NULL, addr="3"), "invalid_option", "fe.0.0001")
+    nic = modules.netdev(id="n1", type="user", queues=1, mac="52:54:00:00:00:01")
+    assert nic["nic"]["devno"] == "fe.0.0001", nic
+    assert modules.netdev(id="n1", state="absent")["changed"]
+    assert modules.blockdev(id="d1", state="absent")["changed"]
+    assert vm.hardware() == before
+    assert modules.cpus(count=2)["cpus"]["count"] == 2
+    assert "not supported" in modules.cpus(count=1)["msg"]
+
+
+def test_s390x_passthrough_is_sent_as_it_must_be(make_other: Callable[..., VM]) -> None:
+    vm = make_other("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-m", "256")
+    before = vm.hardware()
+    for driver in ("vfio-ccw", "vfio-ap"):
+        result = Modules(vm).run("qmp_device", id="x1", driver=driver, properties={"sysfsdev": "/sys/nosuch"})
+        refused(result, "command_failed", "Host device '/sys/nosuch' not found")
+        sent = result["details"]["sent"][0]["arguments"]
+        assert sent.items() >= {"driver": driver, "id": "x1", "sysfsdev": "/sys/nosuch"}.items(), sent
+    assert vm.hardware() == before
+
+
+def test_aarch64_takes_devices_on_root_ports_and_no_cpus(make_other: Callable[..., VM]) -> None:
+    vm = make_other("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57", "-m", "256",
+                    "-device", "pcie-root-port,id=rp0,chassis=1")
+    modules, before = Modules(vm), vm.hardware()
+    result = modules.blockdev(id="d1", backend=NULL)
+    assert (result["disk"]["driver"], result["disk"]["bus"]) == ("virtio-blk-pci", "rp0"), result
+    refused(modules.netdev(id="n1", type="user"), "no_free_slot", "pcie-root-port,id=rp1")
+    assert modules.blockdev(id="d1", state="absent")["changed"]
+    assert modules.netdev(id="n1", type="user", romfile="").get("changed")
+    assert modules.netdev(id="n1", state="absent")["changed"]
+    assert vm.hardware() == before
+    refused(modules.cpus(count=2), "unsupported", "virt", "no CPU hotplug")
+
+
+def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
+    vm = make_other("qemu-system-ppc64", "-machine", "pseries", "-smp", "1,maxcpus=4", "-m", "512")
+    modules, before = Modules(vm), vm.hardware()
+    result = modules.blockdev(id="d1", backend=NULL)
+    assert result["disk"]["driver"] == "virtio-blk-pci", result
+    assert not modules.blockdev(id="d1", backend=NULL)["changed"]
+    assert modules.blockdev(id="d1", state="absent")["changed"]
+    assert vm.hardware() == before
+    assert modules.cpus(count=3)["cpus"]["count"] == 3
+    assert not modules.cpus(count=3)["changed"]
