@@ -18,12 +18,38 @@ options:
   host:
     description:
       - Host on which the VM's QMP monitor listens, the one of QEMU's C(-qmp tcp:HOST:PORT,server=on,wait=off).
-      - Whoever reaches that port rules the VM; keep it on loopback.
+      - Whoever reaches that port rules the VM, unless it is behind O(tls).
     type: str
   port:
     description:
       - TCP port of O(host).
     type: int
+  tls:
+    description:
+      - How to speak TLS to O(host), the counterpart of QEMU's C(-object tls-creds-x509) with C(-chardev socket,tls-creds=ID).
+      - QEMU's certificate must be signed by O(tls.ca_file) and be for O(tls.server_name). The files are on the machine that the
+        task runs on.
+    type: dict
+    suboptions:
+      ca_file:
+        description: The authorities that may have signed QEMU's certificate, as PEM.
+        type: path
+        required: true
+      cert_file:
+        description: The client certificate, as PEM, which QEMU asks for where it has C(verify-peer=yes).
+        type: path
+      key_file:
+        description: The key of O(tls.cert_file), as PEM.
+        type: path
+      server_name:
+        description: The name that QEMU's certificate is for. By default O(host).
+        type: str
+  allow_plaintext:
+    description:
+      - Whether to speak to a O(host) that is not this very machine without O(tls). Whoever is in between can then read along and
+        rule the VM.
+    type: bool
+    default: false
   connect_timeout:
     description:
       - Seconds to wait for the monitor, which serves one client at a time.

@@ -29,13 +29,27 @@ from .qmp import (
     ProtocolError,
     QMPError,
     TcpAddress,
+    TlsAddress,
     UnixAddress,
+    is_loopback,
+    others_may_write,
 )
 
 CONNECTION: dict[str, Any] = {
     "socket": {"type": "path"},
     "host": {"type": "str"},
     "port": {"type": "int"},
+    "tls": {
+        "type": "dict",
+        "options": {
+            "ca_file": {"type": "path", "required": True},
+            "cert_file": {"type": "path"},
+            "key_file": {"type": "path", "no_log": False},
+            "server_name": {"type": "str"},
+        },
+        "required_together": [("cert_file", "key_file")],
+    },
+    "allow_plaintext": {"type": "bool", "default": False},
     "connect_timeout": {"type": "float", "default": 10.0},
     "timeout": {"type": "float", "default": 30.0},
 }
@@ -136,13 +150,16 @@ def _make_module(options: dict[str, Any], **rules: Any) -> AnsibleModule:
         **rules,
         "required_one_of": [("socket", "host"), *rules.get("required_one_of", ())],
         "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
-        "required_by": {"host": ("port",), "port": ("host",), **rules.get("required_by", {})},
+        "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",), **rules.get("required_by", {})},
     }
     return AnsibleModule(argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
 
 
 def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
     """Connect, do *work*, and end the module with what it returns, or with the one failure of the contract."""
+    if module.params["socket"] and others_may_write(module.params["socket"]):
+        module.warn(f"Any user of this host may write to {module.params['socket']}, and so rule the VM: chmod o-w it, and the "
+                    "folder that QEMU makes it in.")
     try:
         with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
                              command_timeout=max(COMMAND_TIMEOUT, module.params["timeout"])) as monitor:
@@ -174,7 +191,16 @@ def size_in_bytes(value: str | None) -> int | None:
 
 
 def _address(params: Mapping[str, Any]) -> Address:
-    return UnixAddress(params["socket"]) if params["socket"] else TcpAddress(params["host"], params["port"])
+    """Where the monitor is. Raises InvalidOption for one that could be listened in on, or spoken to by anybody."""
+    if params["socket"]:
+        return UnixAddress(params["socket"])
+    host, port, tls = params["host"], params["port"], params["tls"]
+    if tls:
+        return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
+    if not params["allow_plaintext"] and not is_loopback(host):
+        raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: give "
+                            "tls, go through an SSH tunnel, or set allow_plaintext: true.")
+    return TcpAddress(host, port)
 
 
 def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> dict[str, Any]:
@@ -215,7 +241,7 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     if failure.left:
         more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
                 f"remove the rest: {[redacted(one) for one in failure.left]}")
-    elif unclear:
+    elif unclear and not isinstance(cause, NotYet):
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."

@@ -119,6 +119,10 @@ capacity:
         count:
           description: How many more.
           type: int
+        places:
+          description: The first 32 of the free places, each as other tasks take it (C(bus), C(addr) and so on).
+          type: list
+          elements: dict
         driver:
           description: The device that was counted for.
           type: str

@@ -70,7 +70,7 @@ def test_a_disk_that_cannot_be(modules: Modules, options: dict[str, Any], code: 
     ({"id": "n1", "type": "tap"}, "invalid_option", ["ifname"]),
     ({"id": "n1", "type": "tap", "ifname": "nosuchtap"}, "invalid_option", ["nosuchtap", "ip tuntap add"]),
     ({"id": "n1", "type": "tap", "ifname": "lo"}, "invalid_option", ["lo", "no tap"]),
-    ({"id": "n1", "type": "tap", "ifname": "x" * 16}, "invalid_option", ["15 characters"]),
+    ({"id": "n1", "type": "tap", "ifname": "x" * 16}, "invalid_option", ["1 to 15"]),
     ({"id": "n1", "type": "tap", "ifname": "tap0", "vhost": True}, "unsupported", ["/dev/vhost-net", "vhost: false"]),
     ({"id": "n1", "type": "user", "descriptors": True}, "invalid_option", ["descriptors", "tap"]),
     ({"id": "n1", "type": "user", "options": {"restrct": True}}, "invalid_option", ["restrct", "'restrict'"]),

@@ -16,6 +16,7 @@ import stat
 from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
+from . import throttle
 from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
@@ -41,8 +42,8 @@ _GUEST_PATHS = {
 @dataclass(frozen=True)
 class Disk:
     """What a task says of a disk; None is not stated. ``backend`` is a blockdev protocol driver with its options,
-    as ``blockdev-add`` takes it; ``size`` in bytes. ``passphrase`` opens an encrypted image, ``backend_secrets`` are passwords
-    by the option of *backend* that names a secret object (``password-secret`` …)."""
+    as ``blockdev-add`` takes it; ``size`` in bytes; ``limits`` as in throttle.py, 0 for none. ``passphrase`` opens an encrypted
+    image, ``backend_secrets`` are passwords by the option of *backend* that names a secret object (``password-secret`` …)."""
 
     front: Front
     backend: dict[str, Any] | None = None
@@ -53,6 +54,7 @@ class Disk:
     discard: str | None = None
     detect_zeroes: str | None = None
     size: int | None = None
+    limits: Mapping[str, int] | None = None
     passphrase: str | None = None
     backend_secrets: Mapping[str, str] = field(default_factory=dict)
     allow_shrink: bool = False
@@ -85,8 +87,8 @@ class Resize(Step):
         return [wire("block_resize", {"node-name": self.node, "size": self.size})]
 
     def apply(self, run: Run) -> None:
-        nodes = run.monitor.execute("query-named-block-nodes")
-        size = next(node["image"]["virtual-size"] for node in nodes if node["node-name"] == self.node)
+        nodes = run.read("query-named-block-nodes")
+        size = next((node["image"]["virtual-size"] for node in nodes if node["node-name"] == self.node), self.size)
         check_shrink(self.node, size, self.size, self.allow_shrink)
         run.execute("block_resize", {"node-name": self.node, "size": self.size})
         self.was = size
@@ -112,6 +114,8 @@ def file_backend(path: str, aio: str | None) -> dict[str, Any]:
 def _is_block_device(path: str) -> bool:
     try:
         return stat.S_ISBLK(os.stat(path).st_mode)
+    except ValueError:
+        raise InvalidOption(f"file {path!r} is no path.") from None
     except OSError:  # not visible from here, as when the VM is on another host
         return path.startswith("/dev/")
 
@@ -154,8 +158,17 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     elif device and not disk.attach:
         refuse_boot_disk(hardware, device, disk.force)
         steps.append(Unplug(disk.id))
+    steps += _limit_steps(hardware, disk, driver, device)
     return Plan(tuple(steps), before, _after(disk, before, driver, arguments), tuple(unverified),
                 _launch_args(hardware, disk, driver, arguments, device))
+
+
+def _limit_steps(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> list[Step]:
+    if disk.limits is None or not disk.attach:
+        return []
+    now = throttle.present(hardware, disk.id, driver) if device else {}
+    wanted = {name: value for name, value in disk.limits.items() if value}
+    return [throttle.set_limits(hardware, disk.id, driver, wanted, now)] if wanted != now else []
 
 
 def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
@@ -191,7 +204,8 @@ def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
     if device:
         serial = device.properties.get("serial") or None
         result.update({"driver": device.driver, **place_of(device), "serial": serial,
-                       "guest_path": guest_path(device.driver, serial), "at_launch": device.at_launch})
+                       "guest_path": guest_path(device.driver, serial), "at_launch": device.at_launch,
+                       "limits": throttle.present(hardware, disk_id, device.driver)})
     if node:
         file = _backend_of(node).get("filename", node.filename)
         result.update({"node": node.name, "file": file, "format": node.driver, "read_only": node.read_only, "size": node.size})
@@ -234,8 +248,9 @@ def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | N
     options = dict(disk.front.options)
     serial = options.get("serial")
     longest = _SERIAL_MAX.get(driver, 20)
-    if serial is not None and len(serial.encode()) > longest:
-        raise InvalidOption(f"serial {serial!r} has {len(serial.encode())} bytes; a {driver} shows the guest {longest}.")
+    length = 0 if serial is None else len(serial.encode("utf-8", "surrogatepass"))
+    if length > longest:
+        raise InvalidOption(f"serial {serial!r} has {length} bytes; a {driver} shows the guest {longest}.")
     if serial is None and driver and device is None and "serial" not in disk.front.properties \
             and len(disk.id) <= longest and "serial" in hardware.device_properties(driver):
         options["serial"] = disk.id
@@ -342,7 +357,7 @@ def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -
         present = _backend_value(hardware, node, name)
         if present is None:
             unverified.append("aio" if name == "aio" else option)
-        elif present != value and not (name == "filename" and _same_file(present, value)):
+        elif present != value and not (name == "filename" and same_file(present, value)):
             different.append(Difference(option, present, value))
     return different, unverified
 
@@ -360,14 +375,21 @@ def _backend_of(node: Node) -> dict[str, Any]:
     for the whole stack."""
     if not node.filename.startswith("json:"):
         return {"filename": node.filename}
-    told = json.loads(node.filename[len("json:"):])
+    try:
+        told = json.loads(node.filename[len("json:"):])
+    except (ValueError, RecursionError):  # as when it was cut off
+        told = None
+    if not isinstance(told, dict):
+        return {"filename": node.filename}
     below = told.get("file") if told.get("driver") == node.driver else None
-    backend: dict[str, Any] = below if isinstance(below, dict) else told
-    return backend
+    return below if isinstance(below, dict) else told
 
 
-def _same_file(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def same_file(one: Any, other: Any) -> bool:
+    try:
+        return bool(os.path.realpath(one) == os.path.realpath(other))
+    except (TypeError, ValueError):  # at least one is no path
+        return False
 
 
 def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: str,
@@ -380,6 +402,7 @@ def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: st
     if disk.attach:
         arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
         steps += plug(arguments)
+        steps += _limit_steps(hardware, disk, driver, None)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
                 _launch_args(hardware, disk, driver, arguments, None))
 
@@ -398,10 +421,13 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
         after.update({"driver": driver, **place, "serial": serial, "at_launch": False,
                       "guest_path": guest_path(driver, serial)})
     if not disk.attach:
-        for name in ("driver", *PLACE_KEYS, "serial", "guest_path", "at_launch"):
+        for name in ("driver", *PLACE_KEYS, "serial", "guest_path", "at_launch", "limits"):
             after.pop(name, None)
     if disk.size is not None:
         after["size"] = disk.size
+    if disk.attach:
+        limits = (before or {}).get("limits", {}) if disk.limits is None else disk.limits
+        after["limits"] = {name: value for name, value in limits.items() if value}
     return after
 
 

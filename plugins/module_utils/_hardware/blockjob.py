@@ -163,6 +163,14 @@ def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
         arguments["base-node"] = job.base
     if job.speed is not None:
         arguments["speed"] = job.speed
+    return _with_options(job, arguments)
+
+
+def _with_options(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
+    """*arguments* and the further ones that the task states, which may not take the place of the former."""
+    for name in job.options:
+        if name in arguments:
+            raise InvalidOption(f"options has {name!r}, which is for other options of this module, or for none.")
     return {**arguments, **job.options}
 
 
@@ -184,9 +192,9 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
         return Plan(after={"id": job.id, "type": "snapshot", "status": "concluded"})
     if job.file is None or not job.file.startswith("/"):
         raise InvalidOption("A snapshot needs file: the whole path of the new image, which QEMU makes.")
-    arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id,
-                 **job.options}
-    return Plan((Execute("blockdev-snapshot-sync", arguments),), None, {"id": job.id, "type": "snapshot", "status": "concluded"})
+    arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id}
+    step = Execute("blockdev-snapshot-sync", _with_options(job, arguments))
+    return Plan((step,), None, {"id": job.id, "type": "snapshot", "status": "concluded"})
 
 
 def _below(hardware: Hardware, node: Node | None, name: str) -> bool:
@@ -209,7 +217,7 @@ def _ready(job_id: str) -> Await:
 
 
 def _find(run: Run, job_id: str) -> Any:
-    return next((job for job in run.monitor.execute("query-jobs") if job["id"] == job_id), None)
+    return next((job for job in run.read("query-jobs") if job["id"] == job_id), None)
 
 
 def _conclude(run: Run, job_id: str, job: Any) -> None:

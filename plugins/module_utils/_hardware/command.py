@@ -28,7 +28,7 @@ def only_reads(command: str) -> bool:
 class Send(Execute):
     """One command whose reply goes into the result, in order."""
 
-    changes: bool = True  # type: ignore[misc]
+    changes: bool = True
 
     def apply(self, run: Run) -> None:
         run.told.setdefault("replies", []).append(run.execute(self.command, self.arguments))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable
 
+from ..qmp import is_a
 from .errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
 from .frontend import Unplug, plug
 from .launch import key_values
@@ -70,8 +71,9 @@ def launch_argument(hardware: Hardware, count: int) -> list[str]:
 
     QEMU tells every level of the topology, but takes only those that the machine has, so a level of 1 is left out.
     """
-    known = hardware.snapshot.qom_get([("/machine", "smp")])[0] or {}
-    levels = {name: value for name, value in sorted(known.items()) if name in ("sockets", "cores", "threads") or value > 1}
+    known = hardware.snapshot.qom_get([("/machine", "smp")], dict)[0] or {}
+    levels = {name: value for name, value in sorted(known.items())
+              if is_a(value, int) and (name in ("sockets", "cores", "threads") or value > 1)}
     return ["-smp", ",".join(key_values({**levels, "cpus": count, "maxcpus": total(hardware.cpus)}))]
 
 

@@ -60,6 +60,12 @@ class NotYet(HardwareError):
     error_code = "outcome_unknown"
 
 
+class JobFailed(HardwareError):
+    """Work that QEMU had taken on has failed, for the reason that it gave."""
+
+    error_code = "command_failed"
+
+
 class DeviceLost(HardwareError):
     """A device that was added is gone again before the run was over: the guest ejected it."""
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from . import blockdev, cpu, netdev
+from ..qmp import is_a
+from . import blockdev, blockjob, chardev, cpu, netdev, objects
 from .errors import Unsupported
 from .model import Device, Hardware
 from .slots import default_driver, free_places, launch_argument, place_of
+
+_PLACES = 32
+"""How many free places are told one by one; a SCSI bus has hundreds."""
 
 
 def vm(hardware: Hardware) -> dict[str, Any]:
@@ -39,20 +43,15 @@ def _device(device: Device) -> dict[str, Any]:
 def memory(hardware: Hardware) -> dict[str, Any]:
     """Bytes of RAM at start and plugged, and the DIMMs; ``maximum`` and ``slots`` None where QEMU does not tell."""
     summary = hardware.snapshot.ask("query-memory-size-summary")
-    machine = hardware.snapshot.qom_get([("/machine", "memory")])[0] or {}
+    machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
     dimms = hardware.snapshot.ask_or([], "query-memory-devices")
     return {
         "base": summary["base-memory"],
         "plugged": summary.get("plugged-memory", 0),
-        "maximum": machine.get("max-size"),
-        "slots": machine.get("slots"),
+        **{name: machine[key] if is_a(machine.get(key), int) else None
+           for name, key in (("maximum", "max-size"), ("slots", "slots"))},
         "devices": [{"type": dimm["type"], **dimm["data"]} for dimm in dimms],
     }
-
-
-def chardevs(hardware: Hardware) -> list[dict[str, Any]]:
-    return [{"id": one["label"], "backend": one["filename"], "open": one["frontend-open"]}
-            for one in hardware.snapshot.ask("query-chardev")]
 
 
 def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
@@ -72,9 +71,9 @@ def _places(hardware: Hardware, device: str) -> dict[str, Any]:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
     except Unsupported as error:
         return _none(str(error))
-    count = sum(1 for _place in free_places(hardware, driver))
-    if count:
-        return {"count": count, "driver": driver, "reason": None, "launch_args": []}
+    places = list(free_places(hardware, driver))
+    if places:
+        return {"count": len(places), "places": places[:_PLACES], "driver": driver, "reason": None, "launch_args": []}
     return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.",
                     *launch_argument(hardware, driver)), "driver": driver}
 
@@ -92,7 +91,7 @@ def _cpus(hardware: Hardware) -> dict[str, Any]:
 
 def _dimms(hardware: Hardware) -> dict[str, Any]:
     known = memory(hardware)
-    if known["slots"] is None:
+    if known["slots"] is None or known["maximum"] is None:
         return _none(f"QEMU {hardware.version_text} does not tell whether it has memory slots.")
     free = known["slots"] - len(known["devices"])
     if free > 0:
@@ -102,7 +101,7 @@ def _dimms(hardware: Hardware) -> dict[str, Any]:
 
 
 def _none(reason: str, *launch_args: str) -> dict[str, Any]:
-    return {"count": 0, "reason": reason, "launch_args": list(launch_args)}
+    return {"count": 0, "places": [], "reason": reason, "launch_args": list(launch_args)}
 
 
 SUBSETS: dict[str, Callable[[Hardware], Any]] = {
@@ -111,7 +110,9 @@ SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "nics": netdev.describe_all,
     "cpus": cpu.describe,
     "memory": memory,
-    "chardevs": chardevs,
+    "chardevs": chardev.describe_all,
+    "objects": objects.describe_all,
+    "block_jobs": blockjob.describe_all,
     "devices": devices,
     "capacity": capacity,
 }

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Mapping
 
 from ..qmp import Version
+from .errors import InvalidOption
 
 _DEVICE_JSON_SINCE = (6, 2)
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
 def blockdev_argument(arguments: Mapping[str, Any]) -> str:
@@ -41,6 +44,8 @@ def key_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Options in dotted ``key=value`` form; a list becomes ``key.0=…``, or one ``key=`` for each plain element."""
     result: list[str] = []
     for name, value in values.items():
+        if not _NAME.match(name):
+            raise InvalidOption(f"{name!r} is no name of an option of QEMU.")
         if isinstance(value, Mapping):
             result += key_values(value, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)):

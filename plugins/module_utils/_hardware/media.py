@@ -44,7 +44,7 @@ class OpenTray(Step):
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
         run.execute("blockdev-open-tray", self._arguments())
-        while not _entry(run.monitor.execute("query-block"), self.drive).get("tray_open"):
+        while not _entry(run.read("query-block"), self.drive).get("tray_open"):
             if time.monotonic() > deadline:
                 raise UnplugPending(f"The guest has locked the tray of {self.drive} and has not opened it within "
                                     f"{run.timeout:g} s. Release it in the guest, or set force: true.", device=self.drive)

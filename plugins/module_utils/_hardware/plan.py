@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Sequence
 
 from ..qmp import CommandError, Monitor, QMPError, redact_request
-from .errors import HardwareError
+from .errors import HardwareError, NotYet
+from .snapshot import Snapshot
 
 Command = Dict[str, Any]
 """``{"execute": name, "arguments": {…}}``, as QMP has it on the wire."""
@@ -43,6 +44,10 @@ class Run:
         if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
             self.sent.append(entry)
         return self.monitor.execute(command, arguments, fds=fds)
+
+    def read(self, command: str, /, **arguments: Any) -> Any:
+        """The answer to a command that changes nothing, of the documented shape."""
+        return Snapshot(self.monitor).ask(command, **arguments)
 
 
 class Step:
@@ -181,6 +186,8 @@ class Plan:
         for step in self.steps:
             try:
                 step.apply(run)
+            except NotYet as error:  # what has begun goes on
+                raise PlanFailed(error, run.sent, done=_final(done)) from error
             except (CommandError, HardwareError, OSError) as error:
                 undone, left = take_back(done, Run(monitor, timeout))
                 raise PlanFailed(error, run.sent, undone, left, _final(done)) from error

@@ -107,12 +107,16 @@ def _shutdown(status: str, runs: bool, force: bool) -> tuple[Step, ...]:
     raise Unsupported(f"The VM is {status}, so its guest cannot shut down. Set state: running first, or force: true to end it.")
 
 
+def _status(run: Run) -> str:
+    return str(run.read("query-status")["status"])
+
+
 def _reached(*wanted: str) -> Await:
     def look(run: Run) -> bool:
-        return run.monitor.execute("query-status")["status"] in wanted
+        return _status(run) in wanted
 
     def late(run: Run) -> NotYet:
-        return NotYet(f"The VM is {run.monitor.execute('query-status')['status']} after {run.timeout:g} s, not {wanted[0]}.")
+        return NotYet(f"The VM is {_status(run)} after {run.timeout:g} s, not {wanted[0]}.")
 
     return Await(look, late)
 

@@ -217,5 +217,5 @@ def place_of(device: Device) -> dict[str, Any]:
     if "dev_id" in properties:
         return {"devno": properties["dev_id"]}
     if "scsi-id" in properties:
-        return {"bus": device.bus, "scsi-id": properties["scsi-id"], "lun": properties["lun"]}
+        return {"bus": device.bus, "scsi-id": properties["scsi-id"], "lun": properties.get("lun")}
     return {"bus": device.bus, **({"addr": device.addr} if device.addr is not None else {})}

@@ -8,7 +8,33 @@ from __future__ import annotations
 import json
 from typing import Any, Iterable
 
-from ..qmp import CommandError, Monitor, Request
+from ..qmp import CommandError, Monitor, Request, check, is_a
+
+_REPLIES: dict[str, Any] = {
+    "human-monitor-command": str,
+    "qom-list": [{"name": str, "type": str}],
+    "qom-list-types": [{"name": str}],
+    "query-acpi-ospm-status": [{"slot-type": str, "source": int, "status": int}],
+    "query-block": [{"device": str, "qdev?": str, "inserted?": {"node-name": str, "file": str, "drv": str}}],
+    "query-chardev": [{"label": str, "filename": str, "frontend-open": bool}],
+    "query-chardev-backends": [{"name": str}],
+    "query-commands": [{"name": str}],
+    "query-cpus-fast": list,
+    "query-hotpluggable-cpus": [{"type": str, "vcpus-count": int, "props": {"*": int}, "qom-path?": str}],
+    "query-jobs": [{"id": str, "type": str, "status": str, "current-progress": int, "total-progress": int}],
+    "query-kvm": {"enabled": bool},
+    "query-memory-devices": [{"type": str, "data": dict}],
+    "query-memory-size-summary": {"base-memory": int, "plugged-memory?": int},
+    "query-name": {"name?": str},
+    "query-named-block-nodes": [{"node-name": str, "drv": str, "file": str, "ro": bool, "image": {"virtual-size": int},
+                                 "cache?": dict}],
+    "query-status": {"status": str, "running": bool},
+    "query-target": {"arch": str},
+    "query-uuid": {"UUID": str},
+    "x-debug-query-block-graph": {"nodes": [{"id": int, "type": str, "name": str}],
+                                  "edges": [{"parent": int, "child": int, "name": str}]},
+}
+"""What the answers must have, as QEMU's QAPI schema documents them: all that is read of them without asking."""
 
 
 class Snapshot:
@@ -19,22 +45,28 @@ class Snapshot:
         self._answers: dict[str, Any] = {}
 
     def ask_many(self, requests: Iterable[Request]) -> list[Any]:
-        """The answer to each request, asking only those not asked before; a CommandError stands for a refusal."""
+        """The answer to each request, asking only those not asked before; a CommandError stands for a refusal.
+
+        Raises ProtocolError where an answer is not of the documented shape.
+        """
         requests = list(requests)
         keys = [json.dumps(request, sort_keys=True) for request in requests]
         missing = {key: request for key, request in zip(keys, requests) if key not in self._answers}
         if missing:
-            self._answers.update(zip(missing, self.monitor.execute_many(missing.values())))
+            for (key, request), answer in zip(missing.items(), self.monitor.execute_many(missing.values())):
+                if not isinstance(answer, CommandError):
+                    check(request.command, answer, _REPLIES.get(request.command, object))
+                self._answers[key] = answer
         return [self._answers[key] for key in keys]
 
-    def ask(self, command: str, **arguments: Any) -> Any:
+    def ask(self, command: str, /, **arguments: Any) -> Any:
         """The answer to one command; raises the CommandError of a refusal."""
         answer = self.ask_many([Request(command, arguments or None)])[0]
         if isinstance(answer, CommandError):
             raise answer
         return answer
 
-    def ask_or(self, default: Any, command: str, **arguments: Any) -> Any:
+    def ask_or(self, default: Any, command: str, /, **arguments: Any) -> Any:
         """The answer to one command, or *default* where this VM refuses it."""
         try:
             return self.ask(command, **arguments)
@@ -49,7 +81,7 @@ class Snapshot:
             for answer in answers
         ]
 
-    def qom_get(self, places: Iterable[tuple[str, str]]) -> list[Any]:
-        """For each (path, property) its value; None where there is no such property."""
+    def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
+        """For each (path, property) its value; None where there is no such property of this JSON type."""
         answers = self.ask_many([Request("qom-get", {"path": path, "property": name}) for path, name in places])
-        return [None if isinstance(answer, CommandError) else answer for answer in answers]
+        return [None if isinstance(answer, CommandError) or not is_a(answer, kind) else answer for answer in answers]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shlex
 import struct
 
 from .errors import InvalidOption, Unsupported
@@ -18,7 +20,7 @@ _TUN = "/dev/net/tun"
 VHOST_NET = "/dev/vhost-net"
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
-_NAME_MAX = 15
+_NAME = re.compile(r"[!-.0-9;-~]{1,15}\Z")
 
 
 def check_tap(ifname: str, queues: int) -> None:
@@ -26,9 +28,9 @@ def check_tap(ifname: str, queues: int) -> None:
 
     A tap that does not exist is not made here: it would be an interface that leads nowhere.
     """
-    if not ifname or len(ifname) > _NAME_MAX or "/" in ifname:
-        raise InvalidOption(f"ifname {ifname!r} is no interface name: it has 1 to {_NAME_MAX} characters and no slash.")
-    create = f"ip tuntap add dev {ifname} mode tap{' multi_queue' if queues > 1 else ''}"
+    if not _NAME.match(ifname):
+        raise InvalidOption(f"ifname {ifname!r} is no interface name: 1 to 15 ASCII characters without blank, slash and colon.")
+    create = f"ip tuntap add dev {shlex.quote(ifname)} mode tap{' multi_queue' if queues > 1 else ''}"
     try:
         with open(f"/sys/class/net/{ifname}/tun_flags", encoding="ascii") as file:
             flags = int(file.read(), 16)

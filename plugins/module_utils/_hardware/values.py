@@ -95,9 +95,9 @@ def _integer(owner: str, name: str, value: Any, type_name: str) -> int:
         return value
     text = str(value)
     size = _SIZE.match(text)
-    if size and (not size.group(2) or type_name.startswith("size")):
-        return int(size.group(1)) << (10 * " KMGTPE".index((size.group(2) or " ").upper()))
     try:
+        if size and (not size.group(2) or type_name.startswith("size")):
+            return int(size.group(1)) << (10 * " KMGTPE".index((size.group(2) or " ").upper()))
         return int(text, 0)
     except ValueError:
         raise InvalidOption(f"The property {name!r} of the {owner} is a whole number, not {value!r}.") from None

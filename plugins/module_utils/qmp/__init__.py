@@ -9,6 +9,7 @@ with Monitor.connect(UnixAddress("/run/vm.qmp")) as monitor:
 
 from __future__ import annotations
 
+from .access import is_loopback, others_may_write
 from .errors import (
     CommandError,
     ConnectError,
@@ -21,8 +22,9 @@ from .errors import (
 )
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
+from .shapes import check, is_a
 from .trace import Tracer, redact_request
-from .transport import Address, TcpAddress, UnixAddress
+from .transport import Address, TcpAddress, TlsAddress, UnixAddress
 
 __all__ = [
     "COMMAND_TIMEOUT",
@@ -41,8 +43,13 @@ __all__ = [
     "Request",
     "Schema",
     "TcpAddress",
+    "TlsAddress",
     "Tracer",
     "UnixAddress",
     "Version",
+    "check",
+    "is_a",
+    "is_loopback",
+    "others_may_write",
     "redact_request",
 ]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from .errors import ProtocolError
 MAX_MESSAGE = 16 * 1024 * 1024  # bytes of one message; query-named-block-nodes with 10000 nodes has about 5 MB
 MAX_DEPTH = 512  # of nesting; below Python's own limit, so that it is us who refuse
 
+_INTEGER = 20  # characters of an integer; QEMU's have 64 bits, and reading endless digits takes quadratic time
 _EXCERPT = 60  # bytes of foreign input shown in an error
 _NO_BLANK = re.compile(rb"[^ \t\r\n]")
 _BRACKET_OR_QUOTE = re.compile(rb'[\[\]{}"]')
@@ -22,12 +24,33 @@ _QUOTE_OR_ESCAPE = re.compile(rb'["\\]')
 _CLOSER = {ord("{"): ord("}"), ord("["): ord("]")}
 
 
+def _integer(digits: str) -> int:
+    if len(digits) > _INTEGER:
+        raise ValueError
+    return int(digits)
+
+
+def _number(text: str) -> float:
+    """What JSON has for a number is finite: neither 1e999 nor the words NaN and Infinity, which Python would take."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_JSON = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_number)
+
+
 class Decoder:
     """Cuts a byte stream into its top-level JSON objects.
 
     QEMU ends its messages with CRLF, but with ``pretty=on`` it also puts line ends into them: only the brackets tell
     where a message ends. Each byte is looked at once, however small the pieces in which it comes.
+
+    ``size``: bytes of the object that was given last.
     """
+
+    size = 0
 
     def __init__(self, max_message: int = MAX_MESSAGE, max_depth: int = MAX_DEPTH) -> None:
         self._max_message = max_message
@@ -45,6 +68,7 @@ class Decoder:
         while self._find_end():
             text = bytes(self._buffer[self._start : self._position])
             self._start = self._position
+            self.size = len(text)
             yield self._parse(text)
         if len(self._buffer) - self._start > self._max_message:
             raise self._too_long()
@@ -95,7 +119,7 @@ class Decoder:
         if len(text) > self._max_message:
             raise self._too_long()
         try:
-            value: dict[str, Any] = json.loads(text.decode("utf-8"))
+            value: dict[str, Any] = _JSON.decode(text.decode("utf-8"))
         except (ValueError, RecursionError):
             raise self._malformed(text) from None
         return value

@@ -29,6 +29,7 @@ from .transport import BUSY_HINT, Address, DeadlinePassed, Transport, connect
 CONNECT_TIMEOUT = 10.0  # seconds
 COMMAND_TIMEOUT = 30.0  # seconds; snapshots and mirrors are jobs, so no command takes long unless the storage hangs
 MAX_EVENTS = 100_000  # kept; beyond that a flood pushes out the oldest
+MAX_EVENT_BYTES = 8 * 1024 * 1024  # of their messages, likewise
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
 
@@ -92,7 +93,9 @@ class Monitor:
         self._tracer = tracer
         self._greeting: dict[str, Any] | None = None
         self._head = b""
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[Event] = deque()
+        self._event_sizes: deque[int] = deque()  # bytes of their messages
+        self._event_bytes = 0
         self._event_count = 0
         self._id_prefix = os.urandom(6).hex()  # a reply meant for an earlier client is never taken for ours
         self._request_count = 0
@@ -267,7 +270,8 @@ class Monitor:
             self._read_while(lambda: self._greeting is None, deadline)
         except Disconnected:
             raise ConnectError(
-                f"{self.address}: closed before a greeting came; QEMU is ending, or this is not its -qmp socket."
+                f"{self.address}: closed before a greeting came; QEMU is ending, or this is not its -qmp socket"
+                f"{self._transport.refusal}."
             ) from None
         except ProtocolError:
             raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
@@ -320,8 +324,7 @@ class Monitor:
         if self._tracer is not None:
             self._tracer("receive", redact_reply(message, *(request or ())))
         if "event" in message:
-            self._events.append(_event(message, self._event_count))
-            self._event_count += 1
+            self._keep(_event(message, self._event_count), self._decoder.size)
         elif self._greeting is None:
             self._greeting = _greeting(message)
         elif request is None:
@@ -329,6 +332,16 @@ class Monitor:
         else:
             self._replies[ident] = _reply(message, request.command)
             del self._pending[ident]
+
+    def _keep(self, event: Event, size: int) -> None:
+        """Queue *event*, whose message had *size* bytes; the newest is kept however large it is."""
+        self._events.append(event)
+        self._event_sizes.append(size)
+        self._event_bytes += size
+        self._event_count += 1
+        while len(self._events) > MAX_EVENTS or (self._event_bytes > MAX_EVENT_BYTES and len(self._events) > 1):
+            self._events.popleft()
+            self._event_bytes -= self._event_sizes.popleft()
 
 
 def _greeting(message: dict[str, Any]) -> dict[str, Any]:
@@ -353,10 +366,11 @@ def _event(message: dict[str, Any], seq: int) -> Event:
 def _reply(message: dict[str, Any], command: str) -> Any:
     if "return" in message:
         return message["return"]
-    try:
-        return CommandError(message["error"]["class"], message["error"]["desc"], command)
-    except (KeyError, TypeError):
-        raise ProtocolError("QEMU's reply has neither a return value nor a proper error.") from None
+    error = message.get("error")
+    qmp_class, desc = (error.get("class"), error.get("desc")) if isinstance(error, dict) else (None, None)
+    if not isinstance(qmp_class, str) or not isinstance(desc, str):
+        raise ProtocolError("QEMU's reply has neither a return value nor a proper error.")
+    return CommandError(qmp_class, desc, command)
 
 
 def _desc(message: dict[str, Any]) -> str:

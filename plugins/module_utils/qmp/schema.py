@@ -9,9 +9,29 @@ Ask here and not by version: distributions build QEMU with parts left out and wi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Dict, NamedTuple
 
+from .errors import ProtocolError
 from .monitor import Monitor
+from .shapes import check
+
+_ENTITIES = [{"name": str, "meta-type": str}]
+_ENTITY = {
+    "command": {"arg-type": str},
+    "builtin": {"json-type": str},
+    "array": {"element-type": str},
+    "object": {"members": [{"name": str, "type": str}], "variants?": [{"case": str, "type": str}]},
+    "alternate": {"members": [{"type": str}]},
+}
+"""What an entity has besides, by its meta-type."""
+_PROPERTIES = [{"name": str, "type": str, "description?": str}]
+
+
+class _Entities(Dict[str, Dict[str, Any]]):
+    """By name, and each that is spoken of is there."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ProtocolError(f"QEMU's schema speaks of {name} and does not say what it is.", "query-qmp-schema")
 
 
 class Member(NamedTuple):
@@ -60,6 +80,7 @@ class Schema:
         where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
         if driver not in self._devices:
             properties = self._monitor.execute("device-list-properties", {"typename": driver})
+            check("device-list-properties", properties, _PROPERTIES)
             self._devices[driver] = {entry["name"]: _property(entry) for entry in properties}
         return self._devices[driver]
 
@@ -67,7 +88,11 @@ class Schema:
     def _entities(self) -> dict[str, dict[str, Any]]:
         """Commands, events and types by name; QEMU gives types numbers for names, so that they do not clash."""
         if not self._kept_entities:
-            self._kept_entities = {entity["name"]: entity for entity in self._monitor.execute("query-qmp-schema")}
+            entities = self._monitor.execute("query-qmp-schema")
+            check("query-qmp-schema", entities, _ENTITIES)
+            for entity in entities:
+                check("query-qmp-schema", entity, _ENTITY.get(entity["meta-type"], {}))
+            self._kept_entities = _Entities((entity["name"], entity) for entity in entities)
         return self._kept_entities
 
     def _is(self, meta_type: str, name: str) -> bool:
@@ -79,16 +104,19 @@ class Schema:
     def _members(self, type_name: str, case: str | None = None) -> Iterator[dict[str, Any]]:
         """The members of an object type, of all its variants or that of *case*, of an array's elements, of an alternate's
         objects."""
-        entity = self._entities[type_name]
-        if entity["meta-type"] == "object":
-            yield from entity["members"]
-            inner = [variant["type"] for variant in entity.get("variants", ()) if case in (None, variant["case"])]
-        elif entity["meta-type"] == "alternate":
-            inner = [member["type"] for member in entity["members"]]
-        else:
-            inner = [entity["element-type"]] if entity["meta-type"] == "array" else []
-        for name in inner:
-            yield from self._members(name)
+        pending, seen = [type_name], {type_name}
+        for name in pending:  # it grows meanwhile, by each type once
+            entity, inner = self._entities[name], []
+            if entity["meta-type"] == "object":
+                yield from entity["members"]
+                inner = [variant["type"] for variant in entity.get("variants", ()) if case in (None, variant["case"])]
+                case = None
+            elif entity["meta-type"] == "alternate":
+                inner = [member["type"] for member in entity["members"]]
+            elif entity["meta-type"] == "array":
+                inner = [entity["element-type"]]
+            pending += dict.fromkeys(one for one in inner if one not in seen)
+            seen.update(inner)
 
 
 def _property(entry: dict[str, Any]) -> dict[str, Any]:

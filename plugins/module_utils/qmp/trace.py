@@ -45,8 +45,14 @@ def _is_secret(arguments: dict[str, Any]) -> bool:
 
 
 def _redact(value: Any, hidden: frozenset[str]) -> Any:
-    if isinstance(value, dict):
-        return {name: HIDDEN if name in hidden else _redact(member, hidden) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_redact(item, hidden) for item in value]
-    return value
+    """A copy of *value*, made without recursion, for a message may nest deeper than Python's stack has room."""
+    whole = [value]
+    pending: list[Any] = [whole]
+    for copy in pending:  # it grows meanwhile, by each object and array inside
+        for key, member in list(copy.items() if isinstance(copy, dict) else enumerate(copy)):
+            if isinstance(copy, dict) and key in hidden:
+                copy[key] = HIDDEN
+            elif isinstance(member, (dict, list)):
+                copy[key] = member.copy()
+                pending.append(copy[key])
+    return whole[0]

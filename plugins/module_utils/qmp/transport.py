@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Byte streams to a monitor: unix sockets and TCP, every wait bounded by a deadline on the monotonic clock.
+"""Byte streams to a monitor: unix sockets, TCP and TLS, every wait bounded by a deadline on the monotonic clock.
 
 A *deadline* is a value of ``time.monotonic()``, in seconds. One more kind of connection is one more address type here.
 """
@@ -14,12 +14,14 @@ import math
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Union
 
+from .access import refuse_planted_links
 from .errors import ConnectError, MonitorBusy
 
 BUSY_HINT = (
@@ -30,6 +32,7 @@ BUSY_HINT = (
 _CHUNK = 256 * 1024  # bytes read at once
 _RETRY_SECONDS = 0.05  # between two attempts at a full backlog, which nothing announces to be free again
 _LONGEST_WAIT = 2**31 - 1  # milliseconds that poll() takes
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _SO_PEERCRED = getattr(socket, "SO_PEERCRED", None)  # Linux
 
 
@@ -52,7 +55,26 @@ class TcpAddress(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-Address = Union[UnixAddress, TcpAddress]
+class TlsAddress(NamedTuple):
+    """A TCP port of a monitor behind TLS, as of ``-object tls-creds-x509`` with ``-chardev socket,tls-creds=…``.
+
+    ``ca``, ``cert`` and ``key`` are paths of PEM files: the authorities whose signature QEMU's certificate must have, and our
+    own certificate, which QEMU asks for where it has ``verify-peer=yes``. QEMU's certificate must be for ``server_name``, by
+    default the host.
+    """
+
+    host: str
+    port: int
+    ca: str
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+
+    def __str__(self) -> str:
+        return str(TcpAddress(self.host, self.port))
+
+
+Address = Union[UnixAddress, TcpAddress, TlsAddress]
 
 
 class DeadlinePassed(Exception):
@@ -63,8 +85,11 @@ class Transport:
     """A connected stream socket, which it owns.
 
     ``passes_fds``: whether file descriptors can travel along. ``peer_pid``: the process that made the listening socket
-    (QEMU, or who passed it the socket), None where the system does not tell.
+    (QEMU, or who passed it the socket), None where the system does not tell. ``refusal``: what else it may mean that the peer
+    closes the connection at once.
     """
+
+    refusal = ""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -94,9 +119,9 @@ class Transport:
                     self._inbox += received
                     self._ended = not received
                 if ready & ~select.POLLIN:
-                    rest = rest[self._socket.sendmsg([rest], rights) :]
+                    rest = rest[self._write(rest, rights) :]
                     rights = []  # they went with the first byte
-            except BlockingIOError:  # ready, and yet not: wait again
+            except _NOT_NOW:  # ready, and yet not: wait again
                 pass
 
     def receive(self, deadline: float) -> bytes:
@@ -109,15 +134,44 @@ class Transport:
             self._inbox.clear()
             return data
         while True:
-            _wait(self._socket, select.POLLIN, deadline)
+            self._await_data(deadline)
             try:
                 return self._socket.recv(_CHUNK)
-            except BlockingIOError:  # ready, and yet not: wait again
+            except _NOT_NOW:  # ready, and yet not: wait again
                 pass
 
     def close(self) -> None:
         """Close the socket; may be repeated."""
         self._socket.close()
+
+    def _write(self, data: memoryview, rights: list[tuple[int, int, array.array[int]]]) -> int:
+        return self._socket.sendmsg([data], rights)
+
+    def _await_data(self, deadline: float) -> None:
+        _wait(self._socket, select.POLLIN, deadline)
+
+
+class TlsTransport(Transport):
+    """A connected socket behind TLS, whose handshake is done. It passes no descriptors."""
+
+    _socket: ssl.SSLSocket
+    refusal = ", or it does not take our certificate (with TLS 1.3 it says so no earlier)"
+
+    def send(self, data: bytes, fds: Sequence[int] = (), *, deadline: float) -> None:
+        """As its base does it, with white space after *data* in a TLS record of its own.
+
+        QEMU takes a monitor's bytes one by one and waits for the socket in between, though what it waits for is decrypted
+        already: the last record would stay where it is until another comes. One of a single byte leaves nothing behind.
+        """
+        super().send(data, fds, deadline=deadline)
+        super().send(b"\n", deadline=deadline)
+
+    def _write(self, data: memoryview, rights: list[tuple[int, int, array.array[int]]]) -> int:
+        return self._socket.send(data)
+
+    def _await_data(self, deadline: float) -> None:
+        if not self._socket.pending():  # what is decrypted already is announced by no poll
+            super()._await_data(deadline)
 
 
 def connect(address: Address, deadline: float) -> Transport:
@@ -127,19 +181,22 @@ def connect(address: Address, deadline: float) -> Transport:
     """
     if isinstance(address, UnixAddress):
         return _connect_unix(address, deadline)
-    return _connect_tcp(address, deadline)
+    if isinstance(address, TcpAddress):
+        return Transport(_connect_tcp(address, deadline))
+    return _connect_tls(address, deadline)
 
 
 def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
+    refuse_planted_links(address.path)
     try:
-        return _open(socket.AF_UNIX, address.path, deadline)
+        return Transport(_open(socket.AF_UNIX, address.path, deadline))
     except DeadlinePassed:
         raise MonitorBusy(f"{address}: the monitor's queue of clients is full. {BUSY_HINT}") from None
     except OSError as error:
         raise ConnectError(f"{address}: {_why_not(address.path, error)}") from error
 
 
-def _connect_tcp(address: TcpAddress, deadline: float) -> Transport:
+def _connect_tcp(address: TcpAddress, deadline: float) -> socket.socket:
     """Tries each address that the host's name has, in the resolver's order; tells of the last one's failure."""
     failure: Exception = OSError("the name has no address")
     try:
@@ -158,7 +215,56 @@ def _connect_tcp(address: TcpAddress, deadline: float) -> Transport:
     raise ConnectError(f"{address}: cannot connect ({reason}); check host and port.") from failure
 
 
-def _open(family: int, place: Any, deadline: float) -> Transport:
+def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
+    for path in filter(None, (address.ca, address.cert, address.key)):
+        refuse_planted_links(path)
+    try:
+        context = ssl.create_default_context(cafile=address.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if address.cert:
+            context.load_cert_chain(address.cert, address.key)
+    except (OSError, ValueError) as error:
+        files = ", ".join(filter(None, (address.ca, address.cert, address.key)))
+        raise ConnectError(f"{address}: the TLS files cannot be used ({_reason(error)}); check {files}.") from error
+    plain = _connect_tcp(TcpAddress(address.host, address.port), deadline)
+    name = address.server_name or address.host
+    secure = context.wrap_socket(plain, server_hostname=name, do_handshake_on_connect=False)
+    try:
+        _shake_hands(secure, deadline)
+        return TlsTransport(secure)
+    except BaseException as error:
+        secure.close()
+        if isinstance(error, DeadlinePassed):
+            raise MonitorBusy(f"{address}: no answer to TLS in time. {BUSY_HINT} A port without TLS may be as silent.") from None
+        if isinstance(error, OSError):
+            raise ConnectError(f"{address}: {_why_no_tls(error, name)}") from error
+        raise
+
+
+def _shake_hands(secure: ssl.SSLSocket, deadline: float) -> None:
+    while True:
+        try:
+            return secure.do_handshake()
+        except ssl.SSLWantReadError:
+            _wait(secure, select.POLLIN, deadline)
+        except ssl.SSLWantWriteError:
+            _wait(secure, select.POLLOUT, deadline)
+
+
+def _why_no_tls(error: OSError, name: str) -> str:
+    """Why the two did not come to terms, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if "match" in error.verify_message:
+            return f"QEMU's certificate is not for {name} ({error.verify_message}); give the name that it is for."
+        return f"QEMU's certificate is not trusted ({error.verify_message}); give the CA that signed it."
+    return f"TLS failed ({_reason(error)}); check that the port is behind TLS, and the client certificate."
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+
+
+def _open(family: int, place: Any, deadline: float) -> socket.socket:
     """Connect a new socket to *place*, which is what ``socket.connect`` takes for *family*.
 
     Raises OSError, DeadlinePassed. A unix socket whose queue is full says EAGAIN at once, again and again.
@@ -175,7 +281,7 @@ def _open(family: int, place: Any, deadline: float) -> Transport:
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
-        return Transport(sock)
+        return sock
     except BaseException:
         sock.close()
         raise

@@ -1,0 +1,56 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a reply must look like, as far as it is read: checked where it comes in, so that no reader has to doubt it.
+
+A shape is a type (``bool`` is no ``int``, ``object`` is anything); ``[shape]``, a list of such values; or an object with at
+least the members ``{"name": shape, "name?": shape}``, where ``?`` means that it may be missing and ``"*"`` stands for every
+member.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import ProtocolError
+
+Shape = Any
+
+
+def check(command: str, reply: Any, shape: Shape) -> None:
+    """Raise ProtocolError, which tells where, unless *reply* to *command* has the *shape*."""
+    wrong = _mismatch(reply, shape, "return")
+    if wrong:
+        raise ProtocolError(f"QEMU's reply is not as documented: {wrong}.", command)
+
+
+def _mismatch(value: Any, shape: Shape, place: str) -> str:
+    """What is wrong with *value*, "" if nothing is. It goes no deeper than the shape does."""
+    kind = shape if isinstance(shape, type) else type(shape)
+    if not is_a(value, kind):
+        return f"{place} is {_NAMES.get(type(value), 'null')}, not {_NAMES[kind]}"
+    wrong = ""
+    if isinstance(shape, list):
+        found = (_mismatch(item, shape[0], f"{place}[{number}]") for number, item in enumerate(value))
+        wrong = next(filter(None, found), "")
+    elif isinstance(shape, dict):
+        found = (_member_mismatch(value, name, inner, place) for name, inner in shape.items())
+        wrong = next(filter(None, found), "")
+    return wrong
+
+
+def _member_mismatch(value: dict[str, Any], name: str, shape: Shape, place: str) -> str:
+    if name == "*":
+        return next(filter(None, (_mismatch(item, shape, f"{place}.*") for item in value.values())), "")
+    plain = name.rstrip("?")
+    if plain in value:
+        return _mismatch(value[plain], shape, f"{place}.{plain}")
+    return "" if plain != name else f"{place} has no {plain}"
+
+
+def is_a(value: Any, kind: type) -> bool:
+    """Whether *value* is of the JSON type *kind*."""
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind in (int, float))
+
+
+_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "a boolean", list: "a list", dict: "an object"}

@@ -1,0 +1,160 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may speak to a VM: TLS with certificates on both sides, plaintext refused, sockets and links of others."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules, finish, start
+from .test_refusals import refused
+
+NULL = {"driver": "null-co", "size": 1 << 20}
+
+
+class Authority:
+    """A certificate authority in *directory*, made by openssl."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.directory = directory
+        self.ca = directory / "ca-cert.pem"
+        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test authority",
+                      "-addext", "keyUsage=critical,keyCertSign", "-keyout", directory / "ca-key.pem", "-out", self.ca)
+
+    def issue(self, name: str, use: str, subject: str) -> tuple[Path, Path]:
+        """Certificate and key for a *use*, serverAuth or clientAuth, in the names of files that QEMU takes."""
+        cert, key = self.directory / f"{name}-cert.pem", self.directory / f"{name}-key.pem"
+        request, extensions = self.directory / "request.pem", self.directory / "extensions"
+        extensions.write_text(f"subjectAltName=DNS:{subject}\nextendedKeyUsage={use}\nkeyUsage=digitalSignature,keyEncipherment\n")
+        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={subject}", "-keyout", key, "-out", request)
+        self._openssl("x509", "-req", "-days", "2", "-in", request, "-CA", self.ca, "-CAkey", self.directory / "ca-key.pem",
+                      "-CAcreateserial", "-extfile", extensions, "-out", cert)
+        return cert, key
+
+    @staticmethod
+    def _openssl(*words: object) -> None:
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    authority = Authority(tmp_path_factory.mktemp("tls") / "good")
+    authority.issue("server", "serverAuth", "localhost")
+    authority.issue("client", "clientAuth", "operator")
+    return authority
+
+
+@pytest.fixture
+def tls(authority: Authority) -> dict[str, str]:
+    return {"ca_file": str(authority.ca), "cert_file": str(authority.directory / "client-cert.pem"),
+            "key_file": str(authority.directory / "client-key.pem")}
+
+
+@pytest.fixture
+def port(make_vm: Callable[..., VM], authority: Authority) -> int:
+    """The TCP port of a VM's monitor behind TLS, which wants a client certificate."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+    make_vm(boot=False, extra=(
+        "-object", f"tls-creds-x509,id=tls0,dir={authority.directory},endpoint=server,verify-peer=yes",
+        "-chardev", f"socket,id=mon0,host=127.0.0.1,port={number},server=on,wait=off,tls-creds=tls0",
+        "-mon", "chardev=mon0,mode=control"))
+    return number
+
+
+def run(module: str, port: int, tls: dict[str, str] | None, **options: Any) -> dict[str, Any]:
+    return finish(start(module, {"host": "localhost", "port": port, "tls": tls, "connect_timeout": 5.0, **options}))
+
+
+def test_a_good_client_does_all_but_pass_descriptors(port: int, tls: dict[str, str], make_tap: Callable[..., str]) -> None:
+    disk = {"id": "d1", "backend": NULL}
+    facts = run("qmp_info", port, tls, gather_subset=["vm"])
+    assert not facts.get("failed"), facts
+    assert run("qmp_blockdev", port, tls, **disk)["changed"]
+    assert not run("qmp_blockdev", port, tls, **disk)["changed"]
+    # replies of hundreds of kilobytes, and many at once
+    schema = run("qmp_command", port, tls, execute="query-qmp-schema")
+    assert len(schema["replies"][0]) > 500
+    refused(run("qmp_netdev", port, tls, id="n1", type="tap", ifname=make_tap(), descriptors=True), "unsupported", "unix socket")
+
+
+def test_a_server_of_another_authority(port: int, tls: dict[str, str], tmp_path: Path) -> None:
+    other = Authority(tmp_path / "other")
+    refused(run("qmp_info", port, {**tls, "ca_file": str(other.ca)}), "connect_failed", "not trusted", "CA")
+
+
+def test_a_server_of_another_name(port: int, tls: dict[str, str]) -> None:
+    refused(run("qmp_info", port, {**tls, "server_name": "elsewhere"}), "connect_failed", "not for elsewhere")
+
+
+def test_a_client_without_a_certificate(port: int, tls: dict[str, str]) -> None:
+    refused(run("qmp_info", port, {"ca_file": tls["ca_file"]}), "connect_failed", "certificate")
+
+
+def test_a_client_with_a_certificate_of_another_authority(port: int, tls: dict[str, str], tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path / "other").issue("client", "clientAuth", "operator")
+    refused(run("qmp_info", port, {**tls, "cert_file": str(cert), "key_file": str(key)}), "connect_failed", "certificate")
+
+
+def test_files_that_are_not_there_or_none_such(port: int, tls: dict[str, str]) -> None:
+    refused(run("qmp_info", port, {**tls, "ca_file": "/nosuch"}), "connect_failed", "/nosuch")
+    refused(run("qmp_info", port, {**tls, "key_file": tls["cert_file"]}), "connect_failed", tls["cert_file"])
+
+
+def test_a_port_without_tls_and_a_client_without_tls(port: int, tls: dict[str, str], make_vm: Callable[..., VM]) -> None:
+    with socket.socket() as plain:
+        plain.bind(("127.0.0.1", 0))
+        plain.listen(1)
+        refused(run("qmp_info", plain.getsockname()[1], tls, connect_timeout=1.0), "monitor_busy", "TLS")
+    refused(run("qmp_info", port, None, connect_timeout=2.0), "monitor_busy", "greeting")
+
+
+def test_no_key_is_in_any_output(port: int, tls: dict[str, str]) -> None:
+    key = Path(tls["key_file"]).read_text().splitlines()[1]
+    for result in (run("qmp_info", port, tls), run("qmp_info", port, {**tls, "server_name": "elsewhere"})):
+        assert key not in str(result)
+
+
+def test_plaintext_beyond_this_host_is_refused_unless_allowed() -> None:
+    refused(finish(start("qmp_info", {"host": "192.0.2.1", "port": 4444})), "invalid_option", "tls", "allow_plaintext")
+    allowed = finish(start("qmp_info", {"host": "192.0.2.1", "port": 4444, "allow_plaintext": True, "connect_timeout": 0.5}))
+    refused(allowed, "connect_failed", "192.0.2.1")
+
+
+def test_a_socket_that_others_may_write_to_is_warned_of(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False)
+    folders = [vm.directory, *vm.directory.parents]
+    modes = {folder: folder.stat().st_mode & 0o7777 for folder in folders}
+    try:
+        os.chmod(vm.qmp_socket, 0o777)
+        vm.directory.chmod(0o700)
+        assert not Modules(vm).info().get("warnings")
+        for folder in folders:
+            folder.chmod(folder.stat().st_mode | 0o001)
+        assert "chmod o-w" in str(Modules(vm).info()["warnings"])
+        os.chmod(vm.qmp_socket, 0o770)
+        assert not Modules(vm).info().get("warnings")
+    finally:
+        for folder, mode in modes.items():
+            folder.chmod(mode)
+
+
+def test_a_link_that_another_user_planted_is_not_followed(make_vm: Callable[..., VM], tmp_path: Path) -> None:
+    vm = make_vm(boot=False)
+    link = tmp_path / "link.sock"
+    link.symlink_to(vm.qmp_socket)
+    assert finish(start("qmp_info", {"socket": str(link)}))["vm"]["status"] == "prelaunch"
+    os.lchown(link, pwd.getpwnam("nobody").pw_uid, -1)
+    refused(finish(start("qmp_info", {"socket": str(link)})), "connect_failed", "another user", str(link))
