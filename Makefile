@@ -7,7 +7,7 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint sanity units coverage live integration torture build
+TIERS := static lint sanity units coverage hostile live integration torture build
 
 .PHONY: help demo test test-quick torture build clean
 
@@ -34,7 +34,7 @@ test-quick: $(NOX)
 	$(NOX) --session static coverage
 
 torture: $(NOX)
-	TORTURE=all $(NOX) --session torture
+	TORTURE=all $(NOX) --session hostile torture
 
 build: $(NOX)
 	$(NOX) --session build

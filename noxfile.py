@@ -138,6 +138,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def hostile(session: nox.Session) -> None:
+    """Property-based tests of what comes from QEMU and from tasks, as root: the truth is asked of a real QEMU."""
+    session.install("pytest", "hypothesis", ANSIBLE_CORE)
+    session.run("pytest", "-q", "tests/hostile", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+
+
+@nox.session
 def live(session: nox.Session) -> None:
     """Tests against real QEMU, as root."""
     session.install("pytest", ANSIBLE_CORE)

@@ -175,7 +175,7 @@ def front(params: Mapping[str, Any], options: Mapping[str, Any]) -> Front:
     """The device part of a wish: the options of FRONT, and *options*, which are properties of this kind alone."""
     return Front(
         id=params["id"],
-        driver=params["driver"],
+        driver=params.get("driver"),
         place=Wanted(params["bus"], params.get("addr"), params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
         options={"romfile": params.get("romfile"), "disable-modern": params.get("disable_modern"), **options},
         properties=params["properties"],
@@ -186,7 +186,7 @@ def size_in_bytes(value: str | None) -> int | None:
     """Bytes of a size such as ``10G`` (powers of 1024). Raises InvalidOption."""
     try:
         return None if value is None else int(human_to_bytes(value))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidOption(f"size {value!r} is no size: write bytes or a number with K, M, G or T, such as 10G.") from None
 
 
@@ -198,8 +198,8 @@ def _address(params: Mapping[str, Any]) -> Address:
     if tls:
         return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
     if not params["allow_plaintext"] and not is_loopback(host):
-        raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: give "
-                            "tls, go through an SSH tunnel, or set allow_plaintext: true.")
+        raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: "
+                            "give tls, go through an SSH tunnel, or set allow_plaintext: true.")
     return TcpAddress(host, port)
 
 

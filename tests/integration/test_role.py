@@ -72,6 +72,39 @@ def test_the_whole_workflow(playbooks: Playbooks, tmp_path: Path) -> None:
         assert vm.hardware() == before
 
 
+def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
+    """One of each kind, and things that need others: a disk its I/O thread, a port its controller."""
+    return {
+        "objects": [{"id": "io1", "qom_type": "iothread"}],
+        "chardevs": [{"id": "port1", "type": "null", "driver": "virtserialport", "name": "org.test"},
+                     {"id": "line1", "type": "socket", "path": str(tmp_path / "line1.sock")}],
+        "devices": [{"id": "ctl1", "driver": "virtio-serial-pci"}, {"id": "rng1", "driver": "virtio-rng-pci"}],
+        "memory": [{"id": "dimm1", "size": "128M"}],
+        "blockdevs": [disk("data1", iothread="io1")],
+        "netdevs": [{"id": "net1", "type": "user", "mac": MAC}],
+    }
+
+
+def test_every_kind_comes_and_goes_in_the_order_of_what_needs_what(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    wanted = everything(tmp_path)
+    first = hotplug(playbooks, vm, **wanted)
+    assert first.recap["failed"] == 0, first.output
+    assert "Changed: +io1, +dimm1, +line1, +ctl1, +rng1, +port1, +data1, +net1" in " ".join(first.output.split()), first.output
+    again = hotplug(playbooks, vm, **wanted)
+    assert again.recap["failed"] == again.recap["changed"] == 0, again.output
+    last = hotplug(playbooks, vm, **{kind: gone(*(one["id"] for one in wishes)) for kind, wishes in wanted.items()})
+    assert last.recap["failed"] == 0, last.output
+    assert "Changed: -net1, -data1, -port1, -ctl1, -rng1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
+
+
+def test_a_failure_takes_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    wanted = everything(tmp_path)
+    wanted["netdevs"] = [{"id": "net1", "type": "tap", "ifname": "nosuchtap"}]
+    played = hotplug(playbooks, vm, **wanted)
+    assert played.recap["failed"] == 1
+    assert "was taken back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
+
+
 def test_a_failure_takes_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
                      netdevs=[{"id": "net1", "type": "user"}])

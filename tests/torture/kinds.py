@@ -50,6 +50,8 @@ KINDS = (
     Kind("random numbers", "qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}, {"id": "x1", "state": "absent"}, sample=False),
     Kind("property", "qmp_qom", {"path": "/machine", "property": "graphics", "value": False},
          {"path": "/machine", "property": "graphics", "value": True}, sample=False),
+    Kind("memory", "qmp_memory_hotplug", {"id": "x1", "size": "128M"}, {"id": "x1", "state": "absent"}, removable=False,
+         sample=False),
     Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
     _nic("NIC with its cable out", sample=False, type="user", link="down"),

@@ -23,6 +23,7 @@ _ANONYMOUS = "/machine/peripheral-anon"
 _DEVICE_PROPERTIES: dict[str, type] = {
     "type": str, "parent_bus": str, "hotplugged": bool, "addr": int, "drive": str, "netdev": str, "mac": str, "serial": str,
     "bootindex": int, "channel": int, "scsi-id": int, "lun": int, "dev_id": str, "iothread": str, "chardev": str,
+    "memdev": str,
 }
 """What is read of every device that has it, with the JSON type that it has where it means what it does here."""
 _BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}
@@ -50,7 +51,7 @@ class Device(NamedTuple):
     def addr(self) -> str | None:
         """The PCI slot (and function, unless 0) in QEMU's hexadecimal notation."""
         devfn = self.properties.get("addr")
-        if not isinstance(devfn, int) or devfn < 0:
+        if not isinstance(devfn, int) or not 0 <= devfn < 256:  # that of a DIMM is where its memory is
             return None
         slot, function = divmod(devfn, 8)
         return f"{slot:x}.{function:x}" if function else f"{slot:x}"

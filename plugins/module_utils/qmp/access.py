@@ -28,8 +28,8 @@ def refuse_planted_links(path: str) -> None:
         except OSError:  # it leads nowhere that we see
             trusted = {0, os.geteuid()}
         if owner not in trusted:
-            raise ConnectError(f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the path "
-                               "that it stands for, if you trust that.")
+            raise ConnectError(f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the "
+                               "path that it stands for, if you trust that.")
 
 
 def others_may_write(path: str) -> bool:

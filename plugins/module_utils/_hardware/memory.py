@@ -1,0 +1,279 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memory: DIMMs, NVDIMMs and virtio-mem devices, each over a backend object that comes and goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from .device import Difference, Front, device_arguments, refuse
+from .errors import Conflict, InvalidOption, NoFreeSlot, NotYet, Unsupported
+from .frontend import Unplug, plug
+from .launch import device_argument
+from .model import PERIPHERAL, Device, Hardware
+from .objects import add_object, delete_object, launch_argument
+from .plan import Await, Execute, Plan, Run, Step
+from .slots import PLACE_KEYS, default_driver, place_of
+from .snapshot import Snapshot
+from .values import check_id, typed
+
+GUEST_BLOCK = 128 << 20
+"""Bytes that a Linux guest on x86 adds at once; it leaves out what is no multiple of it."""
+_VIRTIO_UNPLUG_SINCE = (8, 1)
+_COMPARED = ("share", "prealloc", "mem-path", "pmem", "policy", "host-nodes", "hugetlb", "hugetlbsize")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a task says of a piece of memory, in bytes; None is not stated. ``type`` is pc-dimm, nvdimm or virtio-mem;
+    ``properties`` are those of its backend object in QEMU's spelling."""
+
+    front: Front
+    type: str = "pc-dimm"
+    size: int | None = None
+    backend: str = "ram"
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    requested: int | None = None
+    recreate: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.front.id
+
+    @property
+    def backend_id(self) -> str:
+        return f"{self.id}.mem"
+
+    @property
+    def backend_type(self) -> str:
+        return f"memory-backend-{self.backend}"
+
+
+def plan_present(hardware: Hardware, piece: Piece) -> Plan:
+    check_id(piece.id)
+    device = _device(hardware, piece.id)
+    driver = default_driver(hardware, "virtio-mem") if piece.type == "virtio-mem" else piece.type
+    before = describe(hardware, piece.id)
+    if device is None and piece.size is None:
+        raise InvalidOption(f"Memory {piece.id} does not exist yet: say with size how much it is to be.")
+    if piece.requested is not None and piece.type != "virtio-mem":
+        raise InvalidOption(f"requested_size is for type virtio-mem, not {piece.type}.")
+    differences = _differences(hardware, piece, before) if before else []
+    steps: list[Step] = []
+    if before and differences and piece.recreate:
+        steps += plan_absent(hardware, piece).steps
+    else:
+        refuse(f"Memory {piece.id}", differences)
+        if before:
+            return Plan(tuple(_requested_steps(hardware, piece, before)), before, _after(piece, before, driver, {}))
+    size = piece.size or int((before or {})["size"])
+    if not steps:
+        _refuse_full(hardware, piece, size)
+    front = piece.front
+    if piece.type == "virtio-mem":
+        requested = size if piece.requested is None else piece.requested
+        front = Front(front.id, None, front.place, {**front.options, "requested-size": requested}, front.properties)
+    backend = _backend_properties(hardware, piece, size)
+    arguments = device_arguments(hardware, front, driver, {"memdev": piece.backend_id})
+    if piece.backend_id in hardware.objects and not steps:  # a killed run left it
+        steps.append(delete_object(piece.backend_id))
+    steps += [add_object(hardware, piece.backend_type, piece.backend_id, backend), *plug(arguments)]
+    if piece.type == "virtio-mem" and _runs(hardware):
+        steps.append(_reached(piece.id, int(arguments["requested-size"])))
+    launch = ("-object", launch_argument(piece.backend_type, piece.backend_id, backend),
+              "-device", device_argument(arguments, hardware.version))
+    warnings = () if size % GUEST_BLOCK == 0 or piece.type != "pc-dimm" else (
+        f"{size} bytes are no multiple of 128 MiB: a Linux guest on x86 leaves out what is beyond, or all of it.",)
+    return Plan(tuple(steps), before, _after(piece, None, driver, arguments), (), launch, warnings)
+
+
+def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
+    """Have neither the device nor its backend. Raises Unsupported for what QEMU never takes away."""
+    check_id(piece.id)
+    device = _device(hardware, piece.id)
+    steps: list[Step] = []
+    if device and device.driver == "nvdimm":
+        raise Unsupported(f"{piece.id} is an NVDIMM, which QEMU cannot take away from a running VM.")
+    if device and device.driver.startswith("virtio-mem"):
+        if tuple(hardware.version) < _VIRTIO_UNPLUG_SINCE:
+            raise Unsupported(f"QEMU {hardware.version_text} cannot take a virtio-mem device away; set requested_size: 0 to have "
+                              "all of its memory back.")
+        steps += [_request(piece.id, 0), _reached(piece.id, 0)]
+    if device:
+        steps.append(Unplug(piece.id))
+    backend = _backend_of(hardware, device, piece)
+    if backend:
+        steps.append(delete_object(backend))
+    return Plan(tuple(steps), describe(hardware, piece.id), None)
+
+
+def plan_total(hardware: Hardware, total: int) -> Plan:
+    """Have *total* bytes in all, in the way that this VM allows: a virtio-mem device grows and shrinks; otherwise a DIMM comes,
+    or those go that make up the difference."""
+    before = describe_total(hardware)
+    missing = total - before["total"]
+    after = {**before, "total": total}
+    elastic = next((one for one in describe_all(hardware) if one["type"] == "virtio-mem"), None)
+    if missing == 0:
+        return Plan(before=before, after=before)
+    if total < before["base"]:
+        raise InvalidOption(f"total {total} is less than the {before['base']} bytes that the VM was started with.")
+    if elastic:
+        wanted = elastic["requested_size"] + missing
+        if not 0 <= wanted <= elastic["size"]:
+            least = before["total"] - elastic["requested_size"]
+            raise InvalidOption(f"{elastic['id']} has {elastic['requested_size']} of at most {elastic['size']} bytes: the total "
+                                f"can be {least} to {least + elastic['size']}.")
+        return Plan((_request(elastic["id"], wanted, elastic["requested_size"]), _reached(elastic["id"], wanted)), before, after)
+    if missing > 0:
+        name = next(name for name in (f"dimm{number}" for number in range(1, 1000))
+                    if name not in hardware.ids and f"{name}.mem" not in hardware.objects)
+        made = plan_present(hardware, Piece(Front(name), size=missing))
+        return Plan(made.steps, before, after, (), made.launch_args, made.warnings)
+    dimms = [one for one in describe_all(hardware) if one["type"] == "pc-dimm" and not one["at_launch"]]
+    going = _making_up(-missing, dimms)
+    if going is None:
+        sizes = [one["size"] for one in dimms]
+        raise InvalidOption(f"No plugged DIMMs make up the {-missing} bytes that are too many; they have {sizes or 'nothing'}. "
+                            f"The total now is {before['total']}.", sizes=sizes)
+    steps = [step for name in going for step in plan_absent(hardware, Piece(Front(name))).steps]
+    return Plan(tuple(steps), before, after)
+
+
+def describe(hardware: Hardware, piece_id: str) -> dict[str, Any] | None:
+    """The piece as it is now; sizes in bytes. ``plugged`` is what the guest has of a virtio-mem device."""
+    return next((one for one in describe_all(hardware) if one["id"] == piece_id), None)
+
+
+def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    """All memory devices that have an id."""
+    found = []
+    for entry in hardware.snapshot.ask_or([], "query-memory-devices"):
+        data = entry["data"]
+        if not data.get("id"):
+            continue
+        backend = str(data.get("memdev", "")).rsplit("/", 1)[-1]
+        device = hardware.device(data["id"])
+        one = {"id": data["id"], "type": {"dimm": "pc-dimm"}.get(entry["type"], entry["type"]),
+               "size": data.get("max-size", data["size"]), "backend": hardware.objects.get(backend, "")[len("memory-backend-"):],
+               "node": data.get("node"), "at_launch": bool(device and device.at_launch)}
+        if "requested-size" in data:
+            one.update(requested_size=data["requested-size"], plugged=data["size"], **(place_of(device) if device else {}))
+        else:
+            one.update(slot=data.get("slot"))
+        found.append(one)
+    return found
+
+
+def describe_total(hardware: Hardware) -> dict[str, Any]:
+    """Bytes at start, plugged and in all, with what a virtio-mem device is to have rather than what its guest has taken yet."""
+    summary = hardware.snapshot.ask("query-memory-size-summary")
+    pieces = describe_all(hardware)
+    plugged = sum(one.get("requested_size", one["size"]) for one in pieces)
+    return {"base": summary["base-memory"], "plugged": plugged, "total": summary["base-memory"] + plugged, "devices": pieces}
+
+
+def _device(hardware: Hardware, piece_id: str) -> Device | None:
+    device = hardware.device(piece_id)
+    if device and "memdev" not in device.properties:
+        raise Conflict(f"The id {piece_id} belongs to a {device.driver}, which is no memory. Take another id.")
+    return device
+
+
+def _backend_of(hardware: Hardware, device: Device | None, piece: Piece) -> str | None:
+    """The object behind a device, or the one that a killed run left."""
+    name = str(device.properties["memdev"]).rsplit("/", 1)[-1] if device else piece.backend_id
+    return name if name in hardware.objects else None
+
+
+def _backend_properties(hardware: Hardware, piece: Piece, size: int) -> dict[str, Any]:
+    if piece.backend == "file" and not piece.properties.get("mem-path"):
+        raise InvalidOption("backend file needs mem_path, the file or the folder for it.")
+    known = {name: member.type for name, member in hardware.schema.command_arguments("object-add", piece.backend_type).items()}
+    if not known or hardware.schema.has_member("object-add", "props"):
+        return {"size": size, **piece.properties}
+    return {"size": size, **typed(f"object {piece.backend_type}", piece.properties, known)}
+
+
+def _differences(hardware: Hardware, piece: Piece, now: Mapping[str, Any]) -> list[Difference]:
+    pairs = [("type", now["type"], piece.type), ("size", now["size"], piece.size)]
+    if piece.size is not None or piece.properties:  # a task that only asks for more or less says nothing of the backend
+        pairs.append(("backend", now["backend"], piece.backend))
+    device = hardware.device(piece.id)
+    path = str(device.properties["memdev"]) if device else ""
+    wanted = {name: value for name, value in piece.properties.items() if name in _COMPARED}
+    values = hardware.snapshot.qom_get((path, name) for name in wanted)
+    pairs += [(name.replace("-", "_"), value, wanted[name]) for name, value in zip(wanted, values) if value is not None]
+    return [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]]
+
+
+def _refuse_full(hardware: Hardware, piece: Piece, size: int) -> None:
+    """Raise NoFreeSlot where the VM was started without a place for so much."""
+    machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
+    maximum, slots = machine.get("max-size"), machine.get("slots")
+    if maximum is None or slots is None:
+        return
+    summary, used = describe_total(hardware), [one for one in describe_all(hardware) if "slot" in one]
+    free = maximum - summary["base"] - sum(one["size"] for one in summary["devices"])
+    if size > free or (piece.type != "virtio-mem" and len(used) >= slots):
+        larger = max(maximum, summary["base"] + 8 * size)
+        raise NoFreeSlot(f"The VM has {slots - len(used)} free memory slots and room for {free} bytes, not for {size}. Start it "
+                         f"with -m size={summary['base']},slots={max(slots, len(used) + 4)},maxmem={larger}.", free=free)
+
+
+def _requested_steps(hardware: Hardware, piece: Piece, now: Mapping[str, Any]) -> list[Step]:
+    """Grow or shrink a virtio-mem device, or wait for a guest that has not done so yet."""
+    wanted = piece.requested
+    if wanted is None:
+        return []
+    steps: list[Step] = [_request(piece.id, wanted, now["requested_size"])] if wanted != now["requested_size"] else []
+    if (steps or now["plugged"] != wanted) and _runs(hardware):
+        steps.append(_reached(piece.id, wanted))
+    return steps
+
+
+def _request(piece_id: str, size: int, was: int | None = None) -> Execute:
+    path = f"{PERIPHERAL}/{piece_id}"
+    back = None if was is None else Execute("qom-set", {"path": path, "property": "requested-size", "value": was})
+    return Execute("qom-set", {"path": path, "property": "requested-size", "value": size}, back)
+
+
+def _reached(piece_id: str, wanted: int) -> Await:
+    """Wait until the guest has what was requested; QEMU's events tell of it late or not at all."""
+
+    def size(run: Run) -> int:
+        return Snapshot(run.monitor).qom_get([(f"{PERIPHERAL}/{piece_id}", "size")], int)[0] or 0
+
+    def late(run: Run) -> NotYet:
+        now = size(run)
+        left = abs(now - wanted)
+        return NotYet(f"The guest has {now} bytes of {piece_id} after {run.timeout:g} s, and {wanted} are wanted: {left} bytes "
+                      "are left. The request stands; run this again to wait on.", size=now, remainder=left)
+
+    return Await(lambda run: size(run) == wanted, late)
+
+
+def _runs(hardware: Hardware) -> bool:
+    return bool(hardware.snapshot.ask("query-status")["running"])
+
+
+def _making_up(size: int, pieces: list[dict[str, Any]]) -> list[str] | None:
+    """The ids of pieces that together have exactly *size* bytes, None where none do; the newest slots first."""
+    sums: dict[int, list[str]] = {0: []}
+    for piece in sorted(pieces, key=lambda one: -(one["slot"] or 0)):
+        for reached, names in list(sums.items()):
+            sums.setdefault(reached + piece["size"], [*names, piece["id"]])
+    return sums.get(size)
+
+
+def _after(piece: Piece, before: Mapping[str, Any] | None, driver: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the description will say, as far as it is known beforehand."""
+    after = dict(before or {"id": piece.id, "type": piece.type, "size": piece.size, "backend": piece.backend, "at_launch": False})
+    if arguments:
+        after.update({name: arguments[name] for name in PLACE_KEYS if name in arguments and piece.type == "virtio-mem"})
+    if piece.type == "virtio-mem":
+        requested = piece.requested if piece.requested is not None else after.get("requested_size", piece.size)
+        after.update(requested_size=requested, plugged=requested)
+    return after

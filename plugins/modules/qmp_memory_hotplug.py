@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qmp_memory_hotplug
+short_description: Add, change and remove memory of a running QEMU VM
+version_added: 0.1.0
+description:
+  - Plugs a DIMM, an NVDIMM or a virtio-mem device over a backend object (C(object-add), C(device_add)), grows and shrinks a
+    virtio-mem device, and unplugs them again with their backend.
+  - Or brings the VM to a total, in the way that it allows.
+author:
+  - The vmops.qemu authors (@vmops)
+extends_documentation_fragment:
+  - vmops.qemu.qmp
+  - vmops.qemu.qmp.state
+  - vmops.qemu.attributes
+attributes:
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  id:
+    description: Name of the memory in the VM. Its backend object is this name with C(.mem).
+    type: str
+  total:
+    description:
+      - How much memory the VM is to have in all, instead of O(id), in bytes or with K, M, G or T.
+      - A virtio-mem device grows or shrinks. Without one, a DIMM of what is missing is plugged under a free name, or plugged
+        DIMMs are removed that make up what is too much.
+    type: str
+  type:
+    description:
+      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in a file and cannot be removed. V(virtio-mem) gives
+        the guest O(requested_size) of its O(size).
+    type: str
+    choices: [pc-dimm, nvdimm, virtio-mem]
+    default: pc-dimm
+  size:
+    description: Size in bytes, or with K, M, G or T. A Linux guest on x86 uses multiples of 128M.
+    type: str
+  requested_size:
+    description:
+      - How much of a V(virtio-mem) device the guest is to have. By default all of it when it is plugged.
+      - Waited for until O(timeout). A guest may not be able to give back all.
+    type: str
+  backend:
+    description: Where the host has the memory.
+    type: str
+    choices: [ram, file, memfd]
+    default: ram
+  mem_path:
+    description: File, or folder for a file, of O(backend=file). A folder on hugetlbfs gives huge pages.
+    type: str
+  share:
+    description: Whether other processes may map the memory too, as vhost-user needs it.
+    type: bool
+  prealloc:
+    description: Whether to take all of it from the host at once.
+    type: bool
+  pmem:
+    description: Whether O(mem_path) is on persistent memory.
+    type: bool
+  hugetlb:
+    description: Whether a O(backend=memfd) takes huge pages.
+    type: bool
+  hugetlbsize:
+    description: Size of the huge pages, such as V(2M).
+    type: str
+  host_nodes:
+    description: NUMA nodes of the host to take it from.
+    type: list
+    elements: int
+  policy:
+    description: How to take it from O(host_nodes).
+    type: str
+    choices: [default, preferred, bind, interleave]
+  node:
+    description: NUMA node of the guest.
+    type: int
+  slot:
+    description: Memory slot. By default the first that is free.
+    type: int
+  bus:
+    description: Bus of a V(virtio-mem) device. By default the first that has a free place.
+    type: str
+  addr:
+    description: Address on O(bus), in QEMU's notation.
+    type: str
+  properties:
+    description: Any other properties of the device, by QEMU's names.
+    type: dict
+    default: {}
+  reserved:
+    description: Places to leave free, each as the result of another task has it.
+    type: list
+    elements: dict
+    default: []
+  recreate:
+    description: Whether to unplug and plug anew what is there with other properties, instead of failing with V(conflict).
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Two GiB more
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: dimm1
+    size: 2G
+
+- name: Eight GiB in all
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    total: 8G
+
+- name: Memory that grows and shrinks
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: elastic0
+    type: virtio-mem
+    size: 16G
+    requested_size: 4G
+
+- name: Huge pages of the host's first node
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: dimm2
+    size: 1G
+    backend: file
+    mem_path: /dev/hugepages
+    prealloc: true
+    host_nodes: [0]
+    policy: bind
+"""
+
+RETURN = r"""
+status:
+  description:
+    - V(present) or V(absent), as asked for; V(unplug_pending) when the guest has not let go of a device yet.
+  returned: always
+  type: str
+  sample: present
+commands:
+  description: What was sent to QEMU to change the VM, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - execute: device_del
+      arguments: {id: dimm1}
+    - execute: object-del
+      arguments: {id: dimm1.mem}
+error_code:
+  description:
+    - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),
+      V(disconnected), V(unplug_pending), V(unplug_refused), V(no_free_slot), V(conflict), V(unsupported), V(invalid_option) and
+      V(rollback_incomplete).
+  returned: failure
+  type: str
+  sample: outcome_unknown
+details:
+  description:
+    - More about the failure. C(sent) are the commands up to it, C(undone) those that took back what this run had added, C(left)
+      those that should have and failed.
+  returned: failure
+  type: dict
+launch_args:
+  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+unverified:
+  description: Options whose present value QEMU does not report, so that they were not compared.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+memory:
+  description:
+    - The memory as it is after the run, or would be in check mode; null when there is none. Sizes are in bytes.
+    - With O(total), C(base), C(plugged), C(total) and the C(devices), each as it is with O(id).
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its id.
+      type: str
+    type:
+      description: What it is.
+      type: str
+    size:
+      description: Its size, for V(virtio-mem) the most that the guest may have.
+      type: int
+    requested_size:
+      description: What the guest is to have of a V(virtio-mem).
+      type: int
+    plugged:
+      description: What the guest has of a V(virtio-mem).
+      type: int
+    backend:
+      description: Where the host has it.
+      type: str
+    slot:
+      description: Its memory slot.
+      type: int
+    node:
+      description: NUMA node of the guest.
+      type: int
+    at_launch:
+      description: Whether the VM was started with it.
+      type: bool
+  sample:
+    id: dimm1
+    type: pc-dimm
+    size: 2147483648
+    backend: ram
+    slot: 0
+    node: 0
+    at_launch: false
+"""
+
+from typing import Any, Mapping
+
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
+
+OPTIONS = {
+    "id": {"type": "str"},
+    "total": {"type": "str"},
+    "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"], "default": "pc-dimm"},
+    "size": {"type": "str"},
+    "requested_size": {"type": "str"},
+    "backend": {"type": "str", "choices": ["ram", "file", "memfd"], "default": "ram"},
+    "mem_path": {"type": "str"},
+    "share": {"type": "bool"},
+    "prealloc": {"type": "bool"},
+    "pmem": {"type": "bool"},
+    "hugetlb": {"type": "bool"},
+    "hugetlbsize": {"type": "str"},
+    "host_nodes": {"type": "list", "elements": "int"},
+    "policy": {"type": "str", "choices": ["default", "preferred", "bind", "interleave"]},
+    "node": {"type": "int"},
+    "slot": {"type": "int"},
+    "bus": {"type": "str"},
+    "addr": {"type": "str"},
+    "properties": {"type": "dict", "default": {}},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
+    "recreate": {"type": "bool", "default": False},
+}
+BACKEND = {"mem_path": "mem-path", "share": "share", "prealloc": "prealloc", "pmem": "pmem", "hugetlb": "hugetlb",
+           "host_nodes": "host-nodes", "policy": "policy"}
+
+
+def piece(params: Mapping[str, Any]) -> memory.Piece:
+    """The domain's wish from the module's options."""
+    backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
+    if params["hugetlbsize"] is not None:
+        backend["hugetlbsize"] = _module.size_in_bytes(params["hugetlbsize"])
+    return memory.Piece(
+        front=_module.front(params, {"node": params["node"], "slot": params["slot"]}),
+        type=params["type"],
+        size=_module.size_in_bytes(params["size"]),
+        backend=params["backend"],
+        properties=backend,
+        requested=_module.size_in_bytes(params["requested_size"]),
+        recreate=params["recreate"],
+    )
+
+
+def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
+    """Have a piece, or the total."""
+    if params["total"] is not None:
+        return memory.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
+    return memory.plan_present(hardware, piece(params))
+
+
+def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
+    """The piece, or all of it."""
+    return memory.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
+
+
+def main() -> None:
+    _module.converge(_module.Kind(
+        result="memory",
+        spec=lambda params: params,
+        present=present,
+        absent=lambda hardware, params: memory.plan_absent(hardware, piece(params)),
+        describe=describe,
+        options=OPTIONS,
+        rules={
+            "required_one_of": [("id", "total")],
+            "mutually_exclusive": [("id", "total")],
+            "required_if": [("state", "absent", ("id",))],
+        },
+    ))
+
+
+if __name__ == "__main__":
+    main()
