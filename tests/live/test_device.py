@@ -92,8 +92,8 @@ def test_what_cannot_be(vm: VM, options: dict[str, Any], words: list[str]) -> No
     ({"driver": "vfio-pci", "properties": {"sysfsdev": "/sys/bus/mdev/devices/83b8f4f2"}}, ["vfio"]),
     ({"driver": "vhost-user-blk-pci", "chardev": "nosuch"}, ["nosuch"]),
 ], ids=["a host address", "a mediated device", "a chardev"])
-def test_hardware_that_is_not_here_is_refused_by_qemu_and_leaves_nothing(bare_vm: VM, options: dict[str, Any],
-                                                                        words: list[str]) -> None:
+def test_hardware_that_is_not_here_is_refused_by_qemu_and_leaves_nothing(
+        bare_vm: VM, options: dict[str, Any], words: list[str]) -> None:
     before = bare_vm.hardware()
     planned = device(bare_vm, check=True, id="x1", **options)
     result = device(bare_vm, id="x1", **options)

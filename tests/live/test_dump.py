@@ -67,7 +67,7 @@ def test_a_dump_is_an_elf_core_with_a_note_for_each_vcpu(running: VM, tmp_path: 
     found = segments(data)
     inside = [note for type_, content, _address in found if type_ == PT_NOTE for note in notes(content)]
     assert inside.count(("CORE", NT_PRSTATUS)) == 1 and ("QEMU", 0) in inside, inside
-    assert b"vmlinux" in data or b"Linux version" in b"".join(content for type_, content, _ in found if type_ == PT_LOAD)
+    assert b"vmlinux" in data or b"Linux version" in b"".join(content for type_, content, _address in found if type_ == PT_LOAD)
 
 
 def test_a_part_of_the_memory(running: VM, tmp_path: Path) -> None:

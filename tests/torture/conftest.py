@@ -15,13 +15,15 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import finish, image, make_tap, make_vm, start  # noqa: F401 (fixtures)
+from ansible_collections.vmops.qemu.tests.live import conftest as live
+from ansible_collections.vmops.qemu.tests.live.conftest import finish, start
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .kinds import KINDS, SECRET, Kind
 from .proxy import Fault, Proxy
 
+make_vm, make_tap, image = live.make_vm, live.make_tap, live.image  # fixtures
 ALL = os.environ.get("TORTURE") == "all"
 TALLY: dict[str, Counter[str]] = {}
 _numbers = itertools.count()

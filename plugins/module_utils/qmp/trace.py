@@ -48,7 +48,8 @@ def _redact(value: Any, hidden: frozenset[str]) -> Any:
     """A copy of *value*, made without recursion, for a message may nest deeper than Python's stack has room."""
     whole = [value]
     pending: list[Any] = [whole]
-    for copy in pending:  # it grows meanwhile, by each object and array inside
+    while pending:
+        copy = pending.pop()
         for key, member in list(copy.items() if isinstance(copy, dict) else enumerate(copy)):
             if isinstance(copy, dict) and key in hidden:
                 copy[key] = HIDDEN
