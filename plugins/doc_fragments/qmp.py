@@ -57,8 +57,8 @@ options:
     default: 10.0
   timeout:
     description:
-      - Seconds that the guest may take to let go of each device.
-      - An ordinary guest answers within 1 second, with native PCIe hotplug within 6 to 18.
+      - Seconds to wait for what takes time. With devices that is the guest, which has to let go of each of them.
+      - An ordinary guest lets go within 1 second, with native PCIe hotplug within 6 to 18.
     type: float
     default: 30.0
 """

@@ -29,7 +29,7 @@ options:
       - The parts to read. Each is returned under its own name; V(all) is all of them.
     type: list
     elements: str
-    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, devices, capacity]
+    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, capacity]
     default: [all]
 """
 
@@ -92,6 +92,15 @@ block_jobs:
   returned: when asked for
   type: list
   elements: dict
+balloon:
+  description: What the guest has of its memory, as M(vmops.qemu.qmp_balloon) returns it; null where there is no balloon.
+  returned: when asked for
+  type: dict
+  sample: {actual: 2147483648}
+migration:
+  description: How far a migration is, as M(vmops.qemu.qmp_migrate) returns it.
+  returned: when asked for
+  type: dict
 devices:
   description: Every device that QEMU was given, with its place.
   returned: when asked for
@@ -137,7 +146,8 @@ capacity:
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 
-SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "objects", "block_jobs", "devices", "capacity"]
+SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "objects", "block_jobs", "balloon", "migration", "devices",
+           "capacity"]
 
 
 def main() -> None:

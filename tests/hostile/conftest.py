@@ -65,7 +65,8 @@ def _needed(command: str, reply: Any) -> Any:
     if command != "query-qmp-schema":
         return reply
     entities = {entity["name"]: entity for entity in reply}
-    pending = ["netdev_add", "object-add", "set_link", "chardev-add"]
+    pending = ["netdev_add", "object-add", "set_link", "chardev-add", "migrate-set-capabilities", "migrate-set-parameters",
+               "migrate"]
     for name in pending:
         inner = json.dumps({key: value for key, value in entities[name].items() if key != "name"})
         pending += [other for other in entities if f'"{other}"' in inner and other not in pending]

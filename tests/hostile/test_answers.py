@@ -51,6 +51,11 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "object's property": ("qmp_qom", {"path": "/objects/io1", "property": "poll-max-ns", "value": 1}),
     "object's properties": ("qmp_qom", {"path": "/objects/io1"}),
     "command": ("qmp_command", {"execute": "set_link", "arguments": {"name": "n1", "up": True}}),
+    "new memory": ("qmp_memory_hotplug", {"id": "x1", "size": "128M"}),
+    "total of memory": ("qmp_memory_hotplug", {"total": "512M"}),
+    "balloon": ("qmp_balloon", {"size": "128M"}),
+    "migration": ("qmp_migrate", {"state": "status", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 1}}),
+    "dump": ("qmp_dump", {"path": "/x"}),
     "paused": ("qmp_power", {"state": "paused"}),
     "running": ("qmp_power", {"state": "running"}),
 }

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -55,6 +57,23 @@ def test_a_qcow2_disk(modules: Modules, vm: VM, image: Callable[..., str]) -> No
     result = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="data1", size=64 * MiB, read_only=False))
     assert result["disk"]["guest_path"] == "/dev/disk/by-id/virtio-data1"
     assert result["disk"]["size"] == 64 * MiB
+
+
+def test_a_disk_that_a_server_on_the_network_has(modules: Modules, vm: VM, image: Callable[..., str], tmp_path: Path) -> None:
+    path = image("served", "24M")
+    server = subprocess.Popen(["qemu-nbd", "--format=raw", "--persistent", "--socket", tmp_path / "nbd", "--export-name=vol1",
+                               "--pid-file", tmp_path / "pid", path])
+    try:
+        while not (tmp_path / "pid").exists():
+            assert server.poll() is None
+        backend = {"driver": "nbd", "server": {"type": "unix", "path": str(tmp_path / "nbd")}, "export": "vol1"}
+        result = plugged_and_unplugged(modules.blockdev, vm, {"id": "data1", "backend": backend}, has_disk(size=24 * MiB))
+        assert result["disk"]["format"] == "raw", result
+        refused = modules.blockdev(id="data1", backend={**backend, "export": "vol2"})
+        assert refused["error_code"] == "command_failed" and "vol2" in refused["msg"], refused
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_read_only_disk_is_read_only_in_the_guest(modules: Modules, vm: VM, image: Callable[..., str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ..qmp import is_a
-from . import blockdev, blockjob, chardev, cpu, netdev, objects
+from . import balloon, blockdev, blockjob, chardev, cpu, migration, netdev, objects
 from .errors import Unsupported
 from .model import Device, Hardware
 from .slots import default_driver, free_places, launch_argument, place_of
@@ -104,6 +104,14 @@ def _none(reason: str, *launch_args: str) -> dict[str, Any]:
     return {"count": 0, "places": [], "reason": reason, "launch_args": list(launch_args)}
 
 
+def balloon_now(hardware: Hardware) -> dict[str, Any] | None:
+    """What the guest has of its memory; None where there is no balloon."""
+    try:
+        return balloon.describe(hardware)
+    except Unsupported:
+        return None
+
+
 SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "vm": vm,
     "disks": blockdev.describe_all,
@@ -113,6 +121,8 @@ SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "chardevs": chardev.describe_all,
     "objects": objects.describe_all,
     "block_jobs": blockjob.describe_all,
+    "balloon": balloon_now,
+    "migration": migration.describe,
     "devices": devices,
     "capacity": capacity,
 }

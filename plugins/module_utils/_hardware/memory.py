@@ -157,10 +157,11 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
         backend = str(data.get("memdev", "")).rsplit("/", 1)[-1]
         device = hardware.device(data["id"])
         one = {"id": data["id"], "type": {"dimm": "pc-dimm"}.get(entry["type"], entry["type"]),
-               "size": data.get("max-size", data["size"]), "backend": hardware.objects.get(backend, "")[len("memory-backend-"):],
+               "size": data.get("max-size", data.get("size", 0)),
+               "backend": hardware.objects.get(backend, "")[len("memory-backend-"):],
                "node": data.get("node"), "at_launch": bool(device and device.at_launch)}
         if "requested-size" in data:
-            one.update(requested_size=data["requested-size"], plugged=data["size"], **(place_of(device) if device else {}))
+            one.update(requested_size=data["requested-size"], plugged=data.get("size", 0), **(place_of(device) if device else {}))
         else:
             one.update(slot=data.get("slot"))
         found.append(one)
@@ -213,7 +214,7 @@ def _refuse_full(hardware: Hardware, piece: Piece, size: int) -> None:
     """Raise NoFreeSlot where the VM was started without a place for so much."""
     machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
     maximum, slots = machine.get("max-size"), machine.get("slots")
-    if maximum is None or slots is None:
+    if not isinstance(maximum, int) or not isinstance(slots, int):  # QEMU before 7.1 does not tell
         return
     summary, used = describe_total(hardware), [one for one in describe_all(hardware) if "slot" in one]
     free = maximum - summary["base"] - sum(one["size"] for one in summary["devices"])

@@ -26,7 +26,8 @@ _REPLIES: dict[str, Any] = {
     "query-hotpluggable-cpus": [{"type": str, "vcpus-count": int, "props": {"*": int}, "qom-path?": str}],
     "query-jobs": [{"id": str, "type": str, "status": str, "current-progress": int, "total-progress": int}],
     "query-kvm": {"enabled": bool},
-    "query-memory-devices": [{"type": str, "data": dict}],
+    "query-memory-devices": [{"type": str, "data": {
+        "id?": str, "size?": int, "max-size?": int, "requested-size?": int, "memdev?": str, "slot?": int, "node?": int}}],
     "query-memory-size-summary": {"base-memory": int, "plugged-memory?": int},
     "query-migrate": {"status?": str, "error-desc?": str, "ram?": {"total": int, "remaining": int},
                       "socket-address?": [{"type": str, "path?": str}]},

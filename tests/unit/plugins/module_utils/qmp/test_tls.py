@@ -93,7 +93,7 @@ def test_data_goes_both_ways_whole_and_white_space_follows_it(serve: Callable[..
 
     address = serve(talk)
     transport = connect(address, soon())
-    assert str(address) == "127.0.0.1:{0}".format(address.port) and not transport.passes_fds
+    assert str(address) == f"127.0.0.1:{address.port}" and not transport.passes_fds
     transport.send(BIG, deadline=soon())
     assert received(transport, len(BIG)) == BIG
     with pytest.raises(DeadlinePassed):

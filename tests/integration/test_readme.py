@@ -1,0 +1,46 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks that the README shows, as they stand there but for the paths and the name of the tap."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Playbooks
+
+COLLECTION = Path(__file__).parents[2]
+EXAMPLES = [(page, number) for page in ("README.md", "roles/hotplug/README.md")
+            for number in range((COLLECTION / page).read_text(encoding="utf-8").count("```yaml"))]
+
+
+@pytest.fixture
+def tap() -> Iterator[str]:
+    name = f"vmops{os.getpid()}r"
+    subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap"], check=True)
+    yield name
+    subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.mark.parametrize(("page", "number"), EXAMPLES)
+def test_an_example_does_what_it_says_and_nothing_the_second_time(
+        playbooks: Playbooks, tmp_path: Path, tap: str, page: str, number: int) -> None:
+    text = re.findall(r"```yaml\n(.*?)```", (COLLECTION / page).read_text(encoding="utf-8"), re.DOTALL)[number]
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "data1.qcow2", "16M"], check=True)
+    with VM(tmp_path / "vm") as vm:
+        for shown, real in (("/run/vm1/qmp.sock", str(vm.qmp_socket)), ("/srv/vm1", str(tmp_path)), ("vm1-net1", tap)):
+            text = text.replace(shown, real)
+        (tmp_path / "playbook.yml").write_text(text)
+        first = playbooks.run("playbook.yml")
+        assert first.recap["failed"] == 0 and first.recap["changed"] == 3, first.output
+        vm.wait_guest(lambda guest: len(guest["disks"]) == len(guest["nics"]) == 1 and guest["cpus"]["present"] == "0-2")
+        again = playbooks.run("playbook.yml")
+        assert again.recap["failed"] == again.recap["changed"] == 0, again.output
