@@ -24,7 +24,9 @@ attributes:
     support: full
 options:
   size:
-    description: How much the guest is to have, in bytes or with K, M, G or T.
+    description:
+      - How much the guest is to have, in bytes or with K, M, G or T, rounded up to whole pages of 4 KiB.
+      - At most the memory that the VM was started with and its DIMMs; a virtio-mem device is no part of it.
     type: str
     required: true
 """

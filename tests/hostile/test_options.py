@@ -120,7 +120,7 @@ def known_names(truth: Truth, command: str, arguments: dict[str, Any]) -> set[st
         said = truth({"execute": "device-list-properties", "arguments": {"typename": arguments["driver"]}})
         return {entry["name"] for entry in said["return"]}
     entities = truth({"execute": "query-qmp-schema"})["return"]
-    return {member["name"] for entity in entities for member in entity.get("members", ())}
+    return {member["name"] for entity in entities if entity["meta-type"] == "object" for member in entity["members"]}
 
 
 def check_run(truth: Truth, module: str, hostile: dict[str, Any], check: bool = False) -> list[str]:

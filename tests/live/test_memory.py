@@ -71,11 +71,12 @@ def test_the_vm_is_brought_to_a_total(vm: VM) -> None:
     planned = memory(vm, check=True, total="512M")
     grown = memory(vm, total="512M")
     assert grown.get("changed") and grown["commands"] == planned["commands"], grown
+    assert planned["memory"]["plugged"] == grown["memory"]["plugged"] == 256 * MiB
     assert grown["memory"]["total"] == 512 * MiB and [one["id"] for one in grown["memory"]["devices"]] == ["dimm1"]
     assert memory(vm, total="512M")["changed"] is False
     assert memory(vm, total="640M")["changed"]
     wait_total(vm, lambda now: now > has + 300)
-    refused(memory(vm, total="576M"), "invalid_option", "make up", "134217728")
+    refused(memory(vm, total="576M"), "invalid_option", "make up", "134217728", str(512 * MiB), str(640 * MiB))
     refused(memory(vm, total="128M"), "invalid_option", "268435456")
     shrunk = memory(vm, total="512M")
     assert [command["execute"] for command in shrunk["commands"]] == ["device_del", "object-del"], shrunk
@@ -109,14 +110,15 @@ def test_a_paused_guest_has_not_reached_it_yet_and_the_next_run_waits_on(make_vm
     vm = make_vm()
     device = {"id": "e1", "type": "virtio-mem", "size": "512M"}
     assert memory(vm, requested_size="128M", **device)["changed"]
-    vm.query("device_add", driver="virtio-rng-pci", id="r1", bus="rp1")
-    vm.guest("echo 1 > /sys/bus/virtio/drivers/virtio_mem/module/parameters/unplug_online 2>/dev/null; true")
     vm.query("stop")
     waiting = memory(vm, requested_size="256M", **device)
     assert waiting["changed"] and waiting["memory"]["plugged"] == 128 * MiB, waiting
+    in_all = memory(vm, total="512M")
+    assert not in_all["changed"] and in_all["memory"]["devices"][0]["plugged"] == 128 * MiB, in_all
     vm.query("cont")
-    reached = memory(vm, requested_size="256M", **device)
-    assert reached["memory"]["plugged"] == 256 * MiB, reached
+    reached = memory(vm, total="512M")
+    assert not reached["changed"] and reached["memory"]["devices"][0]["plugged"] == 256 * MiB, reached
+    refused(memory(vm, bus="rp3", **device), "conflict", "bus", "'rp0'", "'rp3'")
 
 
 def test_an_nvdimm_stays_and_says_so(make_vm: Callable[..., VM], tmp_path: Path) -> None:
@@ -144,12 +146,17 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
     refused(memory(vm, id="m1", size="256M"), "conflict", "134217728", "268435456", "recreate")
     refused(memory(vm, id="m1", size="128M", backend="memfd"), "conflict", "'ram'", "'memfd'")
     refused(memory(vm, id="m1", size="128M", share=True), "conflict", "share")
+    refused(memory(vm, id="m1", size="128M", node=3), "conflict", "node is 0, wanted 3")
+    refused(memory(vm, id="m1", size="128M", slot=2), "conflict", "slot is 0, wanted 2")
+    refused(memory(vm, id="m1", size="4G", recreate=True), "no_free_slot", "maxmem")
+    assert memory(vm, id="m1")["memory"]["size"] == 128 * MiB
     assert memory(vm, id="m1", size="256M", recreate=True)["memory"]["size"] == 256 * MiB
     assert memory(vm, id="m1", state="absent")["changed"]
 
 
 @pytest.mark.parametrize(("options", "code", "words"), [
     ({"id": "m1"}, "invalid_option", ["size"]),
+    ({"id": "m1", "size": "0"}, "invalid_option", ["size 0"]),
     ({"id": "m1", "size": "lots"}, "invalid_option", ["lots"]),
     ({"id": "m1", "size": "4G"}, "no_free_slot", ["maxmem"]),
     ({"id": "m1", "size": "128M", "backend": "file"}, "invalid_option", ["mem_path"]),
@@ -197,6 +204,21 @@ def test_a_balloon_takes_and_gives(vm: VM) -> None:
     assert balloon(vm, "256M")["balloon"] == {"actual": 256 * MiB}
     refused(balloon(vm, "1G"), "invalid_option", "268435456")
     refused(balloon(vm, "0"), "invalid_option", "268435456")
+
+
+def test_a_balloon_takes_whole_pages(vm: VM) -> None:
+    assert balloon(vm, "200000001")["balloon"] == {"actual": 200003584}
+    assert not balloon(vm, "200000001")["changed"]
+    assert balloon(vm, "256M")["changed"]
+
+
+def test_a_balloon_reaches_dimms_and_not_virtio_mem(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(extra=("-device", "virtio-balloon-pci,id=balloon0"))
+    assert memory(vm, id="e1", type="virtio-mem", size="512M", requested_size="128M")["changed"]
+    refused(balloon(vm, "384M"), "invalid_option", "268435456")
+    assert memory(vm, id="m1", size="128M")["changed"]
+    assert balloon(vm, "320M")["balloon"] == {"actual": 320 * MiB}
+    assert balloon(vm, "384M")["balloon"] == {"actual": 384 * MiB}
 
 
 def test_a_balloon_that_does_not_answer_is_told(vm: VM) -> None:

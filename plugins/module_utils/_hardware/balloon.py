@@ -15,6 +15,8 @@ from .model import Hardware
 from .plan import Command, Plan, Run, Step, wire
 from .slots import default_driver
 
+_PAGE = 4096
+"""Bytes that a balloon takes at once, whatever the guest's pages are (``VIRTIO_BALLOON_PFN_SHIFT``)."""
 _LOOK_SECONDS = 0.2
 _STALLED_SECONDS = 5.0
 """Without any movement for so long, a guest that has begun is taken to have given what it can."""
@@ -52,15 +54,23 @@ def actual(run: Run) -> int:
 
 
 def plan(hardware: Hardware, size: int) -> Plan:
-    """Have the guest use *size* bytes. Raises Unsupported without a balloon, InvalidOption for more than the VM has."""
+    """Have the guest use *size* bytes, rounded up to whole pages as QEMU does. Raises Unsupported without a balloon,
+    InvalidOption for more than the VM has."""
     now = describe(hardware)
-    summary = hardware.snapshot.ask("query-memory-size-summary")
-    most = summary["base-memory"] + summary.get("plugged-memory", 0)
+    most = _reach(hardware)
     if not 0 < size <= most:
-        raise InvalidOption(f"size {size} cannot be: the VM has {most} bytes, and a balloon takes away from that.")
+        raise InvalidOption(f"size {size} cannot be: the VM has {most} bytes in a balloon's reach, and it takes away from that.")
+    size = -(-size // _PAGE) * _PAGE
     if now["actual"] == size:
         return Plan(before=now, after=now)
     return Plan((Inflate(size),), now, {"actual": size})
+
+
+def _reach(hardware: Hardware) -> int:
+    """Bytes of which QEMU's balloon takes away: those at start and DIMMs, not virtio-mem, which has a size of its own."""
+    devices = hardware.snapshot.ask_or([], "query-memory-devices")
+    dimms = sum(int(one["data"].get("size", 0)) for one in devices if one["type"] == "dimm")
+    return int(hardware.snapshot.ask("query-memory-size-summary")["base-memory"]) + dimms
 
 
 def describe(hardware: Hardware) -> dict[str, Any]:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
-from .device import Difference, Front, device_arguments, refuse
+from .device import Difference, Front, device_arguments, device_differences, refuse
 from .errors import Conflict, InvalidOption, NoFreeSlot, NotYet, Unsupported
 from .frontend import Unplug, plug
 from .launch import device_argument
@@ -56,21 +56,23 @@ def plan_present(hardware: Hardware, piece: Piece) -> Plan:
     device = _device(hardware, piece.id)
     driver = default_driver(hardware, "virtio-mem") if piece.type == "virtio-mem" else piece.type
     before = describe(hardware, piece.id)
+    if piece.size == 0:
+        raise InvalidOption("size 0 is no memory. With requested_size: 0 a virtio-mem device gives the guest none of its size.")
     if device is None and piece.size is None:
         raise InvalidOption(f"Memory {piece.id} does not exist yet: say with size how much it is to be.")
     if piece.requested is not None and piece.type != "virtio-mem":
         raise InvalidOption(f"requested_size is for type virtio-mem, not {piece.type}.")
-    differences = _differences(hardware, piece, before) if before else []
+    differences, unverified = _differences(hardware, piece, device, before) if device and before else ([], [])
     steps: list[Step] = []
     if before and differences and piece.recreate:
         steps += plan_absent(hardware, piece).steps
     else:
         refuse(f"Memory {piece.id}", differences)
         if before:
-            return Plan(tuple(_requested_steps(hardware, piece, before)), before, _after(piece, before, driver, {}))
+            return Plan(tuple(_requested_steps(hardware, piece.id, piece.requested, before)), before,
+                        _after(piece, before, {}), tuple(unverified))
     size = piece.size or int((before or {})["size"])
-    if not steps:
-        _refuse_full(hardware, piece, size)
+    _refuse_full(hardware, piece, size)
     front = piece.front
     if piece.type == "virtio-mem":
         requested = size if piece.requested is None else piece.requested
@@ -86,7 +88,7 @@ def plan_present(hardware: Hardware, piece: Piece) -> Plan:
               "-device", device_argument(arguments, hardware.version))
     warnings = () if size % GUEST_BLOCK == 0 or piece.type != "pc-dimm" else (
         f"{size} bytes are no multiple of 128 MiB: a Linux guest on x86 leaves out what is beyond, or all of it.",)
-    return Plan(tuple(steps), before, _after(piece, None, driver, arguments), (), launch, warnings)
+    return Plan(tuple(steps), before, _after(replace(piece, size=size), None, arguments), (), launch, warnings)
 
 
 def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
@@ -114,10 +116,11 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     or those go that make up the difference."""
     before = describe_total(hardware)
     missing = total - before["total"]
-    after = {**before, "total": total}
+    after = {**before, "total": total, "plugged": total - before["base"]}
     elastic = next((one for one in describe_all(hardware) if one["type"] == "virtio-mem"), None)
     if missing == 0:
-        return Plan(before=before, after=before)
+        steps = _requested_steps(hardware, elastic["id"], elastic["requested_size"], elastic) if elastic else []
+        return Plan(tuple(steps), before, before)
     if total < before["base"]:
         raise InvalidOption(f"total {total} is less than the {before['base']} bytes that the VM was started with.")
     if elastic:
@@ -126,19 +129,21 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
             least = before["total"] - elastic["requested_size"]
             raise InvalidOption(f"{elastic['id']} has {elastic['requested_size']} of at most {elastic['size']} bytes: the total "
                                 f"can be {least} to {least + elastic['size']}.")
-        return Plan((_request(elastic["id"], wanted, elastic["requested_size"]), _reached(elastic["id"], wanted)), before, after)
+        return Plan(tuple(_requested_steps(hardware, elastic["id"], wanted, elastic)), before, after)
     if missing > 0:
         name = next(name for name in (f"dimm{number}" for number in range(1, 1000))
                     if name not in hardware.ids and f"{name}.mem" not in hardware.objects)
         made = plan_present(hardware, Piece(Front(name), size=missing))
         return Plan(made.steps, before, after, (), made.launch_args, made.warnings)
     dimms = [one for one in describe_all(hardware) if one["type"] == "pc-dimm" and not one["at_launch"]]
-    going = _making_up(-missing, dimms)
-    if going is None:
+    sums = _sums(dimms)
+    if -missing not in sums:
         sizes = [one["size"] for one in dimms]
+        totals = sorted(before["total"] - size for size in sums)
+        near = [*[one for one in totals if one < total][-1:], next(one for one in totals if one > total)]
         raise InvalidOption(f"No plugged DIMMs make up the {-missing} bytes that are too many; they have {sizes or 'nothing'}. "
-                            f"The total now is {before['total']}.", sizes=sizes)
-    steps = [step for name in going for step in plan_absent(hardware, Piece(Front(name))).steps]
+                            f"The nearest total that can be is {' or '.join(map(str, near))}.", sizes=sizes, totals=near)
+    steps = [step for name in sums[-missing] for step in plan_absent(hardware, Piece(Front(name))).steps]
     return Plan(tuple(steps), before, after)
 
 
@@ -198,40 +203,50 @@ def _backend_properties(hardware: Hardware, piece: Piece, size: int) -> dict[str
     return {"size": size, **typed(f"object {piece.backend_type}", piece.properties, known)}
 
 
-def _differences(hardware: Hardware, piece: Piece, now: Mapping[str, Any]) -> list[Difference]:
-    pairs = [("type", now["type"], piece.type), ("size", now["size"], piece.size)]
+def _differences(hardware: Hardware, piece: Piece, device: Device,
+                 now: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
+    """How the piece and its backend differ from the wish, and which properties QEMU does not report back."""
+    if now["type"] != piece.type:
+        return [Difference("type", now["type"], piece.type)], []
+    different, unverified = device_differences(hardware, piece.front, device)
+    pairs: list[tuple[str, Any, Any]] = [("size", now["size"], piece.size)]
     if piece.size is not None or piece.properties:  # a task that only asks for more or less says nothing of the backend
         pairs.append(("backend", now["backend"], piece.backend))
-    device = hardware.device(piece.id)
-    path = str(device.properties["memdev"]) if device else ""
+    path = str(device.properties["memdev"])
     wanted = {name: value for name, value in piece.properties.items() if name in _COMPARED}
     values = hardware.snapshot.qom_get((path, name) for name in wanted)
-    pairs += [(name.replace("-", "_"), value, wanted[name]) for name, value in zip(wanted, values) if value is not None]
-    return [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]]
+    for name, value in zip(wanted, values):
+        if value is None:
+            unverified.append(name.replace("-", "_"))
+        else:
+            pairs.append((name.replace("-", "_"), value, wanted[name]))
+    return different + [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]], unverified
 
 
 def _refuse_full(hardware: Hardware, piece: Piece, size: int) -> None:
-    """Raise NoFreeSlot where the VM was started without a place for so much."""
+    """Raise NoFreeSlot where the VM was started without a place for so much, beside what has other ids: what is made anew
+    leaves its own place."""
     machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
     maximum, slots = machine.get("max-size"), machine.get("slots")
     if not isinstance(maximum, int) or not isinstance(slots, int):  # QEMU before 7.1 does not tell
         return
-    summary, used = describe_total(hardware), [one for one in describe_all(hardware) if "slot" in one]
-    free = maximum - summary["base"] - sum(one["size"] for one in summary["devices"])
+    summary = describe_total(hardware)
+    others = [one for one in summary["devices"] if one["id"] != piece.id]
+    used = [one for one in others if "slot" in one]
+    free = maximum - summary["base"] - sum(one["size"] for one in others)
     if size > free or (piece.type != "virtio-mem" and len(used) >= slots):
         larger = max(maximum, summary["base"] + 8 * size)
         raise NoFreeSlot(f"The VM has {slots - len(used)} free memory slots and room for {free} bytes, not for {size}. Start it "
                          f"with -m size={summary['base']},slots={max(slots, len(used) + 4)},maxmem={larger}.", free=free)
 
 
-def _requested_steps(hardware: Hardware, piece: Piece, now: Mapping[str, Any]) -> list[Step]:
-    """Grow or shrink a virtio-mem device, or wait for a guest that has not done so yet."""
-    wanted = piece.requested
+def _requested_steps(hardware: Hardware, piece_id: str, wanted: int | None, now: Mapping[str, Any]) -> list[Step]:
+    """Grow or shrink a virtio-mem device, or wait for a guest that has not done so yet; one that stands still cannot."""
     if wanted is None:
         return []
-    steps: list[Step] = [_request(piece.id, wanted, now["requested_size"])] if wanted != now["requested_size"] else []
+    steps: list[Step] = [_request(piece_id, wanted, now["requested_size"])] if wanted != now["requested_size"] else []
     if (steps or now["plugged"] != wanted) and _runs(hardware):
-        steps.append(_reached(piece.id, wanted))
+        steps.append(_reached(piece_id, wanted))
     return steps
 
 
@@ -260,16 +275,16 @@ def _runs(hardware: Hardware) -> bool:
     return bool(hardware.snapshot.ask("query-status")["running"])
 
 
-def _making_up(size: int, pieces: list[dict[str, Any]]) -> list[str] | None:
-    """The ids of pieces that together have exactly *size* bytes, None where none do; the newest slots first."""
+def _sums(pieces: list[dict[str, Any]]) -> dict[int, list[str]]:
+    """Each number of bytes that pieces make up together, with their ids; the newest slots first."""
     sums: dict[int, list[str]] = {0: []}
     for piece in sorted(pieces, key=lambda one: -(one["slot"] or 0)):
         for reached, names in list(sums.items()):
             sums.setdefault(reached + piece["size"], [*names, piece["id"]])
-    return sums.get(size)
+    return sums
 
 
-def _after(piece: Piece, before: Mapping[str, Any] | None, driver: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _after(piece: Piece, before: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = dict(before or {"id": piece.id, "type": piece.type, "size": piece.size, "backend": piece.backend, "at_launch": False})
     if arguments:
