@@ -22,6 +22,7 @@ from .values import check_id, typed
 GUEST_BLOCK = 128 << 20
 """Bytes that a Linux guest on x86 adds at once; it leaves out what is no multiple of it."""
 _VIRTIO_UNPLUG_SINCE = (8, 1)
+_MOST_SUMS = 10_000
 _COMPARED = ("share", "prealloc", "mem-path", "pmem", "policy", "host-nodes", "hugetlb", "hugetlbsize")
 
 
@@ -276,10 +277,10 @@ def _runs(hardware: Hardware) -> bool:
 
 
 def _sums(pieces: list[dict[str, Any]]) -> dict[int, list[str]]:
-    """Each number of bytes that pieces make up together, with their ids; the newest slots first."""
+    """The numbers of bytes that pieces make up together, _MOST_SUMS at most, with their ids; the newest slots first."""
     sums: dict[int, list[str]] = {0: []}
     for piece in sorted(pieces, key=lambda one: -(one["slot"] or 0)):
-        for reached, names in list(sums.items()):
+        for reached, names in list(sums.items())[:_MOST_SUMS - len(sums)]:
             sums.setdefault(reached + piece["size"], [*names, piece["id"]])
     return sums
 
