@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 class Rig:
-    """One kind on one VM that has no guest, so that what can be unplugged goes at once."""
+    """One kind on one VM."""
 
     def __init__(self, kind: Kind, launch: Callable[[], VM], words: dict[str, str], directory: Path) -> None:
         self.kind = kind
@@ -124,7 +124,7 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     os.truncate(raw, 16 << 20)
 
     def launch() -> VM:
-        vm = VM(directory / f"vm{next(_numbers)}", native=True, boot=False, **request.param.machine)
+        vm = VM(directory / f"vm{next(_numbers)}", native=True, **{"boot": False, **request.param.machine})
         vm.start()
         return vm
 

@@ -16,8 +16,9 @@ class Kind:
     """Options to have one and to have it no more; ``{tap}``, ``{image}`` and ``{luks}`` stand for a tap, an image and an
     encrypted image of the test.
 
-    ``removable``: whether a VM whose guest is not running gives it up. ``descriptors``: names that may be left in QEMU.
-    ``sample``: whether ``make test`` takes it, besides ``make torture``.
+    ``removable``: whether the VM gives it up as often as it gets it. ``descriptors``: names that may be left in QEMU.
+    ``sample``: whether ``make test`` takes it, besides ``make torture``. ``machine``: how the VM differs from one that has no
+    guest, and so gives up at once whatever needs no guest's consent.
     """
 
     name: str
@@ -50,8 +51,8 @@ KINDS = (
     Kind("random numbers", "qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}, {"id": "x1", "state": "absent"}, sample=False),
     Kind("property", "qmp_qom", {"path": "/machine", "property": "graphics", "value": False},
          {"path": "/machine", "property": "graphics", "value": True}, sample=False),
-    Kind("memory", "qmp_memory_hotplug", {"id": "x1", "size": "128M"}, {"id": "x1", "state": "absent"}, removable=False,
-         sample=False),
+    Kind("memory", "qmp_memory_hotplug", {"id": "x1", "size": "128M"}, {"id": "x1", "state": "absent"}, sample=False,
+         machine={"boot": True}),
     Kind("memory that grows", "qmp_memory_hotplug", {"id": "x1", "type": "virtio-mem", "size": "128M", "requested_size": "0"},
          {"id": "x1", "state": "absent"}, removable=False, sample=False),
     Kind("medium", "qmp_media", {"id": "cd0", "file": "{image}"}, {"id": "cd0", "state": "absent"}, sample=False,
