@@ -58,6 +58,22 @@ def test_a_disc_is_changed_and_taken_out_and_put_in(drive: VM, discs: dict[str, 
     assert inside(drive) == "one"
 
 
+def test_what_a_killed_run_left_goes_with_the_next(drive: VM, discs: dict[str, str]) -> None:
+    def leave() -> None:
+        drive.query("blockdev-add", **{"driver": "raw", "node-name": "cd0-medium0", "read-only": True,
+                                       "file": {"driver": "file", "filename": discs["two"]}})
+
+    leave()
+    assert media(drive, file=discs["one"])["changed"] and "cd0-medium0" not in drive.hardware()["nodes"]
+    leave()
+    assert media(drive, file=discs["two"])["changed"] and inside(drive) == "two"
+    assert "cd0" not in drive.hardware()["nodes"]
+    assert media(drive, state="absent")["changed"]
+    leave()
+    assert media(drive, state="absent")["changed"] and "cd0-medium0" not in drive.hardware()["nodes"]
+    assert not media(drive, state="absent")["changed"]
+
+
 def test_a_locked_tray_is_honoured_and_forced_only_by_force(drive: VM, discs: dict[str, str]) -> None:
     drive.guest("exec 3< /dev/sr0; (sleep 1000 <&3) >/dev/null 2>&1 & echo $! > /tmp/holder")
     before = drive.hardware()

@@ -67,9 +67,12 @@ class Rig:
         finally:
             proxy.close()
 
-    def commands(self, wanted: str) -> int:
-        """How many commands the way to *wanted* has from here."""
-        return len(self.run(wanted, check=True)["commands"])
+    def points(self, wanted: str, first: int = 0) -> Iterator[int]:
+        """The commands on the way to *wanted*, by number; counted anew for each, for a way once gone may be shorter."""
+        point = first
+        while point < len(self.run(wanted, check=True)["commands"]):
+            yield point
+            point += 1
 
     def hardware(self) -> dict[str, Any]:
         """What QEMU has, with nodes that it named itself only counted; with the descriptors that are left."""

@@ -27,7 +27,7 @@ def settled(result: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("fault", [*KILLS, *CUTS], ids=lambda fault: fault.value)
 def test_plugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
     plugged = None
-    for point in range(rig.commands("present")):
+    for point in rig.points("present"):
         result = rig.run_with("present", fault, point)
         told = result is None or result.get("error_code") in LOST_CONNECTION
         again = rig.run("present")
@@ -44,7 +44,7 @@ def test_unplugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
     if not rig.kind.removable:
         return
     assert rig.run("present")["changed"]
-    for point in range(rig.commands("absent")):
+    for point in rig.points("absent"):
         result = rig.run_with("absent", fault, point)
         told = result is None or result.get("error_code") in LOST_CONNECTION
         again = rig.run("absent")
@@ -54,7 +54,7 @@ def test_unplugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
 
 
 def test_a_command_that_is_refused_leaves_the_vm_as_it_was(rig: Rig) -> None:
-    for point in range(rig.commands("present")):
+    for point in rig.points("present"):
         result = rig.run_with("present", Fault.FAIL, point)
         assert result
         true = result["error_code"] == "command_failed" and "made to fail" in result["msg"] and not result["changed"]
@@ -70,7 +70,7 @@ def test_a_command_that_is_refused_leaves_the_vm_as_it_was(rig: Rig) -> None:
 def test_what_cannot_be_taken_back_is_told_with_the_commands_that_do_it(rig: Rig) -> None:
     if not rig.kind.removable:
         return
-    for point in range(1, rig.commands("present")):
+    for point in rig.points("present", first=1):
         result = rig.run_with("present", Fault.FAIL, point, point + 1)
         assert result
         for command in result["details"]["left"]:
@@ -84,7 +84,7 @@ def test_a_removal_that_is_refused_is_finished_by_the_next_run(rig: Rig) -> None
     if not rig.kind.removable:
         return
     assert rig.run("present")["changed"]
-    for point in range(rig.commands("absent")):
+    for point in rig.points("absent"):
         plugged = rig.hardware()
         result = rig.run_with("absent", Fault.FAIL, point)
         assert result
@@ -96,7 +96,7 @@ def test_a_removal_that_is_refused_is_finished_by_the_next_run(rig: Rig) -> None
 
 
 def test_qemu_that_dies_is_told_and_a_new_one_takes_it_all(rig: Rig) -> None:
-    for point in range(rig.commands("present")):
+    for point in rig.points("present"):
         result = rig.run_with("present", Fault.QEMU_KILLED, point)
         dead = rig.run("present")
         rig.renew()
@@ -107,7 +107,7 @@ def test_qemu_that_dies_is_told_and_a_new_one_takes_it_all(rig: Rig) -> None:
 
 
 def test_qemu_that_hangs_is_told_in_time_and_the_next_run_finishes(rig: Rig) -> None:
-    for point in range(rig.commands("present") if ALL else 1):
+    for point in rig.points("present") if ALL else (0,):
         try:
             result = rig.run_with("present", Fault.QEMU_STOPPED, point)
         finally:

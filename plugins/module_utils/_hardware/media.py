@@ -63,12 +63,13 @@ def plan_present(hardware: Hardware, medium: Medium) -> Plan:
     before = describe(hardware, medium.id)
     inserted: dict[str, Any] = drive.get("inserted") or {}
     same = bool(inserted) and same_file(str(inserted["file"]), medium.file) and inserted["drv"] == medium.format
+    forgotten = _forgotten(hardware, medium.id, inserted)
+    steps = _deleted(forgotten)
     if same and not drive.get("tray_open"):
-        return Plan(before=before, after=before)
-    steps: list[Step] = []
+        return Plan(tuple(steps), before, before)
     if not same:
-        node = next(name for name in (f"{medium.id}-medium{number}" for number in range(len(hardware.nodes) + 1))
-                    if name not in hardware.nodes)
+        taken = hardware.nodes.keys() - forgotten
+        node = next(name for name in (f"{medium.id}-medium{number}" for number in range(len(taken) + 1)) if name not in taken)
         added = {"driver": medium.format, "node-name": node, "read-only": True, "file": backend}
         steps.append(Execute("blockdev-add", added, Delete("blockdev-del", {"node-name": node})))
         steps += _taken_out(hardware, medium, drive)
@@ -76,7 +77,7 @@ def plan_present(hardware: Hardware, medium: Medium) -> Plan:
                              Execute("blockdev-remove-medium", {"id": medium.id})))
     steps.append(Execute("blockdev-close-tray", {"id": medium.id}))
     if not same:
-        steps += _deleted(hardware, medium.id, inserted)
+        steps += _deleted(_own(hardware, medium.id, inserted))
     return Plan(tuple(steps), before, {"id": medium.id, "file": medium.file, "format": medium.format, "tray_open": False,
                                        "locked": False})
 
@@ -85,10 +86,11 @@ def plan_absent(hardware: Hardware, medium: Medium) -> Plan:
     """Have nothing in the drive; its tray is open then."""
     drive = _drive(hardware, medium.id)
     before = describe(hardware, medium.id)
-    inserted = drive.get("inserted")
+    inserted = drive.get("inserted") or {}
+    steps = _deleted(_forgotten(hardware, medium.id, inserted))
     if not inserted:
-        return Plan(before=before, after=before)
-    steps = [*_taken_out(hardware, medium, drive), *_deleted(hardware, medium.id, inserted)]
+        return Plan(tuple(steps), before, before)
+    steps += [*_taken_out(hardware, medium, drive), *_deleted(_own(hardware, medium.id, inserted))]
     return Plan(tuple(steps), before, {"id": medium.id, "file": None, "format": None, "tray_open": True, "locked": False})
 
 
@@ -107,11 +109,23 @@ def _taken_out(hardware: Hardware, medium: Medium, drive: Mapping[str, Any]) -> 
     return steps + ([Execute("blockdev-remove-medium", {"id": medium.id}, back)] if inserted else [])
 
 
-def _deleted(hardware: Hardware, drive_id: str, inserted: Any) -> list[Step]:
-    """Delete the node of what was in the drive, if it was added by a task: for a medium, or for the drive itself."""
-    name = str((inserted or {}).get("node-name", ""))
-    ours = name == drive_id or name.startswith(f"{drive_id}-medium")
-    return [Delete("blockdev-del", {"node-name": name})] if ours and name in hardware.nodes else []
+def _own(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list[str]:
+    """The node of what is in the drive, if it was added by a task: for a medium, or for the drive itself."""
+    return [name for name in _named_for(hardware, drive_id) if name == inserted.get("node-name")]
+
+
+def _forgotten(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list[str]:
+    """Nodes for media that a run left which was killed before it had them in the drive, or deleted."""
+    used = {inserted.get("node-name"), *(name for node in hardware.nodes.values() for name in node.children.values())}
+    return [name for name in _named_for(hardware, drive_id) if name not in used and not hardware.nodes[name].users]
+
+
+def _named_for(hardware: Hardware, drive_id: str) -> list[str]:
+    return [name for name in hardware.nodes if name == drive_id or name.startswith(f"{drive_id}-medium")]
+
+
+def _deleted(nodes: list[str]) -> list[Step]:
+    return [Delete("blockdev-del", {"node-name": name}) for name in nodes]
 
 
 def _drive(hardware: Hardware, drive_id: str) -> dict[str, Any]:
