@@ -245,9 +245,12 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."
+    gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
+    if gone:
+        more += f" {', '.join(gone)} had been unplugged before that, and stays so."
     changed = bool(unclear or failure.left or failure.done or isinstance(cause, UnplugPending))
-    _fail(module, cause, "rollback_incomplete" if failure.left else None, changed, more,
-          **{name: [redacted(one) for one in getattr(failure, name)] for name in ("sent", "undone", "left")})
+    _fail(module, cause, "rollback_incomplete" if failure.left else None, changed, more.strip(),
+          **{name: [redacted(one) for one in getattr(failure, name)] for name in ("sent", "undone", "left", "done")})
 
 
 def _fail(module: AnsibleModule, error: Exception, code: str | None = None, changed: bool = False, more: str = "",

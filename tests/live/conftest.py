@@ -44,6 +44,12 @@ def finish(child: subprocess.Popen[str]) -> dict[str, Any]:
         raise AssertionError(f"the module ended with {child.returncode}: {out}\n{err}") from None
 
 
+def unchanged(result: dict[str, Any]) -> bool:
+    """Whether a module found everything as it should be; a failure, which changes nothing either, is none."""
+    assert not result.get("failed"), result
+    return result["changed"] is False
+
+
 class Modules:
     """The modules, bound to one VM: ``modules.blockdev(id="d1", …)``. A failure is returned, not raised."""
 

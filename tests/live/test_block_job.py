@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 
@@ -42,7 +42,7 @@ def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path)
     planned = job(vm, check=True, **snapshot)
     taken = job(vm, **snapshot)
     assert taken.get("changed") and taken["commands"] == planned["commands"], taken
-    assert not job(vm, **snapshot)["changed"]
+    assert unchanged(job(vm, **snapshot))
     vm.guest("echo second | dd of=/dev/vda bs=512 seek=1 conv=sync,fsync 2>/dev/null")
     # the disk is still that disk
     again = Modules(vm).blockdev(**disk)
@@ -51,15 +51,15 @@ def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path)
     commit = {"id": "commit1", "type": "commit", "disk": "d1"}
     done = job(vm, timeout=60, **commit)
     assert done.get("changed") and done["job"] is None and done["progress"]["current"] > 0, done
-    assert not job(vm, **commit)["changed"]
+    assert unchanged(job(vm, **commit))
     assert words(vm, 2) == "first second"
-    assert Modules(vm).blockdev(**disk)["changed"] is False
+    assert unchanged(Modules(vm).blockdev(**disk))
 
 
 def test_a_snapshot_goes_with_its_disk(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
     for name in ("snap1", "snap2"):
         assert job(vm, id=name, type="snapshot", disk="d1", file=str(tmp_path / name))["changed"]
-    assert not job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
+    assert unchanged(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1")))
 
 
 def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path:
     stream = {"id": "pull", "type": "stream", "disk": "d1"}
     done = job(vm, **stream)
     assert done.get("changed") and done["job"] is None, done
-    assert not job(vm, **stream)["changed"]
+    assert unchanged(job(vm, **stream))
     assert words(vm) == "first"
 
 
@@ -76,12 +76,12 @@ def test_a_mirror_moves_the_disk(vm: VM, disk: dict[str, Any], image: Callable[.
     mirror = {"id": "move", "type": "mirror", "disk": "d1", "target": "new"}
     ready = job(vm, state="ready", **mirror)
     assert ready.get("changed") and ready["job"]["status"] == "ready", ready
-    assert not job(vm, state="ready", **mirror)["changed"]
-    assert not job(vm, state="started", **mirror)["changed"]
+    assert unchanged(job(vm, state="ready", **mirror))
+    assert unchanged(job(vm, state="started", **mirror))
     refused(Modules(vm).blockdev(id="d1", state="absent"), "conflict", "move")
     done = job(vm, **mirror)
     assert done["changed"] and done["job"] is None, done
-    assert not job(vm, **mirror)["changed"]
+    assert unchanged(job(vm, **mirror))
     assert "new" in [entry.get("inserted", {}).get("node-name") for entry in vm.query("query-block")]
     assert words(vm) == "first"
     vm.query("blockdev-del", node_name="d1")
@@ -108,7 +108,7 @@ def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
     assert job(vm, check=True, id="move", state="cancelled")["changed"]
     gone = job(vm, id="move", state="cancelled")
     assert gone["changed"] and gone["job"] is None, gone
-    assert not job(vm, id="move", state="cancelled")["changed"]
+    assert unchanged(job(vm, id="move", state="cancelled"))
     assert Modules(vm).blockdev(id="new", state="absent")["changed"]
 
 

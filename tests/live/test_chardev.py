@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 CONTROLLER = ("-device", "virtio-serial-pci,id=serial0")
@@ -39,7 +39,7 @@ def chardev(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
 
 def gone(vm: VM, name: str) -> None:
     assert chardev(vm, id=name, state="absent")["changed"]
-    assert not chardev(vm, id=name, state="absent")["changed"]
+    assert unchanged(chardev(vm, id=name, state="absent"))
 
 
 def test_a_port_is_spoken_to_from_the_guest(vm: VM, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_port_is_spoken_to_from_the_guest(vm: VM, tmp_path: Path) -> None:
     assert added["chardev"]["guest_path"] == "/dev/virtio-ports/org.test.c1"
     assert added["launch_args"][:2] == ["-chardev", f"socket,id=c1,path={tmp_path}/c.sock,server=on,wait=off"]
     again = chardev(vm, **options)
-    assert not again["changed"] and again["unverified"] == [], again
+    assert unchanged(again) and again["unverified"] == [], again
     port = vm.guest("cd /sys/class/virtio-ports; for n in *; do [ $(cat $n/name) = org.test.c1 ] && echo $n; done; true").strip()
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(tmp_path / "c.sock"))
@@ -67,7 +67,7 @@ def test_a_port_is_spoken_to_from_the_guest(vm: VM, tmp_path: Path) -> None:
 def test_a_console(vm: VM) -> None:
     added = chardev(vm, id="con1", type="pty", driver="virtconsole")
     assert added["chardev"]["path"].startswith("/dev/pts/") and added["chardev"]["driver"] == "virtconsole", added
-    assert not chardev(vm, id="con1", type="pty", driver="virtconsole")["changed"]
+    assert unchanged(chardev(vm, id="con1", type="pty", driver="virtconsole"))
     gone(vm, "con1")
 
 
@@ -82,7 +82,7 @@ def test_backends_by_themselves(bare_vm: VM, options: dict[str, Any], told: dict
     before = bare_vm.hardware()
     added = chardev(bare_vm, id="c1", **options)
     assert added.get("changed") and told.items() <= added["chardev"].items(), added
-    assert not chardev(bare_vm, id="c1", **options)["changed"]
+    assert unchanged(chardev(bare_vm, id="c1", **options))
     gone(bare_vm, "c1")
     assert bare_vm.hardware() == before
 
@@ -94,7 +94,7 @@ def test_another_address_or_type_is_changed_in_place_under_the_port(vm: VM, tmp_
         result = chardev(vm, **backend, **port)
         assert [command["execute"] for command in result["commands"]] == ["chardev-change"], result
         assert result["chardev"].get("path") == backend.get("path") and result["chardev"]["attached"]
-        assert not chardev(vm, **backend, **port)["changed"]
+        assert unchanged(chardev(vm, **backend, **port))
     refused(chardev(vm, id="c1", driver="virtserialport", name="y"), "conflict", "'x'", "'y'", "recreate")
     result = chardev(vm, id="c1", driver="virtserialport", name="y", recreate=True)
     assert not result.get("failed") and result["chardev"]["name"] == "y", result

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 
@@ -25,7 +25,7 @@ def qom(vm: VM, path: str, check: bool = False, **options: Any) -> dict[str, Any
 
 def test_queries_change_nothing_and_reply_in_order(bare_vm: VM) -> None:
     result = command(bare_vm, "query-status", "query-name")
-    assert result["changed"] is False and result["replies"][0]["status"] == "prelaunch" and result["replies"][1] == {}, result
+    assert unchanged(result) and result["replies"][0]["status"] == "prelaunch" and result["replies"][1] == {}, result
     assert command(bare_vm, "query-status", "query-name", check=True)["replies"] == result["replies"]
 
 
@@ -39,7 +39,7 @@ def test_check_mode_sends_queries_alone(bare_vm: VM) -> None:
 
 
 def test_whether_it_changed_can_be_told(bare_vm: VM) -> None:
-    assert Modules(bare_vm).run("qmp_command", execute="stop", changed=False)["changed"] is False
+    assert unchanged(Modules(bare_vm).run("qmp_command", execute="stop", changed=False))
     assert Modules(bare_vm).run("qmp_command", execute="query-status", changed=True)["changed"] is True
 
 
@@ -88,7 +88,7 @@ def test_a_property_is_compared_set_and_read(vm: VM) -> None:
     assert qom(vm, path, property="poll-max-ns")["qom"] == before
     result = qom(vm, path, **wish)
     assert result["changed"] and result["qom"] == {**before, "value": 10000}
-    assert not qom(vm, path, **wish)["changed"]
+    assert unchanged(qom(vm, path, **wish))
     listed = qom(vm, path)["qom"]["properties"]
     assert listed["poll-max-ns"] == {"type": "int", "value": 10000}
     vm.query("object-del", id="io1")
@@ -99,10 +99,10 @@ def test_properties_of_any_type(vm: VM) -> None:
     path, limits = "/objects/t1", vm.query("qom-get", path="/objects/t1", property="limits")
     wanted = {**limits, "iops-total": 500}
     assert qom(vm, path, property="limits", value=wanted)["qom"]["value"] == wanted
-    assert not qom(vm, path, property="limits", value=wanted)["changed"]
+    assert unchanged(qom(vm, path, property="limits", value=wanted))
     vm.query("object-del", id="t1")
     before = qom(vm, "/machine", property="graphics")["qom"]["value"]
-    assert qom(vm, "/machine", property="graphics", value=str(before))["changed"] is False
+    assert unchanged(qom(vm, "/machine", property="graphics", value=str(before)))
 
 
 def test_objects_and_properties_that_are_not_there(vm: VM) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 NULL = {"driver": "null-co", "size": 1 << 20}
@@ -31,9 +31,9 @@ def life(vm: VM, seen: str, **options: Any) -> dict[str, Any]:
     assert added.get("changed") and added["commands"] == planned["commands"], added
     vm.guest(f"while ! {seen}; do :; done")
     again = device(vm, **options)
-    assert again["changed"] is False, again
+    assert unchanged(again), again
     assert device(vm, id=options["id"], state="absent").get("changed")
-    assert not device(vm, id=options["id"], state="absent")["changed"]
+    assert unchanged(device(vm, id=options["id"], state="absent"))
     vm.guest(f"while {seen}; do :; done")
     assert vm.hardware() == before
     return added
@@ -136,7 +136,7 @@ def test_a_vhost_user_disk_of_a_storage_daemon(make_vm: Callable[..., VM], serve
     assert added.get("changed"), added
     vm.wait_guest(lambda guest: [disk["size"] for disk in guest["disks"]] == [8 << 20])
     vm.guest("echo written by the guest | dd of=/dev/vda conv=sync 2>/dev/null && sync")
-    assert not device(vm, id="v1", driver="vhost-user-blk-pci", chardev="c1")["changed"]
+    assert unchanged(device(vm, id="v1", driver="vhost-user-blk-pci", chardev="c1"))
     assert device(vm, id="v1", state="absent")["changed"]
     assert Modules(vm).run("qmp_chardev", id="c1", state="absent")["changed"]
     assert vm.hardware() == before

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 
 NULL = {"driver": "null-co", "size": 1 << 20}
 
@@ -34,7 +34,7 @@ def test_each_kind_is_planned_sent_and_equal_again(binary: Binary, make_vm: Call
         planned = module(check=True, **options)
         applied = module(**options)
         assert applied.get("changed") and applied["commands"] == planned["commands"], applied
-        assert not module(**options)["changed"]
+        assert unchanged(module(**options))
     assert modules.blockdev(id="d2", state="absent")["changed"]
 
 
@@ -103,7 +103,7 @@ def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Cal
     modules = Modules(vm)
     for result in (modules.blockdev(id="root", state="absent"), modules.netdev(id="net0", state="absent")):
         assert result["error_code"] == "unsupported" and "force" in result["msg"], result
-    assert not modules.blockdev(id="root", backend=NULL, format="null-co")["changed"]
+    assert unchanged(modules.blockdev(id="root", backend=NULL, format="null-co"))
     assert modules.blockdev(id="data", state="absent")["changed"]
     assert modules.blockdev(id="root", state="absent", force=True)["changed"]
     removed = modules.netdev(id="net0", state="absent", force=True)
@@ -119,7 +119,7 @@ def test_a_disk_of_the_drive_option_goes_with_its_node(
     modules = Modules(vm)
     (disk,) = modules.info(gather_subset=["disks"])["disks"]
     assert (disk["id"], disk["file"], disk["format"]) == ("d0", path, "raw")
-    assert not modules.blockdev(id="d0", file=path)["changed"]
+    assert unchanged(modules.blockdev(id="d0", file=path))
     assert modules.blockdev(id="d0", state="absent", force=True)["changed"]
     deadline = time.monotonic() + 10  # QEMU frees the nodes of a -drive a moment after the device
     while vm.hardware()["nodes"]:
@@ -134,7 +134,7 @@ def test_a_disk_under_a_snapshot_is_still_that_disk(binary: Binary, make_vm: Cal
     assert modules.blockdev(**options)["changed"]
     snapshot = str(tmp_path / "snap.qcow2")
     vm.query("blockdev-snapshot-sync", node_name="d1", snapshot_file=snapshot, snapshot_node_name="snap1")
-    assert not modules.blockdev(**options)["changed"]
+    assert unchanged(modules.blockdev(**options))
     removed = modules.blockdev(id="d1", state="absent")
     arguments = [command["arguments"] for command in removed["commands"]]
     assert arguments == [{"id": "d1"}, {"node-name": "snap1"}, {"node-name": "d1"}]
@@ -170,7 +170,7 @@ def test_a_disk_without_a_device_gets_one_and_gives_it_up_again(binary: Binary, 
     modules = Modules(vm)
     result = modules.blockdev(id="d1", backend=NULL, attach=False)
     assert [command["execute"] for command in result["commands"]] == ["blockdev-add"] and result["disk"]["attached"] is False
-    assert not modules.blockdev(id="d1", backend=NULL, attach=False)["changed"]
+    assert unchanged(modules.blockdev(id="d1", backend=NULL, attach=False))
     assert modules.blockdev(id="d1", backend=NULL)["disk"]["attached"] is True
     result = modules.blockdev(id="d1", backend=NULL, attach=False)
     assert [command["execute"] for command in result["commands"]] == ["device_del"]
@@ -181,7 +181,7 @@ def test_a_disk_is_grown_in_place(binary: Binary, make_vm: Callable[..., VM], im
     modules = Modules(make_vm(binary=binary, boot=False))
     path = image("a", "8M")
     assert modules.blockdev(id="d1", file=path, size="16M")["disk"]["size"] == 16 << 20
-    assert not modules.blockdev(id="d1", file=path, size="16M")["changed"]
+    assert unchanged(modules.blockdev(id="d1", file=path, size="16M"))
     result = modules.blockdev(id="d1", file=path, size="1G")
     assert [command["execute"] for command in result["commands"]] == ["block_resize"] and result["disk"]["size"] == 1 << 30
 
@@ -190,7 +190,7 @@ def test_a_cd_is_read_only_by_itself(bare_vm: VM, image: Callable[..., str]) -> 
     modules = Modules(bare_vm)
     options = {"id": "cd1", "file": image("a.iso"), "driver": "scsi-cd"}
     assert modules.blockdev(**options)["disk"]["read_only"] is True
-    assert not modules.blockdev(**options)["changed"]
+    assert unchanged(modules.blockdev(**options))
     assert modules.blockdev(id="cd1", state="absent")["changed"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 
 MiB = 1 << 20
 
@@ -31,7 +31,7 @@ def plugged_and_unplugged(module: Callable[..., dict[str, Any]], vm: VM, options
     assert added["diff"] == planned["diff"]
     vm.wait_guest(seen)
     again = module(**options)
-    assert not again["changed"] and again["commands"] == [], again
+    assert unchanged(again) and again["commands"] == [], again
     identity = {"id": options["id"], "state": "absent"}
     planned = module(check=True, **identity)
     removed = module(**identity)
@@ -39,7 +39,7 @@ def plugged_and_unplugged(module: Callable[..., dict[str, Any]], vm: VM, options
     assert removed["changed"] and removed["status"] == "absent"
     assert removed["commands"] == planned["commands"]
     vm.wait_guest(lambda report: not seen(report))
-    assert not module(**identity)["changed"]
+    assert unchanged(module(**identity))
     assert vm.hardware() == before
     return added
 
@@ -165,12 +165,12 @@ def test_vcpus_up_and_down(make_vm: Callable[..., VM], machine: str) -> None:
     assert added["commands"] == planned["commands"] and added["diff"] == planned["diff"]
     assert added["cpus"]["count"] == 3
     vm.wait_guest(lambda report: report["cpus"]["present"] == "0-2")
-    assert not modules.cpus(count=3)["changed"]
+    assert unchanged(modules.cpus(count=3))
     vm.guest("echo 1 > /sys/devices/system/cpu/cpu2/online")
     removed = modules.cpus(count=1)
     assert [command["arguments"]["id"] for command in removed["commands"]] == ["cpu-1-0-0", "cpu-0-1-0"]
     vm.wait_guest(lambda report: report["cpus"]["present"] == "0")
-    assert not modules.cpus(count=1)["changed"]
+    assert unchanged(modules.cpus(count=1))
     assert vm.hardware() == before
 
 

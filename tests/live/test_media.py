@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 
@@ -42,18 +42,18 @@ def inside(vm: VM) -> str:
 
 
 def test_a_disc_is_changed_and_taken_out_and_put_in(drive: VM, discs: dict[str, str]) -> None:
-    assert not media(drive, file=discs["one"])["changed"]
+    assert unchanged(media(drive, file=discs["one"]))
     for name in ("two", "three"):
         planned = media(drive, check=True, file=discs[name])
         changed = media(drive, file=discs[name])
         assert changed.get("changed") and changed["commands"] == planned["commands"], changed
         assert changed["medium"] == planned["medium"] == {
             "id": "cd0", "file": discs[name], "format": "raw", "tray_open": False, "locked": False}
-        assert not media(drive, file=discs[name])["changed"]
+        assert unchanged(media(drive, file=discs[name]))
         assert inside(drive) == name
     out = media(drive, state="absent")
     assert out.get("changed") and out["medium"]["file"] is None and out["medium"]["tray_open"], out
-    assert not media(drive, state="absent")["changed"]
+    assert unchanged(media(drive, state="absent"))
     assert media(drive, file=discs["one"]).get("changed")
     assert inside(drive) == "one"
 
@@ -71,7 +71,7 @@ def test_what_a_killed_run_left_goes_with_the_next(drive: VM, discs: dict[str, s
     assert media(drive, state="absent")["changed"]
     leave()
     assert media(drive, state="absent")["changed"] and "cd0-medium0" not in drive.hardware()["nodes"]
-    assert not media(drive, state="absent")["changed"]
+    assert unchanged(media(drive, state="absent"))
 
 
 def test_a_locked_tray_is_honoured_and_forced_only_by_force(drive: VM, discs: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 MiB = 1 << 20
@@ -59,10 +59,10 @@ def test_a_dimm_comes_and_goes(vm: VM, backend: dict[str, Any], tmp_path: Path) 
     assert added["memory"].items() >= {"id": "m1", "size": 128 * MiB, "type": "pc-dimm", "slot": 0, "at_launch": False}.items()
     assert added["memory"]["backend"] == options.get("backend", "ram")
     wait_total(vm, lambda now: now > has + 100)
-    assert memory(vm, **options)["changed"] is False
+    assert unchanged(memory(vm, **options))
     removed = memory(vm, id="m1", state="absent")
     assert removed.get("status") == "absent", removed
-    assert memory(vm, id="m1", state="absent")["changed"] is False
+    assert unchanged(memory(vm, id="m1", state="absent"))
     wait_total(vm, lambda now: now < has + 10)
 
 
@@ -73,7 +73,7 @@ def test_the_vm_is_brought_to_a_total(vm: VM) -> None:
     assert grown.get("changed") and grown["commands"] == planned["commands"], grown
     assert planned["memory"]["plugged"] == grown["memory"]["plugged"] == 256 * MiB
     assert grown["memory"]["total"] == 512 * MiB and [one["id"] for one in grown["memory"]["devices"]] == ["dimm1"]
-    assert memory(vm, total="512M")["changed"] is False
+    assert unchanged(memory(vm, total="512M"))
     assert memory(vm, total="640M")["changed"]
     wait_total(vm, lambda now: now > has + 300)
     refused(memory(vm, total="576M"), "invalid_option", "make up", "134217728", str(512 * MiB), str(640 * MiB))
@@ -90,7 +90,7 @@ def test_memory_that_grows_and_shrinks(make_vm: Callable[..., VM], binary: Binar
     added = memory(vm, requested_size="128M", **device)
     assert added.get("changed") and added["memory"]["plugged"] == added["memory"]["requested_size"] == 128 * MiB, added
     assert added["memory"]["bus"] == "rp0"
-    assert memory(vm, requested_size="128M", **device)["changed"] is False
+    assert unchanged(memory(vm, requested_size="128M", **device))
     wait_total(vm, lambda now: now > has + 100)
     planned = memory(vm, check=True, requested_size="384M", **device)
     assert [command["execute"] for command in planned["commands"]] == ["qom-set"]
@@ -114,10 +114,10 @@ def test_a_paused_guest_has_not_reached_it_yet_and_the_next_run_waits_on(make_vm
     waiting = memory(vm, requested_size="256M", **device)
     assert waiting["changed"] and waiting["memory"]["plugged"] == 128 * MiB, waiting
     in_all = memory(vm, total="512M")
-    assert not in_all["changed"] and in_all["memory"]["devices"][0]["plugged"] == 128 * MiB, in_all
+    assert unchanged(in_all) and in_all["memory"]["devices"][0]["plugged"] == 128 * MiB, in_all
     vm.query("cont")
     reached = memory(vm, total="512M")
-    assert not reached["changed"] and reached["memory"]["devices"][0]["plugged"] == 256 * MiB, reached
+    assert unchanged(reached) and reached["memory"]["devices"][0]["plugged"] == 256 * MiB, reached
     refused(memory(vm, bus="rp3", **device), "conflict", "bus", "'rp0'", "'rp3'")
 
 
@@ -126,7 +126,7 @@ def test_an_nvdimm_stays_and_says_so(make_vm: Callable[..., VM], tmp_path: Path)
     options = {"id": "nv1", "type": "nvdimm", "size": "128M", "backend": "file", "mem_path": str(tmp_path / "nv"), "share": True}
     added = memory(vm, **options)
     assert added.get("changed") and added["memory"]["type"] == "nvdimm", added
-    assert not memory(vm, **options)["changed"]
+    assert unchanged(memory(vm, **options))
     refused(memory(vm, id="nv1", state="absent"), "unsupported", "NVDIMM")
 
 
@@ -198,7 +198,7 @@ def test_a_balloon_takes_and_gives(vm: VM) -> None:
     assert planned["changed"] and planned["balloon"] == {"actual": 192 * MiB}
     result = balloon(vm, "192M")
     assert result.get("changed") and result["balloon"] == {"actual": 192 * MiB}, result
-    assert not balloon(vm, "192M")["changed"]
+    assert unchanged(balloon(vm, "192M"))
     wait_total(vm, lambda now: now < has - 50)
     assert balloon(vm, "256M")["balloon"] == {"actual": 256 * MiB}
     refused(balloon(vm, "1G"), "invalid_option", "268435456")
@@ -207,7 +207,7 @@ def test_a_balloon_takes_and_gives(vm: VM) -> None:
 
 def test_a_balloon_takes_whole_pages(vm: VM) -> None:
     assert balloon(vm, "200000001")["balloon"] == {"actual": 200003584}
-    assert not balloon(vm, "200000001")["changed"]
+    assert unchanged(balloon(vm, "200000001"))
     assert balloon(vm, "256M")["changed"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 NULL = {"driver": "null-co", "size": 1 << 20}
@@ -23,9 +23,9 @@ def life(vm: VM, **options: Any) -> dict[str, Any]:
     added = modules.run("qmp_object", **options)
     assert added.get("commands") == planned["commands"], added
     again = modules.run("qmp_object", **options)
-    assert again["changed"] is False, again
+    assert unchanged(again), again
     assert modules.run("qmp_object", id=options["id"], state="absent")["changed"]
-    assert not modules.run("qmp_object", id=options["id"], state="absent")["changed"]
+    assert unchanged(modules.run("qmp_object", id=options["id"], state="absent"))
     assert vm.hardware() == before
     return added
 

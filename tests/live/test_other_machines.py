@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 NULL = {"driver": "null-co", "size": 1 << 20}
@@ -52,7 +52,7 @@ def test_s390x_devices_go_on_channels(make_other: Callable[..., VM]) -> None:
     modules, before = Modules(vm), vm.hardware()
     result = modules.blockdev(id="d1", backend=NULL)
     assert (result["disk"]["driver"], result["disk"]["devno"]) == ("virtio-blk-ccw", "fe.0.0000"), result
-    assert not modules.blockdev(id="d1", backend=NULL, addr="fe.0.0000")["changed"]
+    assert unchanged(modules.blockdev(id="d1", backend=NULL, addr="fe.0.0000"))
     refused(modules.blockdev(id="d2", backend=NULL, addr="FE.0.0000"), "no_free_slot", "FE.0.0000")
     refused(modules.blockdev(id="d2", backend=NULL, addr="3"), "invalid_option", "fe.0.0001")
     nic = modules.netdev(id="n1", type="user", queues=1, mac="52:54:00:00:00:01")
@@ -94,8 +94,8 @@ def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
     modules, before = Modules(vm), vm.hardware()
     result = modules.blockdev(id="d1", backend=NULL)
     assert result["disk"]["driver"] == "virtio-blk-pci", result
-    assert not modules.blockdev(id="d1", backend=NULL)["changed"]
+    assert unchanged(modules.blockdev(id="d1", backend=NULL))
     assert modules.blockdev(id="d1", state="absent")["changed"]
     assert vm.hardware() == before
     assert modules.cpus(count=3)["cpus"]["count"] == 3
-    assert not modules.cpus(count=3)["changed"]
+    assert unchanged(modules.cpus(count=3))

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 
@@ -23,9 +23,9 @@ def test_pause_and_run_and_again(vm: VM) -> None:
     assert vm.query("query-status")["status"] == "running"
     result = power(vm, "paused")
     assert result["changed"] and result["vm"] == {"status": "paused"}, result
-    assert not power(vm, "paused")["changed"] and not power(vm, "wakeup")["changed"]
+    assert unchanged(power(vm, "paused")) and unchanged(power(vm, "wakeup"))
     assert power(vm, "running")["vm"] == {"status": "running"}
-    assert not power(vm, "running")["changed"]
+    assert unchanged(power(vm, "running"))
     assert vm.guest("echo here") == "here\n"
 
 

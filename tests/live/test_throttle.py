@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
+from .conftest import Modules, unchanged
 from .test_refusals import refused
 
 NULL = {"driver": "null-co", "size": 1 << 20}
@@ -23,18 +23,18 @@ def test_limits_come_with_the_disk_change_in_place_and_go(bare_vm: VM, driver: s
     added = modules.blockdev(limits={"iops": 500, "bps_wr": "20M"}, **disk)
     assert added.get("changed") and added["commands"] == planned["commands"], added
     assert added["disk"]["limits"] == planned["disk"]["limits"] == {"iops": 500, "bps_wr": 20 << 20}
-    assert not modules.blockdev(limits={"iops": 500, "bps_wr": "20M"}, **disk)["changed"]
-    assert not modules.blockdev(**disk)["changed"]
+    assert unchanged(modules.blockdev(limits={"iops": 500, "bps_wr": "20M"}, **disk))
+    assert unchanged(modules.blockdev(**disk))
 
     changed = modules.blockdev(id="d1", limits={"iops_rd": 100, "iops_rd_max": 200, "iops_rd_max_length": 5})
     assert [command["execute"] for command in changed["commands"]] == ["block_set_io_throttle"], changed
     assert changed["disk"]["limits"] == {"iops_rd": 100, "iops_rd_max": 200, "iops_rd_max_length": 5}
     assert changed["diff"]["before"]["limits"] == {"iops": 500, "bps_wr": 20 << 20}
-    assert not modules.blockdev(id="d1", limits={"iops_rd": 100, "iops_rd_max": 200, "iops_rd_max_length": 5})["changed"]
+    assert unchanged(modules.blockdev(id="d1", limits={"iops_rd": 100, "iops_rd_max": 200, "iops_rd_max_length": 5}))
 
     lifted = modules.blockdev(id="d1", limits={})
     assert lifted["changed"] and lifted["disk"]["limits"] == {}, lifted
-    assert not modules.blockdev(id="d1", limits={})["changed"]
+    assert unchanged(modules.blockdev(id="d1", limits={}))
 
 
 def test_limits_that_contradict_each_other_leave_nothing(modules: Modules) -> None:

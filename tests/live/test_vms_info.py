@@ -17,7 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes imp
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import finish, start
+from .conftest import finish, start, unchanged
 
 UUID = "3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e"
 ENDED_SECONDS = 10.0
@@ -27,7 +27,7 @@ NOBODY = 65534
 def find(vm: VM, **options: Any) -> dict[str, Any]:
     """What is told of this VM, which must be told once."""
     result = finish(start("qmp_vms_info", options))
-    assert not result.get("failed") and result["changed"] is False, result
+    assert unchanged(result), result
     (found,) = (one for one in result["vms"] if one["pid"] == vm.pid)
     return found
 

@@ -9,6 +9,7 @@ import itertools
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -17,6 +18,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.live import conftest as live
 from ansible_collections.vmops.qemu.tests.live.conftest import finish, start
+from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -35,16 +37,26 @@ class Rig:
     def __init__(self, kind: Kind, launch: Callable[[], VM], words: dict[str, str], directory: Path) -> None:
         self.kind = kind
         self._launch, self._words, self._directory = launch, words, directory
-        self.vm = launch()
+        self._new_vm()
         self.before = self.hardware()
 
+    def _new_vm(self) -> None:
+        self.vm = self._launch()
+        for module, options in self.kind.given:
+            given = finish(self.start(module, options, self.vm.qmp_socket))
+            assert given.get("changed"), given
+
+    def start(self, module: str, options: dict[str, Any], monitor: Path, check: bool = False) -> subprocess.Popen[str]:
+        """Start a module whose options have the words of this test in them."""
+        filled = {name: value.format(**self._words) if isinstance(value, str) else value for name, value in options.items()}
+        return start(module, {"socket": str(monitor), **filled}, check)
+
     def options(self, wanted: str) -> dict[str, Any]:
-        options = self.kind.present if wanted == "present" else self.kind.absent
-        return {name: value.format(**self._words) if isinstance(value, str) else value for name, value in options.items()}
+        return self.kind.present if wanted == "present" else self.kind.absent
 
     def run(self, wanted: str, check: bool = False) -> dict[str, Any]:
         """Run the module as it is."""
-        return finish(start(self.kind.module, {"socket": str(self.vm.qmp_socket), **self.options(wanted)}, check))
+        return finish(self.start(self.kind.module, self.options(wanted), self.vm.qmp_socket, check))
 
     def run_with(self, wanted: str, fault: Fault, *points: int) -> dict[str, Any] | None:
         """Run the module with a fault at some of its commands; None if it was killed."""
@@ -58,7 +70,7 @@ class Rig:
 
         proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.vm.qmp_socket, fault, set(points), act)
         try:
-            children.append(start(self.kind.module, {"socket": str(proxy.path), **self.options(wanted)}))
+            children.append(self.start(self.kind.module, self.options(wanted), proxy.path))
             if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER):
                 assert children[0].wait(timeout=60) == -9
                 children[0].communicate()
@@ -89,17 +101,34 @@ class Rig:
 
     def reset(self) -> None:
         """Have it no more, by unplugging or else by a new VM."""
-        if not self.kind.removable:
+        if not self.kind.removable or self.kind.once:
             self.renew()
         else:
             result = self.run("absent")
             assert not result.get("failed"), result
         assert self.hardware() == self.before
 
+    def clean_up(self, command: dict[str, Any]) -> None:
+        """Send a command as an operator would: again, as long as QEMU has in use what is to go."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.vm.query(command["execute"], over="qmp", **command.get("arguments", {}))
+                return
+            except RuntimeError as error:
+                if "in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+
     def renew(self) -> None:
         """Have a new VM."""
         self.vm.stop()
-        self.vm = self._launch()
+        self._new_vm()
+
+    def have(self) -> None:
+        """Have it, anew where it was had before."""
+        if self.kind.once:
+            self.renew()
+        assert self.run("present")["changed"]
 
     def survives(self, what: str, holds: bool, told: object) -> None:
         survives(what, holds, told)
@@ -127,7 +156,8 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     os.truncate(raw, 16 << 20)
 
     def launch() -> VM:
-        vm = VM(directory / f"vm{next(_numbers)}", native=True, **{"boot": False, **request.param.machine})
+        binary = binaries()[-1 if request.param.newest else 0]
+        vm = VM(directory / f"vm{next(_numbers)}", binary, native=True, **{"boot": False, **request.param.machine})
         vm.start()
         return vm
 

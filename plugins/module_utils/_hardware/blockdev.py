@@ -21,7 +21,7 @@ from .device import Difference, Front, device_arguments, device_differences, rec
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import blockdev_argument, device_argument, object_argument
-from .model import PERIPHERAL, Device, Hardware, Node
+from .model import PERIPHERAL, Device, Hardware, Node, natural
 from .objects import SECRET_FILE, add_object, delete_object
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire
 from .slots import PLACE_KEYS, default_driver, place_of
@@ -183,6 +183,8 @@ def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
         steps.append(Unplug(disk.id))
     nodes = _nodes_to_delete(hardware, disk.id, device)
     _refuse_other_users(hardware, disk.id, nodes)
+    if device:
+        _refuse_work_below(hardware, device)
     steps += [Delete("blockdev-del", {"node-name": name}) for name in nodes]
     steps += [delete_object(name) for name in _secrets_of(hardware, disk.id)]
     return Plan(tuple(steps), describe(hardware, disk.id), None)
@@ -228,19 +230,26 @@ def guest_path(driver: str, serial: str | None) -> str | None:
 
 def refuse_boot_disk(hardware: Hardware, device: Device, force: bool) -> None:
     """Raise Unsupported for the disk that the VM was started from: of those it was launched with, the one with the
-    lowest bootindex, or else the first in the order of their places."""
+    lowest bootindex. Where none has any, the firmware chooses, and the first of each driver may be it."""
     if force or not device.at_launch:
         return
     disks = [one for one in hardware.devices if one.at_launch and one.properties.get("drive")]
-    first = min(disks, key=_boot_order, default=None)
-    if first and first.path == device.path:
-        raise Unsupported(f"{device.id} is the disk that the VM boots from. Set force: true to take it away all the same.")
+    indexed = [one for one in disks if one.properties.get("bootindex", -1) >= 0]
+    if indexed:
+        first = min(indexed, key=lambda one: int(one.properties["bootindex"]))
+    else:
+        first = min((one for one in disks if one.driver == device.driver), key=_boot_order, default=device)
+        if device.driver in _READ_ONLY_DRIVERS and any(one.driver not in _READ_ONLY_DRIVERS for one in disks):
+            return
+    if first.path == device.path:
+        raise Unsupported(f"{device.id} is the disk that the VM boots from, or may be. Set force: true to take it away all the "
+                          "same.")
 
 
-def _boot_order(device: Device) -> tuple[int, str, int]:
-    index = device.properties.get("bootindex", -1)
-    addr = device.properties.get("addr", 0)
-    return (index if isinstance(index, int) and index >= 0 else 1 << 31, str(device.bus), addr)
+def _boot_order(device: Device) -> tuple[Any, ...]:
+    """A sort key: the order in which firmware comes upon disks."""
+    places = (device.properties.get(name, 0) for name in ("addr", "scsi-id", "lun"))
+    return (natural(str(device.bus)), *places)
 
 
 def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> Disk:
@@ -299,6 +308,23 @@ def _refuse_other_users(hardware: Hardware, disk_id: str, names: list[str]) -> N
                            users=sorted(users))
 
 
+def _refuse_work_below(hardware: Hardware, device: Device) -> None:
+    """Raise Conflict where a job or an export works on a node that goes with the device, as those of a ``-drive`` do: QEMU would
+    end it without a word."""
+    top = hardware.drive_of(device)
+    below, pending = set(), [top.name] if top else []
+    while pending:
+        name = pending.pop()
+        if name in hardware.nodes:
+            below.add(name)
+            pending += hardware.nodes[name].children.values()
+    jobs = {entry["id"] for entry in hardware.snapshot.ask_or([], "query-jobs")}
+    users = jobs & {user for name in below for user in hardware.nodes[name].users}
+    users |= {entry["id"] for entry in hardware.snapshot.ask_or([], "query-block-exports") if entry["node-name"] in below}
+    if users:
+        raise Conflict(f"The disk {device.id} is worked on by {', '.join(sorted(users))}. End that first.", users=sorted(users))
+
+
 def _read_only(disk: Disk, driver: str) -> bool:
     return disk.read_only if disk.read_only is not None else driver in _READ_ONLY_DRIVERS
 
@@ -327,7 +353,9 @@ def _encryption(disk: Disk) -> dict[str, Any]:
 
 def _node_steps(hardware: Hardware, disk: Disk, driver: str, anew: bool = False) -> list[Step]:
     """Add the node; *anew* after it was removed with all that came with it."""
-    for option in disk.backend_secrets:
+    for option, secret in disk.backend_secrets.items():
+        if not isinstance(secret, str):
+            raise InvalidOption(f"backend_secrets.{option} is no text: put it in quotes.")
         if not _SECRET_OPTION.match(option):
             raise InvalidOption(f"backend_secrets has {option!r}, which names no secret; in QEMU's spelling they end in -secret, "
                                 "such as password-secret.")
@@ -344,7 +372,7 @@ def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -
     cache = node.details.get("cache", {})
     pairs = [
         ("format", node.driver, disk.format if disk.backend is not None else None),
-        ("read_only", node.read_only, _read_only(disk, driver)),
+        ("read_only", node.read_only, disk.read_only if disk.backend is None else _read_only(disk, driver)),
         ("cache.direct", cache.get("direct"), disk.cache_direct),
         ("cache.no_flush", cache.get("no-flush"), disk.cache_no_flush),
         ("detect_zeroes", node.details.get("detect_zeroes"), disk.detect_zeroes),

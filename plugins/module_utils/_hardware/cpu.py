@@ -126,7 +126,7 @@ def _to_reach(hardware: Hardware, places: list[Cpu], count: int) -> tuple[list[C
 def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list[Cpu]) -> Plan:
     steps: list[Step] = []
     if added:
-        _refuse_readd(hardware)
+        refuse_readd(hardware)
     for place in added:
         if place_id(place) in hardware.ids:
             raise Conflict(f"The id {place_id(place)} for the new CPU belongs to another device.")
@@ -139,7 +139,7 @@ def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list
                 launch_args=tuple(launch_argument(hardware, count)), warnings=(_ONLINE_HINT,) if added else ())
 
 
-def _refuse_readd(hardware: Hardware) -> None:
+def refuse_readd(hardware: Hardware) -> None:
     """Raise Unsupported where QEMU would abort: TCG cannot stand a CPU that is added after one was removed.
 
     The guest's last word on each CPU's slot tells of a removal: source 3 (eject) with status 0 (done). A reset of the

@@ -10,6 +10,7 @@ from typing import Any, Callable
 from ..qmp import is_a
 from . import balloon, blockdev, blockjob, chardev, cpu, migration, netdev, objects
 from .errors import Unsupported
+from .memory import room_beside
 from .model import Device, Hardware
 from .slots import default_driver, free_places, launch_argument, place_of
 
@@ -83,6 +84,10 @@ def _cpus(hardware: Hardware) -> dict[str, Any]:
     if not places:
         return _none(f"The machine {hardware.machine} of QEMU {hardware.version_text} has no CPU hotplug.")
     free = cpu.total(place for place in places if not place.path)
+    try:
+        cpu.refuse_readd(hardware)
+    except Unsupported as error:
+        return _none(str(error))
     if free:
         return {"count": free, "reason": None, "launch_args": []}
     count = cpu.total(places)
@@ -90,14 +95,13 @@ def _cpus(hardware: Hardware) -> dict[str, Any]:
 
 
 def _dimms(hardware: Hardware) -> dict[str, Any]:
-    known = memory(hardware)
-    if known["slots"] is None or known["maximum"] is None:
+    room = room_beside(hardware)
+    if room is None:
         return _none(f"QEMU {hardware.version_text} does not tell whether it has memory slots.")
-    free = known["slots"] - len(known["devices"])
-    if free > 0:
-        return {"count": free, "bytes": known["maximum"] - known["base"] - known["plugged"], "reason": None, "launch_args": []}
-    slots = known["slots"] + 4
-    return _none("The VM has no free memory slot.", "-m", f"size={known['base']},slots={slots},maxmem={8 * known['base']}")
+    if room.slots and room.size:
+        return {"count": room.slots, "bytes": room.size, "reason": None, "launch_args": []}
+    what = "no free memory slot" if not room.slots else "memory slots, but no bytes left to fill them with"
+    return _none(f"The VM has {what}.", *room.launch_args(room.base))
 
 
 def _none(reason: str, *launch_args: str) -> dict[str, Any]:

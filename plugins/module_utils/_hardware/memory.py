@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from .device import Difference, Front, device_arguments, device_differences, refuse
 from .errors import Conflict, InvalidOption, NoFreeSlot, NotYet, Unsupported
@@ -227,18 +227,36 @@ def _differences(hardware: Hardware, piece: Piece, device: Device,
 def _refuse_full(hardware: Hardware, piece: Piece, size: int) -> None:
     """Raise NoFreeSlot where the VM was started without a place for so much, beside what has other ids: what is made anew
     leaves its own place."""
+    room = room_beside(hardware, piece.id)
+    if room and (size > room.size or (piece.type != "virtio-mem" and not room.slots)):
+        raise NoFreeSlot(f"The VM has {room.slots} free memory slots and room for {room.size} bytes, not for {size}. Start it "
+                         f"with {' '.join(room.launch_args(size))}.", free=room.size)
+
+
+class Room(NamedTuple):
+    """What memory a VM can still take: DIMM slots and bytes; ``base`` is what it was started with, ``used`` are taken slots."""
+
+    slots: int
+    size: int
+    base: int
+    used: int
+
+    def launch_args(self, size: int) -> list[str]:
+        """With which there would be slots, and room for several times *size* bytes more."""
+        return ["-m", f"size={self.base},slots={self.slots + self.used + 4},maxmem={self.base + self.size + 8 * size}"]
+
+
+def room_beside(hardware: Hardware, piece_id: str | None = None) -> Room | None:
+    """The room beside all memory but the piece of this id; None where QEMU does not tell, as before 7.1."""
     machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
     maximum, slots = machine.get("max-size"), machine.get("slots")
-    if not isinstance(maximum, int) or not isinstance(slots, int):  # QEMU before 7.1 does not tell
-        return
-    summary = describe_total(hardware)
-    others = [one for one in summary["devices"] if one["id"] != piece.id]
-    used = [one for one in others if "slot" in one]
-    free = maximum - summary["base"] - sum(one["size"] for one in others)
-    if size > free or (piece.type != "virtio-mem" and len(used) >= slots):
-        larger = max(maximum, summary["base"] + 8 * size)
-        raise NoFreeSlot(f"The VM has {slots - len(used)} free memory slots and room for {free} bytes, not for {size}. Start it "
-                         f"with -m size={summary['base']},slots={max(slots, len(used) + 4)},maxmem={larger}.", free=free)
+    if not isinstance(maximum, int) or not isinstance(slots, int):
+        return None
+    base = hardware.snapshot.ask("query-memory-size-summary")["base-memory"]
+    others = [entry["data"] for entry in hardware.snapshot.ask_or([], "query-memory-devices")
+              if piece_id is None or entry["data"].get("id") != piece_id]
+    used = sum("slot" in one for one in others)
+    return Room(slots - used, maximum - base - sum(one.get("max-size", one.get("size", 0)) for one in others), base, used)
 
 
 def _requested_steps(hardware: Hardware, piece_id: str, wanted: int | None, now: Mapping[str, Any]) -> list[Step]:

@@ -24,6 +24,7 @@ _DEVICE_PROPERTIES: dict[str, type] = {
     "type": str, "parent_bus": str, "hotplugged": bool, "addr": int, "drive": str, "netdev": str, "mac": str, "serial": str,
     "bootindex": int, "channel": int, "scsi-id": int, "lun": int, "dev_id": str, "iothread": str, "chardev": str,
     "memdev": str,
+    "iothread-vq-mapping": list,
 }
 """What is read of every device that has it, with the JSON type that it has where it means what it does here."""
 _BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}

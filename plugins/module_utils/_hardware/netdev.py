@@ -14,9 +14,9 @@ from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import device_argument, netdev_argument
 from .model import Device, Hardware, Netdev
-from .plan import Delete, Execute, PassDescriptor, Plan, Step
+from .plan import Delete, Execute, PassDescriptor, Plan, Step, close_descriptor
 from .slots import PLACE_KEYS, default_driver, place_of
-from .tap import check_tap, check_vhost, interface_of, open_tap, open_vhost
+from .tap import check_tap, check_vhost, interface_of, interfaces_of, open_tap, open_vhost
 from .values import check_id, check_mac, typed
 
 _LISTS_OF_STR = {"hostfwd", "guestfwd", "dnssearch"}
@@ -65,6 +65,8 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
         if netdev is None:
             differences.append(Difference("type", None, nic.type))
     if differences and nic.recreate and nic.type is not None:
+        if device:
+            refuse_only_nic(hardware, device, nic.force)
         steps = list(_removal(nic, device, netdev))
         arguments = recreated_arguments(hardware, nic.front, driver, {"netdev": nic.id}, device)
         steps += [*_netdev_steps(hardware, nic), *plug(arguments)]
@@ -89,7 +91,8 @@ def plan_absent(hardware: Hardware, nic: Nic) -> Plan:
     device, netdev = _present(hardware, nic.id)
     if device:
         refuse_only_nic(hardware, device, nic.force)
-    return Plan(tuple(_removal(nic, device, netdev)), describe(hardware, nic.id), None)
+    steps = [*_removal(nic, device, netdev), *_forgotten(hardware, nic.id)]
+    return Plan(tuple(steps), describe(hardware, nic.id), None)
 
 
 def describe(hardware: Hardware, nic_id: str) -> dict[str, Any] | None:
@@ -138,6 +141,14 @@ def _removal(nic: Nic, device: Device | None, netdev: Netdev | None) -> list[Ste
     return steps + ([Delete("netdev_del", {"id": netdev.id})] if netdev else [])
 
 
+def _forgotten(hardware: Hardware, nic_id: str) -> list[Step]:
+    """Close what a killed run had handed to QEMU for this NIC and not used yet: as many descriptors as QEMU has on taps that
+    are behind no network backend. Those of another NIC have other names."""
+    used = {_ifname(hardware, netdev) for netdev in hardware.netdevs.values()}
+    count = sum(name not in used for name in interfaces_of(hardware.snapshot.monitor.peer_pid))
+    return [close_descriptor(f"{nic_id}-{option}{number}") for option in ("fd", "vhostfd") for number in range(count)]
+
+
 def _with_queues(hardware: Hardware, nic: Nic, driver: str) -> Nic:
     """A NIC of several queues has ``mq`` on, and on PCI a vector for each direction of each queue and two more."""
     if nic.queues == 1:
@@ -167,7 +178,7 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     """Add the backend, over descriptors of the tap that this host opens where that was chosen."""
     arguments = netdev_arguments(hardware, nic)
     delete = Delete("netdev_del", {"id": nic.id})
-    if nic.options.get("vhost"):
+    if arguments.get("vhost"):
         check_vhost()
     if not _passes_descriptors(hardware, nic):
         return [Execute("netdev_add", arguments, delete)]
@@ -177,7 +188,7 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     check_tap(ifname, nic.queues)
     steps: list[Step] = []
     for option, opener in (("fd", partial(open_tap, ifname, nic.queues)), ("vhostfd", open_vhost)):
-        if option == "vhostfd" and not nic.options.get("vhost"):
+        if option == "vhostfd" and not arguments.get("vhost"):
             continue
         names = [f"{nic.id}-{option}{number}" for number in range(nic.queues)]
         steps += [PassDescriptor(name, opener) for name in names]

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 from .device import Difference, refuse
 from .errors import Conflict, InvalidOption
 from .launch import object_argument
-from .model import Hardware
+from .model import Device, Hardware
 from .plan import Delete, Execute, Plan, Step
 from .values import check_id, nearest, typed
 
@@ -135,10 +135,16 @@ def _known_part(now: Any, wanted: Any) -> Any:
     return {name: now.get(name) for name in wanted} if isinstance(wanted, dict) and isinstance(now, dict) else now
 
 
+def _iothreads(device: Device) -> set[str]:
+    """The ids of the I/O threads that serve a device: its one, or those of its queues."""
+    names = [device.properties.get("iothread")]
+    names += [one.get("iothread") for one in device.properties.get("iothread-vq-mapping", ()) if isinstance(one, dict)]
+    return {str(name).rsplit("/", 1)[-1] for name in names if name}
+
+
 def _refuse_users(hardware: Hardware, wish: Object) -> None:
     """Raise Conflict for an I/O thread that serves a device: QEMU lets it be deleted, and the device goes without."""
-    users = [device.id or device.path for device in hardware.devices
-             if str(device.properties.get("iothread") or "").rsplit("/", 1)[-1] == wish.id]
+    users = [device.id or device.path for device in hardware.devices if wish.id in _iothreads(device)]
     if users and not wish.force:
         raise Conflict(f"The object {wish.id} serves {', '.join(sorted(users))}. Unplug that first, or set force: true.",
                        users=sorted(users))

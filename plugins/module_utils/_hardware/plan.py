@@ -107,6 +107,17 @@ class Delete(Execute):
 
 
 @dataclass(frozen=True)
+class CloseDescriptor(Delete):
+    """Have QEMU close what it was handed under a name and nothing uses; that is no change of the VM."""
+
+    changes = False
+
+
+def close_descriptor(name: str) -> CloseDescriptor:
+    return CloseDescriptor("closefd", {"fdname": name})
+
+
+@dataclass(frozen=True)
 class PassDescriptor(Step):
     """Open a file on this host and hand it to QEMU under a name, which the next command uses up.
 
@@ -124,7 +135,7 @@ class PassDescriptor(Step):
         try:
             descriptor = self.open()
         except (HardwareError, OSError):
-            Delete("closefd", {"fdname": self.name}).apply(run)
+            close_descriptor(self.name).apply(run)
             descriptor = self.open()
         try:
             run.execute("getfd", {"fdname": self.name}, fds=(descriptor,))
@@ -132,7 +143,7 @@ class PassDescriptor(Step):
             os.close(descriptor)
 
     def undo(self) -> Step:
-        return Delete("closefd", {"fdname": self.name})
+        return close_descriptor(self.name)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,9 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
     """
     device_class = bus_class(hardware, driver)
     if device_class is None:
+        for name in ("addr", "scsi_id", "lun"):
+            if getattr(wanted, name) is not None:
+                raise InvalidOption(f"{name} is not for a {driver}: say with bus, and its own properties, where it goes.")
         return {"bus": wanted.bus} if wanted.bus else {}
     _check_words(driver, device_class, wanted)
     if wanted.bus is None:

@@ -17,6 +17,7 @@ _REPLIES: dict[str, Any] = {
     "query-acpi-ospm-status": [{"slot-type": str, "source": int, "status": int}],
     "query-balloon": {"actual": int},
     "query-block": [{"device": str, "qdev?": str, "inserted?": {"node-name": str, "file": str, "drv": str}}],
+    "query-block-exports": [{"id": str, "node-name": str}],
     "query-chardev": [{"label": str, "filename": str, "frontend-open": bool}],
     "query-chardev-backends": [{"name": str}],
     "query-commands": [{"name": str}],

@@ -77,6 +77,16 @@ def open_vhost() -> int:
     return os.open(VHOST_NET, os.O_RDWR | os.O_CLOEXEC)
 
 
+def interfaces_of(pid: int | None) -> list[str]:
+    """The tap behind each descriptor that process *pid* has on one; none where this host does not tell."""
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fdinfo")
+    except OSError:
+        return []
+    found = (interface_of(pid, descriptor) for descriptor in descriptors)
+    return [name for name in found if name]
+
+
 def interface_of(pid: int | None, descriptor: str) -> str | None:
     """The name of the tap behind a descriptor of process *pid*, None where this host does not tell."""
     try:
