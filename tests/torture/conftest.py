@@ -161,7 +161,7 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         vm.start()
         return vm
 
-    words = {"tap": tap, "image": str(raw)}
+    words = {"tap": tap, "image": str(raw), "directory": str(directory)}
     if "{luks}" in request.param.present.values():
         words["luks"] = str(make_encrypted(directory / "luks", "luks", SECRET))
     rig = Rig(request.param, launch, words, directory)

@@ -13,8 +13,8 @@ SECRET = "correct-horse-battery-staple"
 
 @dataclass(frozen=True)
 class Kind:
-    """Options to have one and to have it no more; ``{tap}``, ``{image}`` and ``{luks}`` stand for a tap, an image and an
-    encrypted image of the test.
+    """Options to have one and to have it no more; ``{tap}``, ``{image}``, ``{luks}`` and ``{directory}`` stand for a
+    tap, an image, an encrypted image and the directory of the test.
 
     ``given``: modules with options that bring each new VM to where the kind begins. ``removable``: whether the VM gives it up;
     ``once``: whether only a new VM can have it again. ``descriptors``: names that may be left in QEMU. ``sample``: whether
@@ -63,6 +63,8 @@ KINDS = (
                 {"file": "{image}", "read_only": False, "recreate": True}),
     Kind("serial port", "qmp_chardev", {"id": "x1", "type": "null", "driver": "virtserialport", "name": "x"},
          {"id": "x1", "state": "absent"}, sample=False, machine={"extra": ("-device", "virtio-serial-pci,id=serial0")}),
+    Kind("character device", "qmp_chardev", {"id": "x1", "type": "socket", "path": "{directory}/x1"},
+         {"id": "x1", "state": "absent"}, sample=False),
     Kind("random numbers", "qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}, {"id": "x1", "state": "absent"}, sample=False),
     Kind("property", "qmp_qom", {"path": "/machine", "property": "graphics", "value": False},
          {"path": "/machine", "property": "graphics", "value": True}, sample=False),
@@ -72,6 +74,18 @@ KINDS = (
          {"id": "x1", "state": "absent"}, sample=False, newest=True),
     Kind("medium", "qmp_media", {"id": "cd0", "file": "{image}"}, {"id": "cd0", "state": "absent"}, sample=False,
          machine={"extra": ("-device", "scsi-cd,id=cd0")}),
+    Kind("secret", "qmp_object", {"id": "x1", "qom_type": "secret", "secret": SECRET}, {"id": "x1", "state": "absent"},
+         sample=False),
+    Kind("mirror of a disk", "qmp_block_job", {"id": "j1", "type": "mirror", "disk": "x1", "target": "t1", "state": "ready"},
+         {"id": "j1", "state": "cancelled"}, sample=False,
+         given=(("qmp_blockdev", {"id": "x1", "file": "{image}"}),
+                ("qmp_blockdev", {"id": "t1", "backend": {"driver": "null-co", "size": 16 << 20}, "attach": False}))),
+    Kind("VM that stands still", "qmp_power", {"state": "paused"}, {"state": "running"}, sample=False, machine={"paused": False}),
+    Kind("migration settings", "qmp_migrate",
+         {"state": "status", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 1 << 20}},
+         {"state": "status", "capabilities": {"xbzrle": False}, "parameters": {"max-bandwidth": 128 << 20}}, sample=False),
+    Kind("balloon", "qmp_balloon", {"size": "192M"}, {"size": "256M"}, sample=False,
+         machine={"boot": True, "extra": ("-device", "virtio-balloon-pci,id=balloon0")}),
     Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
     _nic("NIC with its cable out", sample=False, type="user", link="down"),

@@ -54,6 +54,17 @@ def test_unplugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
     rig.reset()
 
 
+def test_what_was_begun_can_be_given_up_too(rig: Rig) -> None:
+    if not rig.kind.removable:
+        return
+    for point in rig.points("present"):
+        result = rig.run_with("present", Fault.KILL_AFTER, point)
+        given_up = rig.run("absent")
+        whole = result is None and not given_up.get("failed") and rig.hardware() == rig.before
+        rig.survives("killed, and not wanted any more", whole, (point, given_up, rig.hardware()))
+        rig.reset()
+
+
 def finished(rig: Rig) -> bool:
     """Whether the next run finishes what was begun."""
     return not rig.run("present").get("failed") and settled(rig.run("present"))

@@ -9,8 +9,8 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import frontend
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import DeviceLost, UnplugPending, UnplugRefused
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.frontend import StillThere, Unplug
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Run
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.frontend import Unplug, plug
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Delete, Execute, Plan, PlanFailed, Run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import Step, connected, event, expect
 
@@ -125,6 +125,11 @@ def test_a_device_without_an_id_is_named_and_looked_for_by_its_path() -> None:
         Unplug(path).apply(Run(monitor, 10.0))
 
 
-def test_a_device_that_the_guest_ejected_at_once_is_an_error() -> None:
-    with connected(listed("rp0")) as monitor, pytest.raises(DeviceLost, match="ejected"):
-        StillThere("d1").apply(Run(monitor, 10.0))
+def test_what_backs_a_device_goes_with_one_that_the_guest_ejected_at_once() -> None:
+    backend = Execute("object-add", {"id": "o1"}, Delete("object-del", {"id": "o1"}))
+    plan = Plan((backend, *plug({"driver": "x", "id": "d1"})))
+    with connected(expect("object-add", {"id": "o1"}), expect("device_add", {"driver": "x", "id": "d1"}), listed("rp0"),
+                   device_del(error=("DeviceNotFound", "gone")), listed("rp0"), listed("rp0"),
+                   expect("object-del", {"id": "o1"})) as monitor, pytest.raises(PlanFailed, match="ejected") as failure:
+        plan.apply(monitor, 10.0)
+    assert isinstance(failure.value.cause, DeviceLost) and failure.value.left == []

@@ -1,0 +1,92 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Devices of the host that are opened here and passed to QEMU. A file that is none stands for vhost devices, down to what QEMU
+says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import netdev, peripheral, tap
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import PlanFailed, Run
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules, unchanged
+from .test_refusals import refused
+
+
+@pytest.fixture
+def no_vhost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file in the place of the host's vhost devices."""
+    path = tmp_path / "vhost"
+    path.touch()
+    for module, name in ((peripheral, "VHOST_VSOCK"), (tap, "VHOST_NET")):
+        monkeypatch.setattr(module, name, str(path))
+    return str(path)
+
+
+def test_the_vhost_device_of_a_vsock_goes_along(make_vm: Callable[..., VM], no_vhost: str) -> None:
+    vm = make_vm(boot=False)
+    before = vm.hardware()
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        wish = peripheral.Peripheral(Front("v1", "vhost-vsock-pci", properties={"guest-cid": 42}))
+        plan = peripheral.plan_present(Hardware(monitor), wish)
+        getfd, device_add = plan.commands()
+        assert getfd == {"execute": "getfd", "arguments": {"fdname": "v1-vhostfd"}}
+        assert device_add["arguments"].items() >= {"driver": "vhost-vsock-pci", "guest-cid": 42, "vhostfd": "v1-vhostfd"}.items()
+        with pytest.raises(PlanFailed, match="vhost_set_owner") as failure:
+            plan.apply(monitor, 10.0)
+        assert failure.value.undone == [{"execute": "closefd", "arguments": {"fdname": "v1-vhostfd"}}]
+    assert vm.hardware() == before
+
+
+def test_each_queue_of_a_tap_has_its_vhost_device(make_vm: Callable[..., VM], make_tap: Callable[..., str],
+                                                  no_vhost: str) -> None:
+    vm, ifname = make_vm(boot=False), make_tap("multi_queue")
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        nic = netdev.Nic(Front("n1"), "tap", {"ifname": ifname, "vhost": True}, queues=2)
+        *passed, add, plug = netdev.plan_present(Hardware(monitor), nic).commands()
+    names = [command["arguments"]["fdname"] for command in passed]
+    assert names == ["n1-fd0", "n1-fd1", "n1-vhostfd0", "n1-vhostfd1"]
+    assert add["arguments"] == {
+        "type": "tap", "id": "n1", "vhost": True, "fds": "n1-fd0:n1-fd1", "vhostfds": "n1-vhostfd0:n1-vhostfd1"}
+    assert plug["arguments"].items() >= {"mq": True, "vectors": 6}.items()
+
+
+def test_a_tap_that_a_killed_run_left_in_qemu_goes_with_the_nic(make_vm: Callable[..., VM], make_tap: Callable[..., str]) -> None:
+    vm, ifname = make_vm(boot=False), make_tap()
+    nic = {"id": "n1", "type": "tap", "ifname": ifname}
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        wish = netdev.Nic(Front("n1"), "tap", {"ifname": ifname})
+        netdev.plan_present(Hardware(monitor), wish).steps[0].apply(Run(monitor, 10.0))
+    modules = Modules(vm)
+    refused(modules.netdev(**{**nic, "id": "n2"}), "unsupported", "may hold it")
+    gone = modules.netdev(id="n1", state="absent")
+    assert unchanged(gone) and [command["execute"] for command in gone["commands"]] == ["closefd", "closefd"], gone
+    assert modules.netdev(id="n1", state="absent")["commands"] == []
+    assert modules.netdev(**{**nic, "id": "n2"})["changed"]
+
+
+def test_vhost_off_in_words_is_off(make_vm: Callable[..., VM], make_tap: Callable[..., str]) -> None:
+    modules = Modules(make_vm(boot=False))
+    assert modules.netdev(id="n1", type="tap", ifname=make_tap(), options={"vhost": "off"}).get("changed")
+
+
+def test_the_only_nic_is_not_made_anew_without_force(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(extra=("-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,id=net0,bus=rp0"))
+    modules = Modules(vm)
+    anew = {"id": "net0", "type": "hubport", "options": {"hubid": 1}, "recreate": True}
+    before = vm.hardware()
+    refused(modules.netdev(**anew), "unsupported", "only NIC")
+    assert vm.hardware() == before
+    failed = modules.netdev(**{**anew, "type": "vhost-user", "chardev": "nosuch", "options": {}}, force=True)
+    refused_but_gone = failed["msg"].endswith("net0 had been unplugged before that, and stays so.")
+    assert refused_but_gone and failed["changed"] and failed["error_code"] == "command_failed", failed
+    assert [command["execute"] for command in failed["details"]["done"]] == ["device_del", "netdev_del"]
