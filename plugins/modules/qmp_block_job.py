@@ -54,7 +54,9 @@ options:
     description: Block node to copy to. M(vmops.qemu.qmp_blockdev) with C(attach=false) adds one.
     type: str
   file:
-    description: Path of the new image of a V(snapshot), which QEMU makes.
+    description:
+      - Path of the new image of a V(snapshot), which QEMU makes. A file that is there is not overwritten; with
+        C(mode=existing) in O(options) it is taken as the overlay.
     type: str
   format:
     description: Format of the new image of a V(snapshot).
@@ -66,7 +68,9 @@ options:
     choices: [full, top, none, incremental, bitmap]
     default: full
   base:
-    description: Block node to end at, for V(commit) and V(stream). By default the lowest for V(commit), all for V(stream).
+    description:
+      - Block node to end at, for V(commit) and V(stream). By default V(commit) ends at the disk's own node, so that a template
+        below it stays as it is, or at the lowest where none has the disk's name; and V(stream) takes all.
     type: str
   speed:
     description: The most that it may copy in a second, in bytes or with K, M, G. V(0) is no limit.

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -45,12 +47,16 @@ def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path)
     assert unchanged(job(vm, **snapshot))
     vm.guest("echo second | dd of=/dev/vda bs=512 seek=1 conv=sync,fsync 2>/dev/null")
     # the disk is still that disk
-    again = Modules(vm).blockdev(**disk)
-    assert again.get("changed") is False, again
+    assert unchanged(Modules(vm).blockdev(**disk))
+    assert unchanged(Modules(vm).blockdev(size="16M", **disk))
+    grown = Modules(vm).blockdev(size="24M", **disk)
+    assert grown.get("changed") and grown["commands"][0]["arguments"]["node-name"] == "snap1", grown
 
     commit = {"id": "commit1", "type": "commit", "disk": "d1"}
+    planned = job(vm, check=True, **commit)
     done = job(vm, timeout=60, **commit)
     assert done.get("changed") and done["job"] is None and done["progress"]["current"] > 0, done
+    assert done["commands"] == planned["commands"] and len(done["commands"]) == 3, (planned, done)
     assert unchanged(job(vm, **commit))
     assert words(vm, 2) == "first second"
     assert unchanged(Modules(vm).blockdev(**disk))
@@ -62,24 +68,58 @@ def test_a_snapshot_goes_with_its_disk(vm: VM, disk: dict[str, Any], tmp_path: P
     assert unchanged(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1")))
 
 
+def test_a_commit_ends_at_the_disk_and_leaves_a_template_as_it_is(vm: VM, tmp_path: Path) -> None:
+    template, own = tmp_path / "template", tmp_path / "own"
+    template.write_bytes(b"template\n".ljust(1 << 20, b"\0"))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", template, "-F", "raw", own], check=True)
+    assert Modules(vm).blockdev(id="d1", file=str(own), format="qcow2")["changed"]
+    vm.guest("while [ ! -e /dev/vda ]; do :; done")
+    assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
+    vm.guest("echo second | dd of=/dev/vda bs=512 seek=1 conv=sync,fsync 2>/dev/null")
+    commit = {"id": "commit1", "type": "commit", "disk": "d1"}
+    done = job(vm, base="d1", **commit)
+    assert done.get("changed") and done["commands"][0]["arguments"]["base-node"] == "d1", done
+    assert unchanged(job(vm, base="d1", **commit)) and unchanged(job(vm, **commit))
+    assert words(vm, 2) == "template second"
+    assert b"second" not in template.read_bytes()
+    assert Modules(vm).blockdev(id="d1", state="absent")["changed"]
+
+
+def test_a_snapshot_overwrites_no_file(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    refused(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine")), "invalid_option", "overwritten", "mode")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    overlay = tmp_path / "overlay"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "16M"], check=True)
+    taken = job(vm, id="snap1", type="snapshot", disk="d1", file=str(overlay), options={"mode": "existing"})
+    assert taken.get("changed"), taken
+
+
 def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
     assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
     stream = {"id": "pull", "type": "stream", "disk": "d1"}
+    planned = job(vm, check=True, **stream)
     done = job(vm, **stream)
+    assert done["commands"] == planned["commands"], (planned, done)
     assert done.get("changed") and done["job"] is None, done
     assert unchanged(job(vm, **stream))
     assert words(vm) == "first"
 
 
 def test_a_mirror_moves_the_disk(vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
-    assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
+    target = {"id": "new", "file": image("new", "16M"), "attach": False}
+    assert Modules(vm).blockdev(**target)["changed"]
     mirror = {"id": "move", "type": "mirror", "disk": "d1", "target": "new"}
     ready = job(vm, state="ready", **mirror)
     assert ready.get("changed") and ready["job"]["status"] == "ready", ready
     assert unchanged(job(vm, state="ready", **mirror))
     assert unchanged(job(vm, state="started", **mirror))
     refused(Modules(vm).blockdev(id="d1", state="absent"), "conflict", "move")
+    assert unchanged(Modules(vm).blockdev(**target))
+    planned = job(vm, check=True, **mirror)
     done = job(vm, **mirror)
+    assert [one["execute"] for one in done["commands"]] == ["job-complete", "job-dismiss"], done
+    assert done["commands"] == planned["commands"]
     assert done["changed"] and done["job"] is None, done
     assert unchanged(job(vm, **mirror))
     assert "new" in [entry.get("inserted", {}).get("node-name") for entry in vm.query("query-block")]
@@ -91,7 +131,9 @@ def test_a_backup_has_the_disk_as_it_was_at_the_start(vm: VM, disk: dict[str, An
     path = image("copy", "16M")
     assert Modules(vm).blockdev(id="copy", file=path, attach=False)["changed"]
     backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy"}
+    planned = job(vm, check=True, **backup)
     done = job(vm, **backup)
+    assert done["commands"] == planned["commands"], (planned, done)
     assert done.get("changed") and done["job"] is None, done
     assert Path(path).read_bytes().startswith(b"first\n")
     assert Modules(vm).blockdev(id="copy", state="absent")["changed"]
@@ -105,8 +147,9 @@ def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
     result = job(vm, timeout=1, **slow)
     assert result["error_code"] == "outcome_unknown" and result["changed"], result
     assert "again" in result["msg"] and result["details"]["job"]["total"] > 0
-    assert job(vm, check=True, id="move", state="cancelled")["changed"]
+    planned = job(vm, check=True, id="move", state="cancelled")
     gone = job(vm, id="move", state="cancelled")
+    assert gone["commands"] == planned["commands"], (planned, gone)
     assert gone["changed"] and gone["job"] is None, gone
     assert unchanged(job(vm, id="move", state="cancelled"))
     assert Modules(vm).blockdev(id="new", state="absent")["changed"]
@@ -134,3 +177,16 @@ def test_a_job_that_fails_says_why(vm: VM) -> None:
 ], ids=str)
 def test_what_cannot_be(vm: VM, disk: dict[str, Any], options: dict[str, Any], said: str) -> None:
     refused(job(vm, id="j1", **options), "invalid_option", said)
+
+
+def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(vm: VM, disk: dict[str, Any],
+                                                                         image: Callable[..., str]) -> None:
+    assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
+    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started"}
+    assert job(vm, **backup)["changed"]
+    deadline = time.monotonic() + 30
+    while vm.query("query-jobs")[0]["status"] != "concluded":
+        assert time.monotonic() < deadline
+    ended = job(vm, **backup)
+    assert ended["job"] is None and [one["execute"] for one in ended["commands"]] == ["job-dismiss"], ended
+    assert Modules(vm).blockdev(id="copy", state="absent")["changed"]

@@ -16,6 +16,7 @@ from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .conftest import Modules, unchanged
+from .test_refusals import refused
 
 NULL = {"driver": "null-co", "size": 1 << 20}
 
@@ -109,6 +110,59 @@ def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Cal
     removed = modules.netdev(id="net0", state="absent", force=True)
     assert [command["arguments"]["id"] for command in removed["commands"]] == ["net0", "u0"]
     assert vm.hardware()["nodes"] == vm.hardware()["netdevs"] == []
+
+
+NODES = [word for name in ("a", "b", "c") for word in ("-blockdev", json.dumps({"node-name": name, **NULL}))]
+
+
+@pytest.mark.parametrize(("devices", "first", "others"), [
+    (["scsi-hd,id=root,drive=a,bus=scsi0.0,scsi-id=0", "scsi-hd,id=adata,drive=b,bus=scsi0.0,scsi-id=1"], ["root"], ["adata"]),
+    (["virtio-blk-pci,id=d10,drive=a,bus=rp10", "virtio-blk-pci,id=d2,drive=b,bus=rp2"], ["d2"], ["d10"]),
+    (["virtio-blk-pci,id=v1,drive=a,bus=rp1", "scsi-hd,id=s1,drive=b,bus=scsi0.0", "scsi-cd,id=cd,drive=c,bus=scsi0.0"],
+     ["v1", "s1"], ["cd"]),
+    (["scsi-hd,id=s1,drive=a,bus=scsi0.0,bootindex=2", "virtio-blk-pci,id=v1,drive=b,bus=rp1,bootindex=1"], ["v1"], ["s1"]),
+], ids=["SCSI targets", "ports in natural order", "of each driver", "bootindex"])
+def test_which_disk_the_vm_may_have_booted_from(make_vm: Callable[..., VM], devices: list[str], first: list[str],
+                                               others: list[str]) -> None:
+    vm = make_vm(boot=False, ports=11, extra=(*NODES, *(word for device in devices for word in ("-device", device))))
+    for name in first:
+        refused(Modules(vm).run("qmp_blockdev", True, id=name, state="absent"), "unsupported", "boots from")
+    for name in others:
+        assert Modules(vm).run("qmp_blockdev", True, id=name, state="absent").get("changed")
+
+
+@pytest.mark.parametrize("work", ["job", "export"])
+def test_what_works_on_the_nodes_of_a_drive_option_is_not_ended(make_vm: Callable[..., VM], work: str, image: Callable[..., str],
+                                                              tmp_path: Path) -> None:
+    vm = make_vm(boot=False, native=True, extra=(
+        "-blockdev", f"raw,node-name=target,file.driver=file,file.filename={image('a')}",
+        "-drive", f"if=none,id=drive1,format=raw,file={image('b')}", "-device", "scsi-hd,drive=drive1,id=d1"))
+    drive1 = next(one["inserted"]["node-name"] for one in vm.query("query-block") if one["device"] == "drive1")
+    if work == "job":
+        vm.query("blockdev-backup", job_id="work1", device=drive1, target="target", sync="none")
+    else:
+        vm.query("nbd-server-start", addr={"type": "unix", "data": {"path": str(tmp_path / "nbd.sock")}})
+        vm.query("block-export-add", type="nbd", id="work1", node_name=drive1)
+    before = vm.hardware()
+    refused(Modules(vm).blockdev(id="d1", state="absent", force=True), "conflict", "work1")
+    assert vm.hardware() == before
+
+
+def test_what_a_task_does_not_state_is_not_compared(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    modules = Modules(make_vm(binary=binary, native=True, boot=False))
+    assert modules.blockdev(id="d1", backend=NULL, read_only=True)["changed"]
+    limited = modules.blockdev(id="d1", limits={"iops": 100})
+    assert [command["execute"] for command in limited.get("commands", ())] == ["block_set_io_throttle"], limited
+    refused(modules.blockdev(id="d1", read_only=False), "conflict", "read_only")
+
+
+def test_a_disk_that_could_not_be_made_anew_is_told_to_be_gone(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    modules = Modules(make_vm(binary=binary, native=True, boot=False))
+    assert modules.blockdev(id="d1", backend=NULL)["changed"]
+    failed = modules.blockdev(id="d1", file="/nosuch", recreate=True)
+    assert failed["error_code"] == "command_failed" and failed["changed"], failed
+    assert "/nosuch" in failed["msg"] and failed["msg"].endswith("d1 had been unplugged before that, and stays so."), failed
+    assert [command["execute"] for command in failed["details"]["done"]] == ["device_del", "blockdev-del"]
 
 
 def test_a_disk_of_the_drive_option_goes_with_its_node(

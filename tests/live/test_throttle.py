@@ -42,3 +42,11 @@ def test_limits_that_contradict_each_other_leave_nothing(modules: Modules) -> No
     refused(result, "command_failed", "iops", "taken back")
     refused(modules.blockdev(id="d1", backend=NULL, limits={"bps": "much"}), "invalid_option", "much")
     refused(modules.blockdev(id="d1", backend=NULL, driver="nvme", limits={"iops": 1}), "unsupported", "NVMe")
+
+
+def test_a_burst_of_one_second_is_no_limit(modules: Modules) -> None:
+    disk = {"id": "d9", "backend": {"driver": "null-co", "size": 1 << 20}, "limits": {"iops": 100, "iops_max": 200,
+                                                                                      "iops_max_length": 1}}
+    assert modules.blockdev(**disk)["changed"]
+    assert unchanged(modules.blockdev(**disk))
+    assert modules.blockdev(id="d9", state="absent")["changed"]

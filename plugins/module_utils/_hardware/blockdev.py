@@ -133,7 +133,9 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else "")
     disk = _with_serial(hardware, disk, driver, device)
 
-    differences, unverified = _node_differences(hardware, disk, node, driver) if node else ([], [])
+    top = hardware.drive_of(device) if device else None
+    top = top or node  # above the disk's own node where there are snapshots
+    differences, unverified = _node_differences(hardware, disk, node, top, driver) if node and top else ([], [])
     if device and disk.attach:
         more, unread = device_differences(hardware, disk.front, device)
         differences, unverified = differences + more, unverified + unread
@@ -144,13 +146,13 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     refuse(f"Disk {disk.id}", differences)
 
     steps: list[Step] = []
-    if device is None and node:
+    if device is None and node and disk.attach:
         _refuse_other_users(hardware, disk.id, [node.name])
     if node is None:
         steps += _node_steps(hardware, disk, driver)
-    elif disk.size is not None and disk.size != node.size:
-        check_shrink(disk.id, node.size, disk.size, disk.allow_shrink)
-        steps.append(Resize(node.name, disk.size, disk.allow_shrink))
+    elif top and disk.size is not None and disk.size != top.size:
+        check_shrink(disk.id, top.size, disk.size, disk.allow_shrink)
+        steps.append(Resize(top.name, disk.size, disk.allow_shrink))
     arguments = None
     if disk.attach and device is None:
         arguments = device_arguments(hardware, disk.front, driver, {"drive": disk.id})
@@ -167,7 +169,7 @@ def _limit_steps(hardware: Hardware, disk: Disk, driver: str, device: Device | N
     if disk.limits is None or not disk.attach:
         return []
     now = throttle.present(hardware, disk.id, driver) if device else {}
-    wanted = {name: value for name, value in disk.limits.items() if value}
+    wanted = throttle.in_force(disk.limits)
     return [throttle.set_limits(hardware, disk.id, driver, wanted, now)] if wanted != now else []
 
 
@@ -368,11 +370,12 @@ def _node_steps(hardware: Hardware, disk: Disk, driver: str, anew: bool = False)
     return steps
 
 
-def _node_differences(hardware: Hardware, disk: Disk, node: Node, driver: str) -> tuple[list[Difference], list[str]]:
+def _node_differences(hardware: Hardware, disk: Disk, node: Node, top: Node, driver: str) -> tuple[list[Difference], list[str]]:
+    """How the disk's own node differs; whether it may be written is up to the one on *top*, for below a snapshot none may."""
     cache = node.details.get("cache", {})
     pairs = [
         ("format", node.driver, disk.format if disk.backend is not None else None),
-        ("read_only", node.read_only, disk.read_only if disk.backend is None else _read_only(disk, driver)),
+        ("read_only", top.read_only, disk.read_only if disk.backend is None else _read_only(disk, driver)),
         ("cache.direct", cache.get("direct"), disk.cache_direct),
         ("cache.no_flush", cache.get("no-flush"), disk.cache_no_flush),
         ("detect_zeroes", node.details.get("detect_zeroes"), disk.detect_zeroes),
@@ -455,7 +458,7 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
         after["size"] = disk.size
     if disk.attach:
         limits = (before or {}).get("limits", {}) if disk.limits is None else disk.limits
-        after["limits"] = {name: value for name, value in limits.items() if value}
+        after["limits"] = throttle.in_force(limits)
     return after
 
 

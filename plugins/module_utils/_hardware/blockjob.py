@@ -9,10 +9,12 @@ from its being gone.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
+from ..qmp import CommandError
 from .errors import Conflict, HardwareError, InvalidOption, JobFailed, NotYet
 from .model import Hardware, Node
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, wire
@@ -41,12 +43,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Finish(Step):
-    """Wait until the job has ended, telling it to complete when it is ready; dismiss it. Raises JobFailed, NotYet."""
+    """Wait until the job has ended, telling it to complete when it is ready, as one that *completes* will be; dismiss it.
+    Raises JobFailed, NotYet."""
 
     job: str
+    completes: bool
 
     def commands(self) -> list[Command]:
-        return []
+        names = ["job-complete", "job-dismiss"] if self.completes else ["job-dismiss"]
+        return [wire(name, {"id": self.job}) for name in names]
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
@@ -76,10 +81,14 @@ class Cancel(Step):
     job: str
 
     def commands(self) -> list[Command]:
-        return [wire("job-cancel", {"id": self.job})]
+        return [wire(name, {"id": self.job}) for name in ("job-cancel", "job-dismiss")]
 
     def apply(self, run: Run) -> None:
-        Delete("job-cancel", {"id": self.job}).apply(run)
+        try:
+            Delete("job-cancel", {"id": self.job}).apply(run)
+        except CommandError:
+            if (_find(run, self.job) or {"status": "null"})["status"] not in _ENDED:
+                raise
         gone = Await(lambda run: (_find(run, self.job) or {"status": "null"})["status"] in _ENDED,
                      lambda run: NotYet(f"Job {self.job} was told to stop and has not within {run.timeout:g} s."))
         gone.apply(run)
@@ -104,8 +113,11 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     steps: list[Step] = []
     if running is None:
         steps.append(Execute(_COMMANDS[str(job.type)], _arguments(hardware, job), Cancel(job.id)))
-    if until == "completed":
-        steps.append(Finish(job.id))
+    ended = running is not None and running["status"] in _ENDED
+    if until == "completed" or ended:
+        until = "completed"
+        completes = _becomes_ready(job, running) and not ended
+        steps.append(Finish(job.id, completes))
     elif until == "ready" and (running is None or running["status"] not in _SETTLED):
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
@@ -114,7 +126,16 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
 
 def plan_cancelled(hardware: Hardware, job: Job) -> Plan:
     running = describe(hardware, job.id)
-    return Plan((Cancel(job.id),), running, None) if running else Plan()
+    if running is None:
+        return Plan()
+    dismiss = Execute("job-dismiss", {"id": job.id})
+    return Plan((dismiss if running["status"] in _ENDED else Cancel(job.id),), running, None)
+
+
+def _becomes_ready(job: Job, running: Mapping[str, Any] | None) -> bool:
+    """Whether it stands in step with its source at last, and has to be told to complete: a mirror, and a commit from the top."""
+    kind = job.type or (running or {}).get("type")
+    return kind == "mirror" or (kind == "commit" and not {"top", "top-node"} & set(job.options))
 
 
 def describe(hardware: Hardware, job_id: str) -> dict[str, Any] | None:
@@ -159,8 +180,9 @@ def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
         if target.size < root.size:
             raise InvalidOption(f"The target {job.target} has {target.size} bytes, and the disk {root.size}. Make it as large.")
         arguments.update({"target": job.target, "sync": job.sync})
-    elif job.base is not None:
-        arguments["base-node"] = job.base
+    else:
+        base = _base(hardware, job, root)
+        arguments.update({} if base is None else {"base-node": base})
     if job.speed is not None:
         arguments["speed"] = job.speed
     return _with_options(job, arguments)
@@ -178,8 +200,18 @@ def _is_done(hardware: Hardware, job: Job) -> bool:
     """Whether the VM has what the job would bring; of a backup that cannot be told, so it is made each time."""
     if job.type == "mirror":
         return _root(hardware, job).name == job.target
-    backing = _root(hardware, job).children.get("backing")
-    return job.type in ("commit", "stream") and backing in (None, job.base)
+    if job.type not in ("commit", "stream"):
+        return False
+    root = _root(hardware, job)
+    backing, base = root.children.get("backing"), _base(hardware, job, root)
+    return backing is None or (base == root.name if job.type == "commit" else base == backing)
+
+
+def _base(hardware: Hardware, job: Job, root: Node) -> str | None:
+    """The node to end at; of a commit by default the disk's own, so that what is below it, such as a template, stays as it is."""
+    if job.base is None and job.type == "commit" and _below(hardware, root, str(job.disk)):
+        return job.disk
+    return job.base
 
 
 def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
@@ -192,6 +224,9 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
         return Plan(after={"id": job.id, "type": "snapshot", "status": "concluded"})
     if job.file is None or not job.file.startswith("/"):
         raise InvalidOption("A snapshot needs file: the whole path of the new image, which QEMU makes.")
+    if os.path.exists(job.file) and "mode" not in job.options:
+        raise InvalidOption(f"{job.file} exists and would be overwritten. Name another file; or, for an overlay that you have "
+                            "made, set options: {mode: existing}.")
     arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id}
     step = Execute("blockdev-snapshot-sync", _with_options(job, arguments))
     return Plan((step,), None, {"id": job.id, "type": "snapshot", "status": "concluded"})

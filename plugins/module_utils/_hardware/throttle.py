@@ -22,7 +22,12 @@ def present(hardware: Hardware, device_id: str, driver: str) -> dict[str, Any]:
     names = (device_id, backend_path(device_id, driver))
     entries = hardware.snapshot.ask("query-block")
     inserted: dict[str, Any] = next((entry.get("inserted", {}) for entry in entries if entry.get("qdev") in names), {})
-    return {name: inserted[name] for name in LIMITS if inserted.get(name) and not _is_default(name, inserted[name])}
+    return in_force({name: inserted.get(name) for name in LIMITS})
+
+
+def in_force(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """*limits* without those that are none, and without bursts of one second, which is what they last unless told otherwise."""
+    return {name: value for name, value in limits.items() if value and not (name.endswith("_max_length") and value == 1)}
 
 
 def set_limits(hardware: Hardware, device_id: str, driver: str, limits: Mapping[str, int], now: Mapping[str, int]) -> Execute:
@@ -40,8 +45,3 @@ def backend_path(device_id: str, driver: str) -> str:
 
 def _arguments(path: str, limits: Mapping[str, int]) -> dict[str, Any]:
     return {"id": path, **dict.fromkeys(_RATES, 0), **limits}
-
-
-def _is_default(name: str, value: Any) -> bool:
-    """A burst lasts one second unless told otherwise, and QEMU tells so."""
-    return name.endswith("_max_length") and value == 1
