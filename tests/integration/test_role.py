@@ -10,6 +10,7 @@ from typing import Any, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.torture.proxy import Fault, Proxy
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -94,7 +95,7 @@ def test_every_kind_comes_and_goes_in_the_order_of_what_needs_what(playbooks: Pl
     assert again.recap["failed"] == again.recap["changed"] == 0, again.output
     last = hotplug(playbooks, vm, **{kind: gone(*(one["id"] for one in wishes)) for kind, wishes in wanted.items()})
     assert last.recap["failed"] == 0, last.output
-    assert "Changed: -net1, -data1, -port1, -ctl1, -rng1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
+    assert "Changed: -net1, -data1, -port1, -rng1, -ctl1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
 
 
 def test_a_failure_takes_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
@@ -144,12 +145,40 @@ def test_a_passphrase_is_in_no_output(playbooks: Playbooks, vm: VM, tmp_path: Pa
         assert not lines, lines
 
 
+def test_a_play_that_fails_in_check_mode_says_that_nothing_was_changed(playbooks: Playbooks, vm: VM) -> None:
+    played = hotplug(playbooks, vm, "--check", blockdevs=[disk("a"), {"id": "b", "file": "relative.img"}])
+    assert played.recap["failed"] == 1 and "Check mode has changed nothing." in " ".join(played.output.split()), played.output
+    assert "taken back" not in played.output
+
+
+def test_what_a_failed_play_had_removed_is_told_to_stay_so(playbooks: Playbooks, vm: VM) -> None:
+    assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
+    played = hotplug(playbooks, vm, blockdevs=[*gone("old"), {"id": "bad", "file": "/nosuch"}])
+    assert "What it had removed or changed stays so: -old." in " ".join(played.output.split()), played.output
+
+
+def test_what_became_of_the_last_thing_is_said_to_be_unknown_where_the_connection_broke(
+        playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    proxy = Proxy(tmp_path / "cut.sock", vm.qmp_socket, Fault.CUT_AFTER_REQUEST, {1}, lambda: None, clients=2)
+    try:
+        played = playbooks.run(ROLE, hotplug_socket=str(proxy.path), hotplug_blockdevs=[disk("lost")], hotplug_connect_timeout=2)
+    finally:
+        proxy.close()
+    told = " ".join(played.output.split())
+    assert played.recap["failed"] == 1 and "What came of lost is not known" in told, played.output
+    assert hotplug(playbooks, vm, blockdevs=gone("lost")).recap["failed"] == 0
+
+
 @pytest.mark.parametrize("wanted", [
     {"blockdevs": [disk(name) for name in "abcde"]},
+    {"blockdevs": [disk(name, attach=True) for name in "abcde"]},
+    {"cpus": 0, "blockdevs": [disk("a")]},
+    {"memory": [{"id": f"m{number}", "size": "128M"} for number in range(5)]},
+    {"memory": [{"id": "m1", "type": "virtio-mem", "size": "128M"}], "blockdevs": [disk(name) for name in "abcd"]},
     {"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
     {"cpus": 5, "blockdevs": [disk("a")]},
     {"blockdevs": [disk("a"), disk("a")]},
-], ids=["disks", "disks and NICs", "vCPUs", "an id twice"])
+], ids=["disks", "disks that say so", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and NICs", "vCPUs", "an id twice"])
 def test_what_the_vm_cannot_take_is_refused_before_anything_is_changed(
         playbooks: Playbooks, vm: VM, wanted: dict[str, Any]) -> None:
     played = hotplug(playbooks, vm, **wanted)

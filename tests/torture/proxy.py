@@ -40,14 +40,17 @@ class Fault(Enum):
 
 
 class Proxy:
-    """Serves one client on ``path``; *fault* happens at each changing command whose number, from 0, is in *points*.
+    """Serves so many *clients*, one after the other, on ``path``. *fault* happens at each changing command whose number, from 0,
+    is in *points*.
 
     *act* is called for the faults that befall a process: it kills the client, or kills or stops QEMU. ``seen`` are the
     changing commands that came, in order.
     """
 
-    def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], act: Callable[[], None]) -> None:
+    def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], act: Callable[[], None],
+                 clients: int = 1) -> None:
         self.path = path
+        self._clients = clients
         self.seen: list[str] = []
         self._monitor, self._fault, self._points, self._act = monitor, fault, points, act
         path.unlink(missing_ok=True)
@@ -66,10 +69,11 @@ class Proxy:
 
     def _serve(self) -> None:
         with suppress(OSError):
-            client, _address = self._listener.accept()
-            with client, socket.socket(socket.AF_UNIX) as qemu, suppress(ConnectionError, BrokenPipeError):
-                qemu.connect(str(self._monitor))
-                self._relay(client, qemu)
+            for _client in range(self._clients):
+                client, _address = self._listener.accept()
+                with client, socket.socket(socket.AF_UNIX) as qemu, suppress(ConnectionError, BrokenPipeError):
+                    qemu.connect(str(self._monitor))
+                    self._relay(client, qemu)
 
     def _relay(self, client: socket.socket, qemu: socket.socket) -> None:
         requests, replies = b"", b""

@@ -38,7 +38,7 @@ def others_may_write(path: str) -> bool:
         if not os.stat(path).st_mode & stat.S_IWOTH:
             return False
         return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in Path(os.path.realpath(path)).parents)
-    except OSError:  # connecting will tell
+    except (OSError, ValueError):  # connecting will tell
         return False
 
 

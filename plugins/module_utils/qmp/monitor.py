@@ -30,6 +30,8 @@ CONNECT_TIMEOUT = 10.0  # seconds
 COMMAND_TIMEOUT = 30.0  # seconds; snapshots and mirrors are jobs, so no command takes long unless the storage hangs
 MAX_EVENTS = 100_000  # kept; beyond that a flood pushes out the oldest
 MAX_EVENT_BYTES = 8 * 1024 * 1024  # of their messages, likewise
+MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to one call
+_AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
 
@@ -101,6 +103,8 @@ class Monitor:
         self._request_count = 0
         self._pending: dict[str, Request] = {}  # by id, oldest first
         self._replies: dict[str, Any] = {}  # by id
+        self._reply_bytes = 0  # of the replies to one call
+        self._max_replies = MAX_REPLIES * max_message
 
     @classmethod
     def connect(
@@ -154,17 +158,25 @@ class Monitor:
 
         *fds*: at most one descriptor to pass along, for ``getfd`` or ``add-fd``; it stays open here.
         """
+        self._reply_bytes = 0
         (reply,) = self._exchange([Request(command, arguments)], self._deadline(timeout), fds)
         if isinstance(reply, CommandError):
             raise reply
         return reply
 
     def execute_many(self, requests: Iterable[Request], *, timeout: float | None = None) -> list[Any]:
-        """Send all *requests* at once, then take the replies, in order; a CommandError stands for an error reply.
+        """Send all *requests*, many at once, and take the replies, in order; a CommandError stands for an error reply.
 
-        QEMU works through them in order, and an error does not stop it. *timeout* seconds are for all of them together.
+        QEMU works through them in order, and an error does not stop it. *timeout* seconds are for all of them together, and
+        MAX_REPLIES times the bytes of the largest message for all replies.
         """
-        return self._exchange(list(requests), self._deadline(timeout))
+        left, deadline = list(requests), self._deadline(timeout)
+        replies: list[Any] = []
+        self._reply_bytes = 0
+        while left:
+            replies += self._exchange(left[:_AT_ONCE], deadline)
+            left = left[_AT_ONCE:]
+        return replies
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self._command_timeout if timeout is None else timeout)
@@ -330,6 +342,9 @@ class Monitor:
         elif request is None:
             raise ProtocolError(f"QEMU answered no command of ours: {_desc(message)}.")
         else:
+            self._reply_bytes += self._decoder.size
+            if self._reply_bytes > self._max_replies:
+                raise ProtocolError(f"QEMU's replies together are larger than {self._max_replies} bytes.")
             self._replies[ident] = _reply(message, request.command)
             del self._pending[ident]
 

@@ -30,6 +30,7 @@ BUSY_HINT = (
 )
 
 _CHUNK = 256 * 1024  # bytes read at once
+_MOST_UNREAD = 64 * 1024 * 1024  # bytes kept while sending; then it is the peer's turn to read
 _RETRY_SECONDS = 0.05  # between two attempts at a full backlog, which nothing announces to be free again
 _LONGEST_WAIT = 2**31 - 1  # milliseconds that poll() takes
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -112,7 +113,8 @@ class Transport:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         rest = memoryview(data)
         while rest:
-            ready = _wait(self._socket, select.POLLOUT if self._ended else select.POLLIN | select.POLLOUT, deadline)
+            reads = not self._ended and len(self._inbox) < _MOST_UNREAD
+            ready = _wait(self._socket, select.POLLOUT | (select.POLLIN if reads else 0), deadline)
             try:
                 if ready & select.POLLIN:
                     received = self._socket.recv(_CHUNK)
@@ -198,6 +200,8 @@ def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
 
 def _connect_tcp(address: TcpAddress, deadline: float) -> socket.socket:
     """Tries each address that the host's name has, in the resolver's order; tells of the last one's failure."""
+    if not 0 < address.port < 1 << 16:  # the resolver takes it modulo 65536
+        raise ConnectError(f"{address}: cannot connect (a port is 1 to 65535); check host and port.")
     failure: Exception = OSError("the name has no address")
     try:
         for family, _type, _protocol, _name, place in socket.getaddrinfo(
@@ -222,7 +226,7 @@ def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
         context = ssl.create_default_context(cafile=address.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if address.cert:
-            context.load_cert_chain(address.cert, address.key)
+            context.load_cert_chain(address.cert, address.key, password=_no_passphrase)
     except (OSError, ValueError) as error:
         files = ", ".join(filter(None, (address.ca, address.cert, address.key)))
         raise ConnectError(f"{address}: the TLS files cannot be used ({_reason(error)}); check {files}.") from error
@@ -239,6 +243,11 @@ def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
         if isinstance(error, OSError):
             raise ConnectError(f"{address}: {_why_no_tls(error, name)}") from error
         raise
+
+
+def _no_passphrase() -> str:
+    """Asked for by an encrypted key; without this the terminal would be."""
+    raise ValueError("the key is encrypted; give one without a passphrase, which only you can read")
 
 
 def _shake_hands(secure: ssl.SSLSocket, deadline: float) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     ProtocolError,
     Request,
 )
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import Transport
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
     ScriptedMonitor,
@@ -97,6 +98,23 @@ def test_requests_and_replies_beyond_all_socket_buffers_do_not_block_each_other(
     script = [expect("echo", arguments, reply=reply)] * 200
     with connected(*script) as monitor:
         assert monitor.execute_many([Request("echo", arguments)] * 200) == [reply] * 200
+
+
+def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
+    monkeypatch.setattr(monitor_module, "_AT_ONCE", 3)
+    script = [expect("echo", {"n": n}, reply=n) for n in range(8)]
+    with connected(*script) as monitor:
+        assert monitor.execute_many([Request("echo", {"n": n}) for n in range(8)]) == list(range(8))
+
+
+def test_replies_that_are_too_large_together_are_refused(monkeypatch):
+    monkeypatch.setattr(monitor_module, "_AT_ONCE", 2)
+    script = [expect("echo", reply="x" * 900)] * 6
+    with connected(*script, max_message=1000) as monitor:
+        assert [len(monitor.execute("echo")) for _time in range(2)] == [900, 900]
+        with pytest.raises(ProtocolError, match="larger than 4000 bytes"):
+            monitor.execute_many([Request("echo")] * 5)
+        assert monitor.closed
 
 
 def test_a_pretty_printed_reply_is_one_reply():

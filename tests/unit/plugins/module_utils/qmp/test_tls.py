@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import types
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import access
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.errors import ConnectError, MonitorBusy
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import DeadlinePassed, TlsAddress, Transport, connect
 
@@ -164,3 +167,25 @@ def test_an_interrupt_closes_and_goes_on(serve: Callable[..., TlsAddress], monke
     monkeypatch.setattr("ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport._shake_hands", interrupt)
     with pytest.raises(KeyboardInterrupt):
         connect(address, soon())
+
+
+def test_an_encrypted_key_is_refused_and_asks_nobody(certificate: Certificate, tmp_path: Path) -> None:
+    key = tmp_path / "encrypted.pem"
+    subprocess.run(["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(certificate.key), "-out", str(key)],
+                   check=True, stderr=subprocess.DEVNULL)
+    address = TlsAddress("127.0.0.1", 1, str(certificate.cert), str(certificate.cert), str(key))
+    with pytest.raises(ConnectError, match="the key is encrypted; give one without a passphrase"):
+        connect(address, soon())
+
+
+@pytest.mark.parametrize("which", ["ca", "cert", "key"])
+def test_no_link_of_another_user_is_followed_to_a_file(certificate: Certificate, tmp_path: Path, which: str,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"ca": certificate.cert, "cert": certificate.cert, "key": certificate.key}
+    link = tmp_path / "planted"
+    link.symlink_to(files[which])
+    owner = types.SimpleNamespace(st_uid=54321)
+    real = {name: getattr(os, name) for name in ("path", "geteuid", "readlink", "stat")}
+    monkeypatch.setattr(access, "os", types.SimpleNamespace(**real, lstat=lambda path: owner))
+    with pytest.raises(ConnectError, match="planted is a link of another user"):
+        connect(TlsAddress("127.0.0.1", 1, **{name: str(path) for name, path in {**files, which: link}.items()}), soon())

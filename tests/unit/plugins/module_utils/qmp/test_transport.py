@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from unittest import mock
 
 import pytest
@@ -190,10 +190,17 @@ def test_a_refused_tcp_port_is_told():
             connect(TcpAddress(*unused.getsockname()), soon(5))
 
 
-@pytest.mark.parametrize("host, port", [("", 70000), ("a..b", 1)])
+@pytest.mark.parametrize("host, port", [("", 1), ("a..b", 1)])
 def test_a_host_or_port_that_cannot_be_is_told(host, port):
     with pytest.raises(ConnectError, match="cannot connect .*check host and port"):
         connect(TcpAddress(host, port), soon())
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_that_is_none_is_told_and_not_taken_for_another(tcp_listener, port):
+    _listener, address = tcp_listener
+    with pytest.raises(ConnectError, match="a port is 1 to 65535"):
+        connect(TcpAddress(address.host, address.port + 65536 if port == 65536 else port), soon())
 
 
 def test_each_address_of_a_host_is_tried(tcp_listener):
@@ -271,6 +278,27 @@ def test_send_takes_in_what_the_peer_sends_first(pair):
     while len(received) < len(flood):
         received += transport.receive(soon(5))
     assert received == flood
+
+
+def test_what_a_peer_sends_that_does_not_read_is_kept_up_to_a_limit(pair, monkeypatch):
+    transport, other = pair
+    monkeypatch.setattr(transport_module, "_MOST_UNREAD", 1000000)
+    other.settimeout(10)
+    sent = []
+
+    def flood():
+        with suppress(OSError):
+            while True:
+                sent.append(other.send(b"f" * 65536))
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    with pytest.raises(DeadlinePassed):
+        transport.send(b"r" * 10000000, deadline=soon(1))
+    kept = len(transport.receive(soon()))
+    transport.close()
+    thread.join(15)
+    assert 1000000 <= kept < 1000000 + transport_module._CHUNK
 
 
 def test_a_peer_that_sends_no_more_still_gets_all(pair):
