@@ -161,6 +161,7 @@ def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any
         module.warn(f"Any user of this host may write to {module.params['socket']}, and so rule the VM: chmod o-w it, and the "
                     "folder that QEMU makes it in.")
     try:
+        _check_values(module.params)
         with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
                              command_timeout=max(COMMAND_TIMEOUT, module.params["timeout"])) as monitor:
             result = work(monitor)
@@ -188,6 +189,22 @@ def size_in_bytes(value: str | None) -> int | None:
         return None if value is None else int(human_to_bytes(value))
     except (ValueError, OverflowError):
         raise InvalidOption(f"size {value!r} is no size: write bytes or a number with K, M, G or T, such as 10G.") from None
+
+
+def _check_values(params: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for what JSON and the system's calls cannot carry, and for times that are none."""
+    for name in ("connect_timeout", "timeout"):
+        if not 0 <= params[name] < float("inf"):
+            raise InvalidOption(f"{name} {params[name]} is no time: give seconds.")
+    pending: list[tuple[str, Any]] = list(params.items())
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, (dict, list)):
+            pending += [(name, one) for one in (value if isinstance(value, list) else [*value, *value.values()])]
+        elif isinstance(value, float) and not abs(value) < float("inf"):
+            raise InvalidOption(f"{name} has {value} in it, which is no number that QEMU takes.")
+        elif isinstance(value, str) and "\0" in value:
+            raise InvalidOption(f"{name} has a NUL byte in it, which ends a text for QEMU.")
 
 
 def _address(params: Mapping[str, Any]) -> Address:

@@ -46,6 +46,23 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     refused(info(tmp_path / "nosuch.sock"), "connect_failed", "nosuch.sock")
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    ({"socket": "/tmp/a\0b"}, ["socket", "NUL"]),
+    ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/tmp/a\0b"}}, ["tls", "NUL"]),
+    ({"timeout": float("nan")}, ["timeout", "seconds"]),
+    ({"connect_timeout": float("inf")}, ["connect_timeout", "seconds"]),
+    ({"timeout": -1}, ["timeout", "seconds"]),
+    ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "no number"]),
+    ({"properties": {"serial": [float("inf")]}}, ["properties", "no number"]),
+], ids=str)
+def test_values_that_cannot_be_sent_are_refused_before_anything_is(vm: VM, options: dict[str, Any], words: list[str]) -> None:
+    address = {} if "host" in options else {"socket": str(vm.qmp_socket)}
+    disk = {} if "backend" in options else {"file": "/a"}
+    before = vm.hardware()
+    refused(finish(start("qmp_blockdev", {"id": "d1", **disk, **address, **options})), "invalid_option", *words)
+    assert vm.hardware() == before
+
+
 def test_a_path_that_is_no_socket() -> None:
     refused(info("/etc/hostname"), "connect_failed", "/etc/hostname", "socket")
 

@@ -109,7 +109,7 @@ def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
 
 def test_replies_that_are_too_large_together_are_refused(monkeypatch):
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 2)
-    script = [expect("echo", reply="x" * 900)] * 6
+    script = [expect("echo", reply="x" * 900)] * 7
     with connected(*script, max_message=1000) as monitor:
         assert [len(monitor.execute("echo")) for _time in range(2)] == [900, 900]
         with pytest.raises(ProtocolError, match="larger than 4000 bytes"):
