@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, NoReturn
+from typing import Any, Callable, Iterable, Mapping, NoReturn
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._hardware.device import Front
@@ -80,6 +80,14 @@ _CODES = (
 )
 
 
+Secrets = Callable[[Mapping[str, Any]], Iterable[str]]
+
+
+def no_secrets(params: Mapping[str, Any]) -> Iterable[str]:
+    """Of a module that has its secrets in options of their own, which are no_log."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of hardware, as ``converge`` needs it.
@@ -95,6 +103,7 @@ class Kind:
     describe: Callable[[Hardware, Any], Any]
     options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
+    secrets: Secrets = no_secrets
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Operation:
 
     ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``preview`` is what check
     mode tells instead; by default the planned state under the key ``result``, or, where there is no such thing, what ``tell``
-    reads.
+    reads. ``secrets`` finds what of the options is to be shown nowhere, besides those that are no_log.
     """
 
     plan: Callable[[Hardware, Mapping[str, Any]], Plan]
@@ -112,6 +121,7 @@ class Operation:
     rules: dict[str, Any] = field(default_factory=dict)
     result: str | None = None
     preview: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]] | None = None
+    secrets: Secrets = no_secrets
 
 
 def converge(kind: Kind) -> None:
@@ -123,12 +133,12 @@ def converge(kind: Kind) -> None:
     def tell(hardware: Hardware, params: Mapping[str, Any]) -> dict[str, Any]:
         return {kind.result: kind.describe(hardware, kind.spec(params))}
 
-    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result))
+    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result, secrets=kind.secrets))
 
 
 def operate(operation: Operation) -> None:
     """Run a module that changes a VM by a plan."""
-    module = _make_module(operation.options, **operation.rules)
+    module = _make_module(operation.options, operation.secrets, **operation.rules)
     _with_monitor(module, lambda monitor: _operate(module, operation, monitor))
 
 
@@ -144,7 +154,23 @@ def inform(options: dict[str, Any]) -> None:
     _with_monitor(module, work)
 
 
-def _make_module(options: dict[str, Any], **rules: Any) -> AnsibleModule:
+class AnsibleModule(basic.AnsibleModule):
+    """Ansible's own, but that it shows nowhere, neither in its log nor in its result, what ``secrets`` finds in its options."""
+
+    def __init__(self, secrets: Secrets, **arguments: Any) -> None:
+        self._secrets = secrets
+        super().__init__(**arguments)
+
+    def _log_invocation(self) -> None:
+        self.no_log_values.update(self._secrets(self.params))
+        super()._log_invocation()
+
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
+        self.no_log_values.update(self._secrets(self.params))  # options that do not go together fail before the log
+        super().fail_json(msg, **kwargs)
+
+
+def _make_module(options: dict[str, Any], secrets: Secrets = no_secrets, **rules: Any) -> AnsibleModule:
     """An AnsibleModule that has the connection options besides *options*."""
     rules = {
         **rules,
@@ -152,7 +178,7 @@ def _make_module(options: dict[str, Any], **rules: Any) -> AnsibleModule:
         "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
         "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",), **rules.get("required_by", {})},
     }
-    return AnsibleModule(argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+    return AnsibleModule(secrets=secrets, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
 
 
 def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:

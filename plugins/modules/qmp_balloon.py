@@ -17,6 +17,9 @@ author:
 extends_documentation_fragment:
   - vmops.qemu.qmp
   - vmops.qemu.attributes
+notes:
+  - QEMU tells what the guest has, and not what it was asked for. A request that a guest did not follow in time stands, so it may
+    still follow it later, also after a run that found O(size) to be what the guest has at the moment and so asked for nothing.
 attributes:
   diff_mode:
     support: full

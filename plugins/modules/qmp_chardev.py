@@ -32,7 +32,8 @@ options:
   type:
     description:
       - What it is, by QEMU's name, such as V(socket), V(pty), V(file), V(ringbuf) or V(null). A new one needs it.
-      - One that is there and of another type, or with another address, is changed in place (C(chardev-change)).
+      - One that is there and of another type, or with another address, is changed in place (C(chardev-change)), which cuts its
+        connection. By default it is of the type that it has.
     type: str
   path:
     description: Path of a unix V(socket) or of a V(file).
@@ -228,16 +229,13 @@ OPTIONS = {
 
 def line(params: Mapping[str, Any]) -> chardev.Line:
     """The domain's wish from the module's options."""
-    data: dict[str, Any] = {}
-    if params["type"] == "socket" and (params["path"] or params["address"] or params["address_port"]):
-        data = chardev.socket_data(params["path"], params["address"], params["address_port"], params["server"], params["wait"])
-    elif params["path"]:
-        data = {"out" if params["type"] == "file" else "device": params["path"]}
     return chardev.Line(
         front=_module.front(params, {"name": params["name"]} if params["driver"] else {}),
         type=params["type"],
-        data={**data, **params["options"]},
-        recreate=params["recreate"],
+        path=params["path"],
+        host=params["address"],
+        port=params["address_port"],
+        **{name: params[name] for name in ("server", "wait", "options", "recreate")},
     )
 
 

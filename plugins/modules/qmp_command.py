@@ -33,7 +33,10 @@ options:
     description: The command.
     type: str
   arguments:
-    description: Its arguments, in QEMU's spelling and JSON types.
+    description:
+      - Its arguments, in QEMU's spelling and JSON types.
+      - Passwords, the C(data) of a secret object and all of an HMP command but C(info) are shown nowhere. What a secret object
+        holds is not read.
     type: dict
   commands:
     description: Several commands instead, each with C(execute) and C(arguments).
@@ -95,7 +98,7 @@ replies:
   sample: [{}]
 """
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command
@@ -113,12 +116,18 @@ def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
 
 
+def secrets(params: Mapping[str, Any]) -> Iterable[str]:
+    """What of the options is to be shown nowhere."""
+    return command.secrets(params.get("commands") or [{name: params.get(name) for name in ("execute", "arguments")}])
+
+
 def main() -> None:
     _module.operate(_module.Operation(
         plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
         tell=lambda hardware, params: {},
         preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
         options=OPTIONS,
+        secrets=secrets,
         rules={
             "required_one_of": [("execute", "commands")],
             "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],

@@ -38,9 +38,9 @@ options:
     description:
       - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in a file and cannot be removed. V(virtio-mem) gives
         the guest O(requested_size) of its O(size).
+      - By default what is there, and V(pc-dimm) for new memory.
     type: str
     choices: [pc-dimm, nvdimm, virtio-mem]
-    default: pc-dimm
   size:
     description: Size in bytes, or with K, M, G or T. A Linux guest on x86 uses multiples of 128M.
     type: str
@@ -236,7 +236,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import P
 OPTIONS = {
     "id": {"type": "str"},
     "total": {"type": "str"},
-    "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"], "default": "pc-dimm"},
+    "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"]},
     "size": {"type": "str"},
     "requested_size": {"type": "str"},
     "backend": {"type": "str", "choices": ["ram", "file", "memfd"], "default": "ram"},

@@ -36,6 +36,7 @@ options:
   properties:
     description:
       - Its properties by QEMU's names. Values are brought to the type that QEMU has for each; sizes are bytes.
+      - Of those that differ only the C(limits) of a V(throttle-group) are changed in place.
     type: dict
     default: {}
   secret:
@@ -137,10 +138,10 @@ object:
     properties: {poll-max-ns: 32768}
 """
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import objects
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command, objects
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -157,6 +158,11 @@ def wish(params: Mapping[str, Any]) -> objects.Object:
     return objects.Object(**{name: params[name] for name in OPTIONS})
 
 
+def secrets(params: Mapping[str, Any]) -> Iterable[str]:
+    """What of the options is to be shown nowhere, besides C(secret): that which stands in the wrong place."""
+    return command.secrets([{"execute": "object-add", "arguments": {"qom-type": "secret", "props": params.get("properties")}}])
+
+
 def main() -> None:
     _module.converge(_module.Kind(
         result="object",
@@ -165,6 +171,7 @@ def main() -> None:
         absent=objects.plan_absent,
         describe=lambda hardware, spec: objects.describe(hardware, spec.id),
         options=OPTIONS,
+        secrets=secrets,
     ))
 
 

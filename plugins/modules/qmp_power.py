@@ -40,6 +40,8 @@ options:
     description:
       - With O(state=shutdown), whether to end QEMU when the guest has not shut down within O(timeout), or cannot because it
         does not run.
+      - With O(state=running), whether to let a guest run that has migrated away. It must run nowhere else, for two that write
+        to the same disks spoil them.
     type: bool
     default: false
 """

@@ -29,7 +29,8 @@ options:
     type: str
     required: true
   property:
-    description: The property. Without it all are read.
+    description: The property. Without it all are read. What a secret object holds is neither read nor set; see
+      M(vmops.qemu.qmp_object).
     type: str
   value:
     description:
@@ -89,10 +90,10 @@ qom:
     value: 10000
 """
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import qom
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command, qom
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
 
@@ -110,11 +111,17 @@ def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     return qom.plan_set(hardware, params["path"], params["property"], params["value"])
 
 
+def secrets(params: Mapping[str, Any]) -> Iterable[str]:
+    """What of the options is to be shown nowhere."""
+    return command.secrets([{"execute": "qom-set", "arguments": {name: params.get(name) for name in ("property", "value")}}])
+
+
 def main() -> None:
     _module.operate(_module.Operation(
         plan=plan,
         tell=lambda hardware, params: {"qom": qom.read(hardware, params["path"], params["property"])},
         options=OPTIONS,
+        secrets=secrets,
         rules={"required_by": {"value": ("property",)}},
     ))
 

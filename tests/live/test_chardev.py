@@ -110,6 +110,104 @@ def test_what_cannot_be(vm: VM, tmp_path: Path, make_vm: Callable[..., VM]) -> N
     refused(chardev(vm, id="serial0", type="null", driver="virtserialport"), "conflict", "another id")
 
 
+def test_an_id_that_a_device_of_another_kind_has_too(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
+    """QEMU names the character devices of ``-serial`` serial0, serial1 and so on."""
+    refusal = chardev(bare_vm, id="c1", type="null", driver="virtserialport")
+    refused(refusal, "no_free_slot", "-device virtio-serial-pci,id=serial2")
+    assert Modules(bare_vm).info()["capacity"]["serial_port"]["launch_args"] == ["-device", "virtio-serial-pci,id=serial2"]
+    vm = make_vm(binary=bare_vm.binary, boot=False, extra=CONTROLLER)
+    info = Modules(vm).info()
+    assert not info.get("failed"), info
+    found = next(one for one in info["chardevs"] if one["id"] == "serial0")
+    assert found["type"] == "socket" and found["attached"] is False and "driver" not in found
+    refused(chardev(vm, id="serial0", state="absent"), "conflict", "virtio-serial-pci")
+
+
+def test_a_port_on_a_character_device_of_another_id(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False, extra=(*CONTROLLER, "-chardev", "null,id=charchannel0",
+                                    "-device", "virtserialport,id=channel0,chardev=charchannel0"))
+    before = vm.hardware()
+    for options in ({"type": "null", "driver": "virtserialport"}, {"type": "null"}, {"state": "absent"}):
+        refused(chardev(vm, id="channel0", **options), "conflict", "charchannel0", "qmp_device")
+    refused(chardev(vm, id="charchannel0", state="absent"), "conflict", "channel0")
+    assert vm.hardware() == before
+    assert [one["id"] for one in Modules(vm).info()["chardevs"] if "channel" in one["id"]] == ["charchannel0"]
+
+
+def test_each_of_two_ports_on_one_controller_is_planned(vm: VM) -> None:
+    """As the role does in check mode, which leaves the places of what was planned before to that."""
+    first = chardev(vm, check=True, id="c1", type="null", driver="virtserialport")
+    second = chardev(vm, check=True, id="c2", type="null", driver="virtserialport", reserved=[first["chardev"]])
+    assert second.get("changed") and second["chardev"]["bus"] == first["chardev"]["bus"] == "serial0.0", second
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def still_open(line: socket.socket) -> bool:
+    line.setblocking(False)
+    try:
+        return line.recv(1) != b""
+    except BlockingIOError:
+        return True
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "unix"])
+def test_the_connection_of_a_client_is_not_cut_by_the_next_run(bare_vm: VM, address: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "there.sock")
+    with socket.socket(socket.AF_UNIX if address == "unix" else socket.AF_INET) as listener:
+        listener.bind(path if address == "unix" else ("127.0.0.1", 0))
+        listener.listen()
+        where = {"path": path} if address == "unix" else {"address": address, "address_port": listener.getsockname()[1]}
+        options = {"id": "c1", "type": "socket", "server": False}
+        added = chardev(bare_vm, **options, **where)
+        assert added.get("changed"), added
+        line, _address = listener.accept()
+        told = {"path": path} if address == "unix" else {"address": f"{address}:{where['address_port']}"}
+        assert told.items() <= added["chardev"].items() and added["chardev"]["server"] is False
+        again = chardev(bare_vm, **options, **where)
+        assert unchanged(again) and again["unverified"] == [] and still_open(line), again
+        if address != "unix":
+            other = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}[address]
+            assert unchanged(chardev(bare_vm, **options, **{**where, "address": other}))
+            planned = chardev(bare_vm, check=True, **options, **{**where, "address": "name.invalid"})
+            assert [command["execute"] for command in planned["commands"]] == ["chardev-change"]
+        assert chardev(bare_vm, check=True, **{**options, "server": True}, **where)["changed"]
+        assert still_open(line)
+        line.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "0.0.0.0", "unix"])
+def test_the_connection_of_a_server_is_not_cut_by_the_next_run(bare_vm: VM, address: str, tmp_path: Path) -> None:
+    port, path = free_port(), str(tmp_path / "here.sock")
+    where = {"path": path} if address == "unix" else {"address": address, "address_port": port}
+    assert chardev(bare_vm, id="c1", type="socket", **where).get("changed")
+    with socket.socket(socket.AF_UNIX if address == "unix" else socket.AF_INET) as line:
+        line.connect(path if address == "unix" else ("127.0.0.1", port))
+        again = chardev(bare_vm, id="c1", type="socket", **where)
+        assert unchanged(again) and again["unverified"] == [] and still_open(line), again
+        if address == "0.0.0.0":
+            assert again["chardev"]["address"] == f"0.0.0.0:{port}"
+            assert chardev(bare_vm, check=True, id="c1", type="socket", **{**where, "address": "127.0.0.1"})["changed"]
+        if address != "unix":
+            unknown = chardev(bare_vm, id="c1", type="socket", **{**where, "address": "name.invalid"})
+            assert unchanged(unknown) and unknown["unverified"] == ["address"] and still_open(line), unknown
+            assert chardev(bare_vm, check=True, id="c1", type="socket", **{**where, "address_port": free_port()})["changed"]
+
+
+def test_without_a_type_it_is_of_the_type_that_it_has(bare_vm: VM, tmp_path: Path) -> None:
+    assert chardev(bare_vm, id="c1", type="socket", path=str(tmp_path / "a.sock"))["changed"]
+    assert unchanged(chardev(bare_vm, id="c1")) and unchanged(chardev(bare_vm, id="c1", path=str(tmp_path / "a.sock")))
+    moved = chardev(bare_vm, id="c1", path=str(tmp_path / "b.sock"))
+    assert moved.get("changed") and moved["chardev"]["path"] == str(tmp_path / "b.sock"), moved
+    assert chardev(bare_vm, id="c2", type="file", path=str(tmp_path / "out"))["changed"]
+    again = chardev(bare_vm, id="c2", path=str(tmp_path / "out"), options={"append": True})
+    assert unchanged(again) and again["unverified"] == ["append", "path"], again
+
+
 def test_one_that_a_device_uses_stays(vm: VM) -> None:
     assert chardev(vm, id="c1", type="null")["changed"]
     vm.query("device_add", driver="virtserialport", id="p1", chardev="c1", bus="serial0.0")

@@ -70,7 +70,13 @@ def test_a_secret_among_the_arguments_is_not_told(vm: VM) -> None:
     arguments = {"qom-type": "secret", "id": "s1", "data": "correct-horse-battery-staple"}
     result = Modules(vm).run("qmp_command", execute="object-add", arguments=arguments)
     assert result["commands"][0]["arguments"]["data"] == "********"
+    refused(command(vm, execute="qom-get", arguments={"path": "/objects/s1", "property": "data"}), "invalid_option", "secret")
     assert Modules(vm).run("qmp_object", id="s1", state="absent")["changed"]
+
+
+def test_a_human_command_of_one_word_leaves_the_result_readable(bare_vm: VM) -> None:
+    result = command(bare_vm, execute="human-monitor-command", arguments={"command-line": "s"})
+    assert result["invocation"]["module_args"]["socket"] == str(bare_vm.qmp_socket) and result["status"] is None, result
 
 
 def test_any_device_property_goes_through(bare_vm: VM) -> None:
@@ -100,6 +106,7 @@ def test_properties_of_any_type(vm: VM) -> None:
     wanted = {**limits, "iops-total": 500}
     assert qom(vm, path, property="limits", value=wanted)["qom"]["value"] == wanted
     assert unchanged(qom(vm, path, property="limits", value=wanted))
+    assert unchanged(qom(vm, path, property="limits", value={"iops-total": 500}))
     vm.query("object-del", id="t1")
     before = qom(vm, "/machine", property="graphics")["qom"]["value"]
     assert unchanged(qom(vm, "/machine", property="graphics", value=str(before)))

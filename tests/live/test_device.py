@@ -57,6 +57,43 @@ def test_a_controller_and_what_it_carries(vm: VM) -> None:
     assert device(vm, id="scsi1", state="absent")["changed"]
 
 
+@pytest.mark.parametrize(("driver", "extra", "child"), [
+    ("qemu-xhci", ("-device", "usb-kbd,id=k1,bus=x1.0"), "k1"),
+    ("ich9-ahci", ("-device", "ide-cd,id=k1,bus=x1.0"), "k1"),
+    ("nvme,serial=x", ("-blockdev", "null-co,node-name=n1,read-zeroes=on", "-device", "nvme-ns,drive=n1,bus=x1"),
+     "/machine/peripheral-anon/device[0]"),
+], ids=["USB", "IDE", "NVMe"])
+def test_controllers_of_any_sort_stay_while_they_carry_something(make_vm: Callable[..., VM], driver: str, extra: tuple[str, ...],
+                                                                 child: str) -> None:
+    vm = make_vm(boot=False, extra=("-device", f"{driver},id=x1,bus=rp0", *extra))
+    refused(device(vm, id="x1", state="absent"), "conflict", child, "force")
+    refused(device(vm, id="x1", driver="virtio-rng-pci", recreate=True), "conflict", child, "force")
+    assert device(vm, check=True, id="x1", state="absent", force=True)["changed"]
+
+
+def test_usb_devices_have_a_bus_and_no_address(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False, extra=("-device", "qemu-xhci,id=x1"))
+    for options in ({"addr": "1"}, {"addr": "1", "bus": "x1.0"}):
+        refused(device(vm, id="k1", driver="usb-kbd", **options), "invalid_option", "addr is not for a usb-kbd", "bus")
+    refused(Modules(vm).blockdev(id="d1", backend=NULL, driver="usb-storage", scsi_id=1), "invalid_option", "scsi_id")
+    refused(Modules(vm).blockdev(id="d1", backend=NULL, driver="usb-storage", lun=0), "invalid_option", "lun")
+    assert device(vm, id="k1", driver="usb-kbd", bus="x1.0").get("changed")
+    assert unchanged(device(vm, id="k1", driver="usb-kbd", bus="x1.0"))
+    refused(device(vm, id="x1", state="absent"), "conflict", "k1")
+    assert device(vm, id="k1", state="absent")["changed"]
+
+
+def test_memory_that_is_shared_and_not_the_guests_own(bare_vm: VM) -> None:
+    assert Modules(bare_vm).run("qmp_object", id="m1", qom_type="memory-backend-ram", properties={"size": 1 << 20})["changed"]
+    options = {"id": "iv1", "driver": "ivshmem-plain", "properties": {"memdev": "m1"}}
+    assert device(bare_vm, **options).get("changed")
+    assert unchanged(device(bare_vm, **options))
+    refused(Modules(bare_vm).run("qmp_memory_hotplug", id="iv1", state="absent"), "conflict", "ivshmem-plain", "no memory")
+    assert device(bare_vm, check=True, id="iv1", state="absent").get("changed")
+    assert Modules(bare_vm).run("qmp_memory_hotplug", id="dimm1", size="128M")["changed"]
+    refused(device(bare_vm, id="dimm1", state="absent"), "conflict", "qmp_memory_hotplug")
+
+
 def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
     assert device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 1000})["changed"]
     refused(device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 2000}), "conflict", "1000", "2000")
@@ -137,6 +174,7 @@ def test_a_vhost_user_disk_of_a_storage_daemon(make_vm: Callable[..., VM], serve
     vm.wait_guest(lambda guest: [disk["size"] for disk in guest["disks"]] == [8 << 20])
     vm.guest("echo written by the guest | dd of=/dev/vda conv=sync 2>/dev/null && sync")
     assert unchanged(device(vm, id="v1", driver="vhost-user-blk-pci", chardev="c1"))
+    assert unchanged(Modules(vm).run("qmp_chardev", id="c1", type="socket", path=str(served_disk), server=False))
     assert device(vm, id="v1", state="absent")["changed"]
     assert Modules(vm).run("qmp_chardev", id="c1", state="absent")["changed"]
     assert vm.hardware() == before

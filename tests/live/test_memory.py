@@ -92,7 +92,9 @@ def test_memory_that_grows_and_shrinks(make_vm: Callable[..., VM], binary: Binar
     assert added["memory"]["bus"] == "rp0"
     assert unchanged(memory(vm, requested_size="128M", **device))
     wait_total(vm, lambda now: now > has + 100)
-    planned = memory(vm, check=True, requested_size="384M", **device)
+    assert unchanged(memory(vm, id="e1", requested_size="128M")) and unchanged(memory(vm, id="e1"))
+    refused(memory(vm, id="e1", type="pc-dimm"), "conflict", "'virtio-mem'", "'pc-dimm'")
+    planned = memory(vm, check=True, requested_size="384M", id="e1")
     assert [command["execute"] for command in planned["commands"]] == ["qom-set"]
     assert memory(vm, requested_size="384M", **device)["memory"]["plugged"] == 384 * MiB
     assert memory(vm, total="512M")["memory"]["devices"][0]["plugged"] == 256 * MiB
@@ -168,11 +170,34 @@ def test_what_cannot_be(vm: VM, options: dict[str, Any], code: str, words: list[
     refused(memory(vm, **options), code, *words)
 
 
+def room(vm: VM) -> dict[str, Any]:
+    return dict(Modules(vm).info(gather_subset=["capacity"])["capacity"]["memory"])
+
+
 def test_no_slot_left(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
     for number in range(4):
+        assert room(vm)["count"] == 4 - number
         assert memory(vm, id=f"m{number}", size="128M")["changed"]
     refused(memory(vm, id="m4", size="128M"), "no_free_slot", "slots=8")
+    full = room(vm)
+    assert full["count"] == 0 and "slot" in full["reason"] and "slots=8" in full["launch_args"][1]
+
+
+def test_the_room_that_is_told_is_the_room_that_there_is(make_vm: Callable[..., VM]) -> None:
+    """A virtio-mem device takes bytes, all that it may ever give, and no slot."""
+    vm = make_vm(boot=False)
+    start = room(vm)
+    assert (start["count"], start["bytes"]) == (4, (2048 - 256) * MiB)
+    assert memory(vm, id="e1", type="virtio-mem", size="512M", requested_size="0")["changed"]
+    assert memory(vm, id="m1", size="256M")["changed"]
+    now = room(vm)
+    assert (now["count"], now["bytes"]) == (3, start["bytes"] - 768 * MiB)
+    refused(memory(vm, id="m2", size=str(now["bytes"] + 128 * MiB)), "no_free_slot", str(now["bytes"]))
+    refused(memory(vm, id="e2", type="virtio-mem", size=str(now["bytes"] + 2 * MiB)), "no_free_slot", str(now["bytes"]))
+    assert memory(vm, id="m2", size=str(now["bytes"])).get("changed")
+    full = room(vm)
+    assert full["count"] == 0 and "no bytes left" in full["reason"]
 
 
 def test_an_odd_size_is_warned_of(make_vm: Callable[..., VM]) -> None:

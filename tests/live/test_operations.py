@@ -165,5 +165,22 @@ def test_operation(name: str, make_vm: Callable[..., VM], make_tap: Callable[...
         assert done[key], done
 
 
+def test_why_no_cpu_can_be_added_after_one_was_removed_is_told(make_vm: Callable[..., VM]) -> None:
+    """The tests run QEMU without KVM, which aborts then."""
+    vm = make_vm()
+    modules = Modules(vm)
+
+    def room() -> dict[str, Any]:
+        return dict(modules.info(gather_subset=["capacity"])["capacity"]["cpu"])
+
+    assert room()["count"] == 3
+    assert modules.cpus(count=2)["changed"] and room()["count"] == 2
+    assert modules.cpus(count=1)["changed"]
+    now = room()
+    assert now["count"] == 0 and now["launch_args"] == [] and "TCG" in now["reason"]
+    refused = modules.cpus(count=2)
+    assert refused["error_code"] == "unsupported" and refused["msg"] == now["reason"], refused
+
+
 def _filled(options: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
     return {name: value.format(**words) if isinstance(value, str) else value for name, value in options.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .conftest import Modules, unchanged
@@ -42,6 +43,24 @@ def test_a_paused_guest_cannot_shut_down_and_force_ends_it(make_vm: Callable[...
     result = power(vm, "shutdown", force=True)
     assert result["changed"] and result["vm"] == {"status": "shutdown"}, result
     refused(power(vm, "shutdown"), "connect_failed")
+
+
+def test_a_guest_that_has_migrated_away_does_not_run_twice(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False, paused=False)
+    assert Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null")["changed"]
+    assert vm.query("query-status")["status"] == "postmigrate"
+    refused(power(vm, "running"), "unsupported", "another host", "twice", "force")
+    refused(power(vm, "shutdown"), "unsupported", "another host", "force")
+    assert vm.query("query-status")["status"] == "postmigrate"
+    assert power(vm, "running", force=True)["vm"] == {"status": "running"}
+
+
+def test_a_guest_that_has_yet_to_come_does_not_run(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=bare_vm.binary, boot=False, extra=("-incoming", "defer"))
+    for force in (False, True):
+        refused(power(vm, "running", force=force), "unsupported", "inmigrate", "qmp_migrate")
+    refused(power(vm, "shutdown"), "unsupported", "inmigrate", "force")
+    assert power(vm, "shutdown", force=True)["changed"]
 
 
 def test_a_guest_shuts_down_at_the_button(make_vm: Callable[..., VM]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -17,7 +19,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Uni
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, finish, unchanged
+from .conftest import MODULES, Modules, finish, unchanged
 from .test_life import has_disk, plugged_and_unplugged
 from .test_refusals import refused
 
@@ -123,6 +125,67 @@ def test_a_secret_object_by_itself(modules: Modules, vm: VM, secret_nowhere: lis
     secret_nowhere.append(modules.info())
     assert vm.query("qom-get", path="/objects/s1", property="data") == SECRET
     assert modules.run("qmp_object", id="s1", state="absent")["changed"]
+
+
+def test_what_a_secret_object_holds_is_neither_read_nor_set_as_a_property(modules: Modules, vm: VM,
+                                                                          secret_nowhere: list[Any]) -> None:
+    vm.query("object-add", qom_type="secret", id="s1", data=SECRET)
+    for options in ({"property": "data"}, {"property": "data", "value": f"{SECRET}2"}):
+        for check in (True, False):
+            result = modules.run("qmp_qom", check, path="/objects/s1", **options)
+            secret_nowhere.append(result)
+            refused(result, "invalid_option", "qmp_object")
+    secret_nowhere.append(modules.run("qmp_qom", path="/objects/s1"))
+    result = modules.run("qmp_command", execute="qom-get", arguments={"path": "/objects/s1", "property": "data"})
+    secret_nowhere.append(result)
+    refused(result, "invalid_option", "qmp_object")
+    assert vm.query("qom-get", path="/objects/s1", property="data") == SECRET
+    vm.query("object-del", id="s1")
+
+
+ADD = {"execute": "object-add", "arguments": {"qom-type": "secret", "id": "s1", "data": SECRET}}
+SET = {"execute": "qom-set", "arguments": {"path": "/objects/s1", "property": "data", "value": SECRET}}
+
+
+@pytest.mark.parametrize(("module", "options"), [
+    ("qmp_command", ADD),
+    ("qmp_command", {"commands": [{"execute": "query-status"}, ADD]}),
+    ("qmp_command", SET),
+    ("qmp_command", {**ADD, "arguments": json.dumps(ADD["arguments"])}),
+    ("qmp_command", {"commands": [ADD], **ADD}),
+    ("qmp_command", {"execute": "set_password", "arguments": {"protocol": "vnc", "password": SECRET}}),
+    ("qmp_command", {"execute": "set_password", "arguments": {"protocol": "vnc", "pasword": "x", "password": {"a": [SECRET]}}}),
+    ("qmp_command", {"execute": "human-monitor-command", "arguments": {"command-line": f"set_password vnc {SECRET}"}}),
+    ("qmp_object", {"id": "s1", "qom_type": "secret", "properties": {"data": SECRET}}),
+    ("qmp_object", {"id": "s1", "properties": {"data": SECRET}, "secret": "x"}),
+    ("qmp_qom", {"path": "/objects/s1", "property": "data", "value": SECRET}),
+], ids=lambda value: str(value) if isinstance(value, str) else "-".join(map(str, value)))
+def test_a_secret_in_an_option_that_is_not_one_for_secrets(bare_vm: VM, module: str, options: dict[str, Any],
+                                                           secret_nowhere: list[Any], tmp_path: Path) -> None:
+    """Neither the result, in which are the options that the module was called with, nor the log has it."""
+    log = tmp_path / "log"
+    log.touch()
+    for check in (True, False):
+        words = {**options, "socket": str(bare_vm.qmp_socket), "_ansible_check_mode": check, "_ansible_diff": True,
+                 "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp"}
+        child = subprocess.run([sys.executable, "-c", LOGGED, module, str(log)], capture_output=True, text=True, check=False,
+                               input=json.dumps({"ANSIBLE_MODULE_ARGS": words}))
+        result = json.loads(child.stdout)
+        assert result["invocation"]["module_args"], result
+        secret_nowhere.append((child.stdout, child.stderr, log.read_text()))
+    if not result.get("failed"):
+        assert "Invoked with" in log.read_text()
+
+
+LOGGED = f"""
+import importlib, sys
+module, log = sys.argv[1:]
+del sys.argv[1:]
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule.log = lambda self, message, log_args=None: open(log, "a").write(f"{{message}} {{log_args}}")
+importlib.import_module("{MODULES}." + module).main()
+"""
+"""Runs a module whose log goes to a file."""
 
 
 def test_a_trace_has_no_secret(vm: VM, secret_nowhere: list[Any]) -> None:

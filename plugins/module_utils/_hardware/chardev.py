@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
@@ -18,44 +19,53 @@ from .plan import Delete, Execute, Plan, Step
 from .slots import PLACE_KEYS, place_of
 from .values import check_id, nearest
 
-_SOCKET = re.compile(r"(?:disconnected:)?(unix|tcp|telnet|tn3270|websocket|wss?):(.*?)(,server=on)?(?: <->.*)?\Z")
+_SERVER = re.compile(r",server(=on)?( <->.*)?\Z")
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a task says of a character device. ``data`` are the options of *type* as ``chardev-add`` takes them; a *front*
-    without a driver stands for the backend alone."""
+    """What a task says of a character device: where it is, in options of their own, and any other ``options`` as
+    ``chardev-add`` takes them. A *front* without a driver stands for the backend alone."""
 
     front: Front
     type: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    path: str | None = None
+    host: str | None = None
+    port: int | None = None
+    server: bool = True
+    wait: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
     recreate: bool = False
 
     @property
     def id(self) -> str:
         return self.front.id
 
-
-def socket_data(path: str | None, host: str | None, port: int | None, server: bool, wait: bool) -> dict[str, Any]:
-    """The options of a socket: at *path*, or on *host* and *port*."""
-    if path:
-        addr: dict[str, Any] = {"type": "unix", "data": {"path": path}}
-    else:
-        addr = {"type": "inet", "data": {"host": host or "127.0.0.1", "port": str(port)}}
-    return {"addr": addr, "server": server, **({"wait": wait} if server else {})}
+    def data(self, kind: str) -> dict[str, Any]:
+        """The options of a character device of this type, as ``chardev-add`` takes them."""
+        if kind == "socket" and self.path:
+            addr: dict[str, Any] = {"type": "unix", "data": {"path": self.path}}
+        elif kind == "socket" and (self.host or self.port is not None):
+            addr = {"type": "inet", "data": {"host": self.host or "127.0.0.1", "port": str(self.port)}}
+        else:
+            where = {"out" if kind == "file" else "device": self.path} if self.path else {}
+            return {**where, **self.options}
+        return {"addr": addr, "server": self.server, **({"wait": self.wait} if self.server else {}), **self.options}
 
 
 def plan_present(hardware: Hardware, line: Line) -> Plan:
     check_id(line.id)
-    chardev, device = hardware.chardevs.get(line.id), _device(hardware, line.id)
-    if chardev is None and line.type is None:
+    _refuse_others(hardware, line.id)
+    chardev, device = hardware.chardevs.get(line.id), _port(hardware, line.id)
+    kind = line.type or (chardev.type if chardev else None)
+    if kind is None:
         raise InvalidOption(f"Character device {line.id} does not exist yet: say with type what it is to be.")
     if line.type is not None:
         _check_type(hardware, line.type)
-    backend = {"type": line.type, "data": dict(line.data)}
+    backend: dict[str, Any] = {"type": kind, "data": line.data(kind)}
     before = describe(hardware, line.id)
     steps: list[Step] = []
-    changed, unverified = _backend_differences(line, chardev) if chardev else ([], [])
+    changed, unverified = _backend_differences(chardev, kind, backend["data"]) if chardev else ([], [])
     differences: list[Difference] = []
     if device and line.front.driver:
         differences, unread = device_differences(hardware, line.front, device)
@@ -74,14 +84,15 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
         arguments = device_arguments(hardware, line.front, line.front.driver, {"chardev": line.id})
     if arguments:
         steps += plug(arguments)
-    return Plan(tuple(steps), before, _after(line, before, arguments, bool(changed) or chardev is None), tuple(unverified),
-                _launch_args(hardware, line, arguments, device))
+    after = _after(line, before, arguments, backend if changed or chardev is None else None)
+    return Plan(tuple(steps), before, after, tuple(unverified), _launch_args(hardware, line, backend, arguments, device))
 
 
 def plan_absent(hardware: Hardware, line: Line) -> Plan:
     """Have neither the port nor the character device behind it."""
     check_id(line.id)
-    device = _device(hardware, line.id)
+    _refuse_others(hardware, line.id)
+    device = _port(hardware, line.id)
     steps: list[Step] = [Unplug(line.id)] if device else []
     if line.id in hardware.chardevs:
         users = (one for one in hardware.devices if one.properties.get("chardev") == line.id)
@@ -95,7 +106,7 @@ def plan_absent(hardware: Hardware, line: Line) -> Plan:
 
 def describe(hardware: Hardware, line_id: str) -> dict[str, Any] | None:
     """The character device, its address where it has one, and its port, if any; None when there is neither."""
-    chardev, device = hardware.chardevs.get(line_id), _device(hardware, line_id)
+    chardev, device = hardware.chardevs.get(line_id), _port(hardware, line_id)
     if chardev is None and device is None:
         return None
     result: dict[str, Any] = {"id": line_id, "attached": device is not None}
@@ -118,11 +129,22 @@ def guest_path(driver: str, name: str | None) -> str | None:
     return f"/dev/virtio-ports/{name}" if driver == "virtserialport" and name else None
 
 
-def _device(hardware: Hardware, line_id: str) -> Device | None:
+def _port(hardware: Hardware, line_id: str) -> Device | None:
+    """The device on the character device of the same id. One of this id on another, or on none, has nothing to do with it."""
     device = hardware.device(line_id)
-    if device and "chardev" not in device.properties:
-        raise Conflict(f"The id {line_id} belongs to a {device.driver}, which has no character device. Take another id.")
-    return device
+    return device if device and device.properties.get("chardev") == line_id else None
+
+
+def _refuse_others(hardware: Hardware, line_id: str) -> None:
+    """Raise Conflict where the id belongs to a device that is no port of the character device of this id."""
+    device = hardware.device(line_id)
+    if device is None or _port(hardware, line_id):
+        return
+    other = device.properties.get("chardev")
+    if other:
+        raise Conflict(f"The {device.driver} {line_id} is on the character device {other}, and not on one of its own id. Take "
+                       f"another id, or see to the port with qmp_device and to {other} by that id.", chardev=other)
+    raise Conflict(f"The id {line_id} belongs to a {device.driver}, which has no character device. Take another id.")
 
 
 def _check_type(hardware: Hardware, name: str) -> None:
@@ -135,38 +157,81 @@ def _address(chardev: Chardev) -> dict[str, Any]:
     """Path or address of a socket, the path of a pty; as far as QEMU tells it."""
     if chardev.type == "pty":
         return {"path": chardev.told.partition("pty:")[2] or None}
-    match = _SOCKET.match(chardev.told)
-    if not match:
+    if chardev.type != "socket":
         return {}
-    kind, address, server = match.groups()
-    return {"path" if kind == "unix" else "address": address, "server": server is not None}
+    return {**_where(chardev.addr), "server": _SERVER.search(chardev.told) is not None}
 
 
-def _backend_differences(line: Line, chardev: Chardev) -> tuple[list[Difference], list[str]]:
-    """How the backend differs; of most types QEMU tells the type alone."""
-    if line.type is None:
-        return [], []
-    if line.type != chardev.type:
-        return [Difference("type", chardev.type, line.type)], []
-    addr = line.data.get("addr", {})
-    now = _address(chardev)
-    if "server" not in now or addr.get("type") not in ("unix", "inet"):
-        return [], sorted(line.data)
-    inside = addr["data"]
-    pairs = [("server", now["server"], line.data.get("server", True))]
-    if addr["type"] == "unix":
-        pairs.append(("path", now.get("path"), inside["path"]))
-    elif inside["port"] != "0":
-        pairs.append(("address", now.get("address"), f"{inside['host']}:{inside['port']}"))
-    different = [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
-    return different, sorted(set(line.data) - {"addr", "server", "wait"})
+def _where(addr: Mapping[str, Any]) -> dict[str, Any]:
+    """The path or address that a socket's address, as QEMU tells or takes it, stands for."""
+    host, port = str(addr.get("host")), str(addr.get("port"))
+    if "path" in addr:
+        return {"path": addr["path"]}
+    return {"address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"} if {"host", "port"} <= addr.keys() else {}
 
 
-def _after(line: Line, before: dict[str, Any] | None, arguments: dict[str, Any], new_backend: bool) -> dict[str, Any]:
+def _inside(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a socket's options what its address is, whatever sort of address it is."""
+    addr = data.get("addr")
+    inside = addr.get("data") if isinstance(addr, dict) else None
+    return inside if isinstance(inside, dict) else {}
+
+
+def _backend_differences(chardev: Chardev, kind: str, wanted: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
+    """How the backend differs from *wanted*, and what of it QEMU does not tell: of most types all but the type."""
+    if kind != chardev.type:
+        return [Difference("type", chardev.type, kind)], []
+    unverified = {"path" if name in ("out", "device") else name for name in wanted}
+    if kind != "socket" or "addr" not in wanted:
+        return [], sorted(unverified)
+    different: list[Difference] = []
+    server = _address(chardev)["server"]
+    if wanted.get("server", True) is not server:
+        different.append(Difference("server", server, not server))
+    inside = _inside(wanted)
+    now, stated = _where(chardev.addr), _where(inside)
+    same = now.keys() == stated.keys() and (now == stated or _same_address(chardev.addr, inside, server))
+    if now and stated and same is False:
+        different += [Difference(name, now.get(name), stated.get(name)) for name in sorted({*now, *stated})]
+    elif not now or not stated or same is None:
+        unverified |= stated.keys()
+    more = {name for name in inside if name not in ("path", "host", "port") and inside[name] != chardev.addr.get(name)}
+    return different, sorted(unverified - {"addr", "server", "wait"} | more)
+
+
+def _same_address(present: Mapping[str, Any], wanted: Mapping[str, Any], server: bool) -> bool | None:
+    """Whether two addresses on the network are one; None where that cannot be told here.
+
+    QEMU tells where a server listens in numbers, so what it was given by name is looked up. A client's address it tells as
+    given: one that cannot be looked up is then another.
+    """
+    host, port = wanted.get("host"), wanted.get("port")
+    if port in ("0", 0):  # any that is free
+        port = present.get("port")
+    if "path" in present:
+        return False
+    if (host, str(port)) == (present.get("host"), str(present.get("port"))):
+        return True
+    try:
+        return not _numbers(host, port).isdisjoint(_numbers(present.get("host"), present.get("port")))
+    except (OSError, ValueError):
+        return None if server else False
+
+
+def _numbers(host: Any, port: Any) -> set[tuple[Any, ...]]:
+    """Each address that *host* and *port* stand for, in numbers. Raises OSError for names that are not known."""
+    found = socket.getaddrinfo(str(host) if host else None, str(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return {address[:2] for _family, _kind, _protocol, _name, address in found}
+
+
+def _after(line: Line, before: dict[str, Any] | None, arguments: dict[str, Any],
+           new_backend: dict[str, Any] | None) -> dict[str, Any]:
     after = {"id": line.id, "attached": False, **(before or {})}
     if new_backend:
-        addr = line.data.get("addr", {}).get("data", {})
-        after.update({"type": line.type, **({"path": addr["path"], "server": line.data["server"]} if "path" in addr else {})})
+        kept = {name: value for name, value in after.items() if name not in ("path", "address", "server")}
+        data = new_backend["data"]
+        where = _where(_inside(data)) if new_backend["type"] == "socket" else {}
+        after = {**kept, "type": new_backend["type"], **({**where, "server": data.get("server", True)} if where else {})}
     if arguments:
         place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
         name = arguments.get("name")
@@ -175,13 +240,14 @@ def _after(line: Line, before: dict[str, Any] | None, arguments: dict[str, Any],
     return after
 
 
-def _launch_args(hardware: Hardware, line: Line, arguments: dict[str, Any], device: Device | None) -> tuple[str, ...]:
+def _launch_args(hardware: Hardware, line: Line, backend: dict[str, Any], arguments: dict[str, Any],
+                 device: Device | None) -> tuple[str, ...]:
     args: list[str] = []
-    if line.type is not None:
-        data = dict(line.data)
-        addr = data.pop("addr", {}).get("data", {})
-        renamed = {"path" if name in ("out", "device") else name: value for name, value in {**addr, **data}.items()}
-        args += ["-chardev", ",".join([line.type, *key_values({"id": line.id, **renamed})])]
+    if line.type is not None or backend["data"]:
+        data = {**_inside(backend["data"]), **backend["data"]}
+        data.pop("addr", None)
+        renamed = {"path" if name in ("out", "device") else name: value for name, value in data.items()}
+        args += ["-chardev", ",".join([backend["type"], *key_values({"id": line.id, **renamed})])]
     if not arguments and device and line.front.driver:
         arguments = {"driver": device.driver, "id": line.id, "chardev": line.id, **place_of(device),
                      **line.front.stated(hardware, device.driver)}

@@ -28,11 +28,11 @@ _COMPARED = ("share", "prealloc", "mem-path", "pmem", "policy", "host-nodes", "h
 
 @dataclass(frozen=True)
 class Piece:
-    """What a task says of a piece of memory, in bytes; None is not stated. ``type`` is pc-dimm, nvdimm or virtio-mem;
-    ``properties`` are those of its backend object in QEMU's spelling."""
+    """What a task says of a piece of memory, in bytes; None is not stated. ``type`` is pc-dimm, nvdimm or virtio-mem, and where
+    not stated what is there, or pc-dimm; ``properties`` are those of its backend object in QEMU's spelling."""
 
     front: Front
-    type: str = "pc-dimm"
+    type: str | None = None
     size: int | None = None
     backend: str = "ram"
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -55,14 +55,16 @@ class Piece:
 def plan_present(hardware: Hardware, piece: Piece) -> Plan:
     check_id(piece.id)
     device = _device(hardware, piece.id)
-    driver = default_driver(hardware, "virtio-mem") if piece.type == "virtio-mem" else piece.type
     before = describe(hardware, piece.id)
+    kind = piece.type or (str(before["type"]) if before else "pc-dimm")
+    piece = replace(piece, type=kind)
+    driver = default_driver(hardware, "virtio-mem") if kind == "virtio-mem" else kind
     if piece.size == 0:
         raise InvalidOption("size 0 is no memory. With requested_size: 0 a virtio-mem device gives the guest none of its size.")
     if device is None and piece.size is None:
         raise InvalidOption(f"Memory {piece.id} does not exist yet: say with size how much it is to be.")
-    if piece.requested is not None and piece.type != "virtio-mem":
-        raise InvalidOption(f"requested_size is for type virtio-mem, not {piece.type}.")
+    if piece.requested is not None and kind != "virtio-mem":
+        raise InvalidOption(f"requested_size is for type virtio-mem, not {kind}.")
     differences, unverified = _differences(hardware, piece, device, before) if device and before else ([], [])
     steps: list[Step] = []
     if before and differences and piece.recreate:
@@ -182,9 +184,14 @@ def describe_total(hardware: Hardware) -> dict[str, Any]:
     return {"base": summary["base-memory"], "plugged": plugged, "total": summary["base-memory"] + plugged, "devices": pieces}
 
 
+def is_memory(device: Device) -> bool:
+    """Whether *device* gives the guest RAM; others too have a memory backend, such as ivshmem-plain."""
+    return "memdev" in device.properties and device.driver.startswith(("pc-dimm", "nvdimm", "virtio-mem"))
+
+
 def _device(hardware: Hardware, piece_id: str) -> Device | None:
     device = hardware.device(piece_id)
-    if device and "memdev" not in device.properties:
+    if device and not is_memory(device):
         raise Conflict(f"The id {piece_id} belongs to a {device.driver}, which is no memory. Take another id.")
     return device
 

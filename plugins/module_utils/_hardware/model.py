@@ -97,12 +97,17 @@ class Netdev(NamedTuple):
 
 
 class Chardev(NamedTuple):
-    """A character device; ``type`` as ``chardev-add`` has it, ``told`` what ``query-chardev`` calls its filename."""
+    """A character device; ``type`` as ``chardev-add`` has it, ``told`` what ``query-chardev`` calls its filename.
+
+    ``addr`` is the address of a socket: where a client connects to as it was given, where a server listens as it was resolved.
+    ``told`` has that of the present connection in its place.
+    """
 
     id: str
     type: str
     told: str
     open: bool
+    addr: dict[str, Any]
 
 
 class Cpu(NamedTuple):
@@ -285,10 +290,14 @@ class Hardware:
     @cached_property
     def chardevs(self) -> dict[str, Chardev]:
         """All character devices by id."""
-        types = self.snapshot.qom_list(["/chardevs"])[0]
-        return {one["label"]: Chardev(one["label"], types.get(one["label"], "")[len("child<chardev-"):-1], one["filename"],
-                                      one["frontend-open"])
-                for one in self.snapshot.ask("query-chardev")}
+        listed = self.snapshot.ask("query-chardev")
+        kinds = self.snapshot.qom_list(["/chardevs"])[0]
+        types = {one["label"]: kinds.get(one["label"], "")[len("child<chardev-"):-1] for one in listed}
+        sockets = [name for name, kind in types.items() if kind == "socket"]
+        addresses = dict(zip(sockets, self.snapshot.qom_get(((f"/chardevs/{name}", "addr") for name in sockets), dict)))
+        return {one["label"]: Chardev(one["label"], types[one["label"]], one["filename"], one["frontend-open"],
+                                      addresses.get(one["label"]) or {})
+                for one in listed}
 
     # Network backends
 

@@ -13,8 +13,10 @@ from .errors import Conflict, InvalidOption
 from .launch import object_argument
 from .model import Device, Hardware
 from .plan import Delete, Execute, Plan, Step
-from .values import check_id, nearest, typed
+from .values import check_id, known_part, nearest, typed
 
+_IN_PLACE = {("throttle-group", "limits")}
+"""What QEMU changes of an object while others use it, by type and property."""
 SECRET_FILE = "FILE_WITH_THE_SECRET"
 """Stands in launch arguments for a file, for a secret does not belong on a command line."""
 
@@ -55,7 +57,12 @@ def plan_present(hardware: Hardware, wish: Object) -> Plan:
         properties = {**properties, "data": wish.secret}
         unverified.append("secret")
     steps: list[Step] = []
-    if differences and wish.recreate:
+    after: dict[str, Any] | None = {"id": wish.id, "qom_type": qom_type,
+                                    "properties": {name: value for name, value in properties.items() if name != "data"}}
+    if before and differences and all((qom_type, one.option) in _IN_PLACE for one in differences):
+        steps = [_set(wish.id, one) for one in differences]
+        after = {**before, "properties": {**before["properties"], **{one.option: _merged(one) for one in differences}}}
+    elif differences and wish.recreate:
         _refuse_users(hardware, wish)
         steps = [delete_object(wish.id), add_object(hardware, qom_type, wish.id, properties)]
     else:
@@ -63,9 +70,8 @@ def plan_present(hardware: Hardware, wish: Object) -> Plan:
         if present_type is None:
             steps = [add_object(hardware, qom_type, wish.id, properties)]
             unverified = []
-    after = before if not steps else {"id": wish.id, "qom_type": qom_type,
-                                      "properties": {name: value for name, value in properties.items() if name != "data"}}
-    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, wish.id, properties)))
+    return Plan(tuple(steps), before, after if steps else before, tuple(unverified),
+                ("-object", launch_argument(qom_type, wish.id, properties)))
 
 
 def plan_absent(hardware: Hardware, wish: Object) -> Plan:
@@ -126,13 +132,20 @@ def _differences(hardware: Hardware, wish: Object, qom_type: str,
     values = hardware.snapshot.qom_get((f"/objects/{wish.id}", name) for name in properties)
     unverified = [name for name, value in zip(properties, values) if value is None]
     different = [Difference(name, now, wanted) for (name, wanted), now in zip(properties.items(), values)
-                 if now is not None and _known_part(now, wanted) != wanted]
+                 if now is not None and known_part(now, wanted) != wanted]
     return different, unverified
 
 
-def _known_part(now: Any, wanted: Any) -> Any:
-    """Of a structure such as a throttle group's limits only the members that the task states."""
-    return {name: now.get(name) for name in wanted} if isinstance(wanted, dict) and isinstance(now, dict) else now
+def _set(object_id: str, one: Difference) -> Execute:
+    """Change a property in place, of a structure the members that the task states; taken back to what they were."""
+    place = {"path": f"/objects/{object_id}", "property": one.option}
+    back = Execute("qom-set", {**place, "value": known_part(one.present, one.wanted)})
+    return Execute("qom-set", {**place, "value": one.wanted}, back)
+
+
+def _merged(one: Difference) -> Any:
+    """What a property will be: of a structure, the members that the task does not state stay."""
+    return {**one.present, **one.wanted} if isinstance(one.present, dict) and isinstance(one.wanted, dict) else one.wanted
 
 
 def _iothreads(device: Device) -> set[str]:

@@ -15,6 +15,7 @@ from .device import Front, device_arguments, device_differences, recreated_argum
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import device_argument
+from .memory import is_memory
 from .model import Device, Hardware
 from .plan import PassDescriptor, Plan, Step
 from .slots import PLACE_KEYS, place_of
@@ -127,14 +128,14 @@ def _descriptors(hardware: Hardware, wish: Peripheral, arguments: dict[str, Any]
 
 def _refuse_own_modules(device: Device) -> None:
     for name, module in _OWN_MODULES.items():
-        if device.properties.get(name):
+        if device.properties.get(name) and (name != "memdev" or is_memory(device)):
             raise Conflict(f"{device.id} is a {device.driver} with something behind it; use {module}, which removes both.")
 
 
 def _refuse_children(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Conflict for a controller with devices on its buses: they would all go with it."""
-    own = [bus for bus in hardware.buses if f"{bus.owner}/".startswith(f"{device.path}/")]
-    children = [one.id or one.path for bus in own for one in bus.devices]
+    """Raise Conflict for a controller with devices on its buses, whatever these are: they would all go with it."""
+    children = [one.id or one.path for one in hardware.devices
+                if one.properties.get("parent_bus", "").startswith(f"{device.path}/")]
     if children and not force:
         raise Conflict(f"{device.id} carries {', '.join(sorted(children))}, which would go with it. Unplug these first, or set "
                        "force: true.", children=sorted(children))

@@ -17,6 +17,8 @@ from .plan import Await, Command, Execute, Plan, Run, Step, wire
 _ENDED = {"shutdown"}
 _NEEDS_RESET = {"guest-panicked", "internal-error", "io-error"}
 _ASLEEP = "suspended"
+_LEFT = "postmigrate"
+_AWAITS = "inmigrate"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Quit(Step):
 
 
 def plan(hardware: Hardware, state: str, force: bool = False) -> Plan:
-    """Bring the VM to *state*: running, paused, shutdown, reset, quit or wakeup."""
+    """Bring the VM to *state*: running, paused, shutdown, reset, quit or wakeup. Raises Unsupported for what its guest cannot
+    do from where it is."""
     status = str(hardware.snapshot.ask("query-status")["status"])
     runs = bool(hardware.snapshot.ask("query-status")["running"])
     steps: tuple[Step, ...] = ()
@@ -84,6 +87,7 @@ def plan(hardware: Hardware, state: str, force: bool = False) -> Plan:
     elif state == "running" and not runs:
         if status in _ENDED | _NEEDS_RESET - {"io-error"}:
             raise Unsupported(f"The VM is {status} and cannot go on from there. Set state: reset, then state: running.")
+        _refuse_migrated(status, force)
         steps = (Execute("cont", {}), _reached("running"))
     elif state == "paused" and (runs or status == _ASLEEP):
         steps = (Execute("stop", {}), _reached("paused", _ASLEEP))
@@ -98,12 +102,27 @@ def plan(hardware: Hardware, state: str, force: bool = False) -> Plan:
     return Plan(steps, {"status": status}, {"status": after})
 
 
+def _refuse_migrated(status: str, force: bool) -> None:
+    """Raise Unsupported for a guest that runs at the other side of a migration, unless forced, or has not come from there."""
+    if status == _LEFT and not force:
+        raise Unsupported("The VM is postmigrate: its guest has left for another host, and would run twice and spoil its disks. "
+                          "Set force: true only if it runs nowhere else.")
+    if status == _AWAITS:
+        raise Unsupported("The VM is inmigrate: it waits for its guest to come, and runs when that is here. Start the migration "
+                          "at the other side, with qmp_migrate.")
+
+
 def _shutdown(status: str, runs: bool, force: bool) -> tuple[Step, ...]:
     """A guest that does not run cannot shut itself down."""
     if runs or status == _ASLEEP:
         return (*([Execute("system_wakeup", {})] if status == _ASLEEP else []), PowerDown(force))
     if force:
         return (Quit(),)
+    if status == _LEFT:
+        raise Unsupported("The VM is postmigrate: its guest has left for another host, and cannot shut down here. Set "
+                          "force: true to end this QEMU.")
+    if status == _AWAITS:
+        raise Unsupported("The VM is inmigrate: its guest has yet to come, and cannot shut down. Set force: true to end it.")
     raise Unsupported(f"The VM is {status}, so its guest cannot shut down. Set state: running first, or force: true to end it.")
 
 

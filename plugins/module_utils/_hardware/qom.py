@@ -11,9 +11,10 @@ from ..qmp import CommandError
 from .errors import InvalidOption
 from .model import Hardware
 from .plan import Execute, Plan
-from .values import nearest, typed
+from .values import known_part, nearest, typed
 
 _SECRET = ("data", "rawdata")
+"""What holds the secret in a secret object, for all to read."""
 
 
 def plan_set(hardware: Hardware, path: str, name: str, value: Any) -> Plan:
@@ -21,6 +22,7 @@ def plan_set(hardware: Hardware, path: str, name: str, value: Any) -> Plan:
     known = properties(hardware, path)
     if name not in known:
         raise InvalidOption(f"The object {path} has no property {name!r}{nearest(name, known)}.")
+    refuse_secret(hardware, path, name)
     wanted = typed(f"object {path}", {name: value}, known)[name]
     now = _get(hardware, path, name)
     if _equal(now, wanted):
@@ -35,10 +37,18 @@ def read(hardware: Hardware, path: str, name: str | None) -> dict[str, Any]:
     if name is not None:
         if name not in known:
             raise InvalidOption(f"The object {path} has no property {name!r}{nearest(name, known)}.")
+        refuse_secret(hardware, path, name)
         return {"path": path, "property": name, "type": known[name], "value": _get(hardware, path, name)}
     names = [one for one in known if not known[one].startswith("child<") and one not in _SECRET]
     values = dict(zip(names, hardware.snapshot.qom_get((path, one) for one in names)))
     return {"path": path, "properties": {one: {"type": kind, "value": values.get(one)} for one, kind in known.items()}}
+
+
+def refuse_secret(hardware: Hardware, path: str, name: str) -> None:
+    """Raise InvalidOption for the property that holds the secret of a secret object: it would be shown."""
+    if name in _SECRET and str(_get(hardware, path, "type")).startswith("secret"):
+        raise InvalidOption(f"{name} of {path} is a secret, which would be shown. To have it hold another, remove the object by "
+                            "qmp_object and add it anew with its option secret.")
 
 
 def properties(hardware: Hardware, path: str) -> dict[str, str]:
@@ -55,5 +65,5 @@ def _get(hardware: Hardware, path: str, name: str) -> Any:
 
 
 def _equal(now: Any, wanted: Any) -> bool:
-    """Whether they are the same, True and 1 being two things."""
-    return type(now) is type(wanted) and bool(now == wanted)
+    """Whether they are the same in what the task states, True and 1 being two things."""
+    return type(now) is type(wanted) and bool(known_part(now, wanted) == wanted)

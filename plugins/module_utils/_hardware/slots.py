@@ -64,7 +64,9 @@ def launch_argument(hardware: Hardware, driver: str) -> list[str]:
 
 
 def _unused(hardware: Hardware, prefix: str) -> str:
-    return next(name for name in (f"{prefix}{number}" for number in range(len(hardware.ids) + 1)) if name not in hardware.ids)
+    """A free id, and none of a character device: QEMU names those of ``-serial`` serial0, serial1 and so on."""
+    used = {*hardware.ids, *hardware.chardevs}
+    return next(name for name in (f"{prefix}{number}" for number in range(len(used) + 1)) if name not in used)
 
 
 def bus_class(hardware: Hardware, driver: str) -> str | None:
@@ -146,7 +148,12 @@ def _no_place(hardware: Hardware, driver: str, wanted: Wanted, buses: list[Bus])
 
 
 def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two places are one; slots are compared as numbers, for they may be written 5 or 0x5."""
+    """Whether two places are one; slots are compared as numbers, for they may be written 5 or 0x5.
+
+    A bus alone is no place that only one device can have: on a virtio serial bus each port takes the next number.
+    """
+    if set(one) == {"bus"}:
+        return False
     if "addr" in one and other.get("addr") is not None:
         return one.get("bus") == other.get("bus") and parse_addr(one["addr"]) == parse_addr(other["addr"])
     return all(str(other.get(name)) == str(value) for name, value in one.items())

@@ -62,6 +62,11 @@ def typed(owner: str, values: Mapping[str, Any], known: Mapping[str, str]) -> di
     return result
 
 
+def known_part(now: Any, wanted: Any) -> Any:
+    """Of a structure, such as a throttle group's limits, only the members that the task states."""
+    return {name: now.get(name) for name in wanted} if isinstance(wanted, dict) and isinstance(now, dict) else now
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """A half sentence that names what *name* may have been meant to be, or nothing."""
     close = difflib.get_close_matches(name, known, n=1)
