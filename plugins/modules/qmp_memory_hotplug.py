@@ -167,7 +167,7 @@ error_code:
 details:
   description:
     - More about the failure. C(sent) are the commands up to it, C(undone) those that took back what this run had added, C(left)
-      those that should have and failed.
+      those that should have and failed, C(done) removals, which stay.
   returned: failure
   type: dict
 launch_args:
