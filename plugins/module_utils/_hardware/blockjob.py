@@ -75,13 +75,13 @@ class Finish(Step):
 
 
 @dataclass(frozen=True)
-class Cancel(Step):
-    """``job-cancel``, and the wait until the job is gone."""
+class Stop(Step):
+    """``job-cancel``, and the wait until the job has ended."""
 
     job: str
 
     def commands(self) -> list[Command]:
-        return [wire(name, {"id": self.job}) for name in ("job-cancel", "job-dismiss")]
+        return [wire("job-cancel", {"id": self.job})]
 
     def apply(self, run: Run) -> None:
         try:
@@ -92,6 +92,17 @@ class Cancel(Step):
         gone = Await(lambda run: (_find(run, self.job) or {"status": "null"})["status"] in _ENDED,
                      lambda run: NotYet(f"Job {self.job} was told to stop and has not within {run.timeout:g} s."))
         gone.apply(run)
+
+
+@dataclass(frozen=True)
+class Cancel(Stop):
+    """Stop a job, and take leave of it."""
+
+    def commands(self) -> list[Command]:
+        return [*super().commands(), wire("job-dismiss", {"id": self.job})]
+
+    def apply(self, run: Run) -> None:
+        super().apply(run)
         _dismiss(run, self.job)
 
 
@@ -128,8 +139,8 @@ def plan_cancelled(hardware: Hardware, job: Job) -> Plan:
     running = describe(hardware, job.id)
     if running is None:
         return Plan()
-    dismiss = Execute("job-dismiss", {"id": job.id})
-    return Plan((dismiss if running["status"] in _ENDED else Cancel(job.id),), running, None)
+    dismiss = Delete("job-dismiss", {"id": job.id})
+    return Plan((dismiss,) if running["status"] in _ENDED else (Stop(job.id), dismiss), running, None)
 
 
 def _becomes_ready(job: Job, running: Mapping[str, Any] | None) -> bool:
