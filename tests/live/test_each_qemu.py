@@ -122,8 +122,8 @@ NODES = [word for name in ("a", "b", "c") for word in ("-blockdev", json.dumps({
      ["v1", "s1"], ["cd"]),
     (["scsi-hd,id=s1,drive=a,bus=scsi0.0,bootindex=2", "virtio-blk-pci,id=v1,drive=b,bus=rp1,bootindex=1"], ["v1"], ["s1"]),
 ], ids=["SCSI targets", "ports in natural order", "of each driver", "bootindex"])
-def test_which_disk_the_vm_may_have_booted_from(make_vm: Callable[..., VM], devices: list[str], first: list[str],
-                                               others: list[str]) -> None:
+def test_which_disk_the_vm_may_have_booted_from(
+        make_vm: Callable[..., VM], devices: list[str], first: list[str], others: list[str]) -> None:
     vm = make_vm(boot=False, ports=11, extra=(*NODES, *(word for device in devices for word in ("-device", device))))
     for name in first:
         refused(Modules(vm).run("qmp_blockdev", True, id=name, state="absent"), "unsupported", "boots from")
@@ -132,8 +132,8 @@ def test_which_disk_the_vm_may_have_booted_from(make_vm: Callable[..., VM], devi
 
 
 @pytest.mark.parametrize("work", ["job", "export"])
-def test_what_works_on_the_nodes_of_a_drive_option_is_not_ended(make_vm: Callable[..., VM], work: str, image: Callable[..., str],
-                                                              tmp_path: Path) -> None:
+def test_what_works_on_the_nodes_of_a_drive_option_is_not_ended(
+        make_vm: Callable[..., VM], work: str, image: Callable[..., str], tmp_path: Path) -> None:
     vm = make_vm(boot=False, native=True, extra=(
         "-blockdev", f"raw,node-name=target,file.driver=file,file.filename={image('a')}",
         "-drive", f"if=none,id=drive1,format=raw,file={image('b')}", "-device", "scsi-hd,drive=drive1,id=d1"))
