@@ -52,8 +52,11 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     ({"timeout": float("nan")}, ["timeout", "seconds"]),
     ({"connect_timeout": float("inf")}, ["connect_timeout", "seconds"]),
     ({"timeout": -1}, ["timeout", "seconds"]),
+    ({"connect_timeout": float("nan")}, ["connect_timeout", "seconds"]),
+    ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/a", "cert_file": "/a", "key_file": "/a\0b"}}, ["tls", "NUL"]),
     ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "no number"]),
     ({"properties": {"serial": [float("inf")]}}, ["properties", "no number"]),
+    ({"properties": {"a\0b": 1}}, ["properties", "NUL"]),
 ], ids=str)
 def test_values_that_cannot_be_sent_are_refused_before_anything_is(vm: VM, options: dict[str, Any], words: list[str]) -> None:
     address = {} if "host" in options else {"socket": str(vm.qmp_socket)}

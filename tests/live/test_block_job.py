@@ -33,6 +33,13 @@ def disk(vm: VM, image: Callable[..., str]) -> Iterator[dict[str, Any]]:
     assert Modules(vm).blockdev(id="d1", state="absent")["changed"]
 
 
+def wait_for(vm: VM, status: str) -> None:
+    """Return when the VM's one job has this status."""
+    deadline = time.monotonic() + 30
+    while vm.query("query-jobs")[0]["status"] != status:
+        assert time.monotonic() < deadline
+
+
 def words(vm: VM, count: int = 1) -> str:
     """The first words of the first blocks of the disk, as the guest reads them past its cache."""
     return " ".join(vm.guest(f"dd if=/dev/vda bs=512 skip={block} count=1 iflag=direct 2>/dev/null | head -n1").strip()
@@ -85,9 +92,63 @@ def test_a_commit_ends_at_the_disk_and_leaves_a_template_as_it_is(vm: VM, tmp_pa
     assert Modules(vm).blockdev(id="d1", state="absent")["changed"]
 
 
+def test_a_disk_named_by_its_node_is_committed_too(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
+    assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
+    assert job(vm, id="commit1", type="commit", disk="snap1").get("changed")
+    assert job(vm, check=True, id="commit1", type="commit", disk="snap1").get("error_code") == "invalid_option"  # it is gone
+    assert unchanged(job(vm, id="commit1", type="commit", disk="d1"))
+
+
+@pytest.mark.parametrize("kind", ["commit", "stream"])
+def test_a_base_that_is_not_below_the_disk_is_no_end(vm: VM, disk: dict[str, Any], kind: str) -> None:
+    assert Modules(vm).blockdev(id="other", backend={"driver": "null-co", "size": 16 << 20}, attach=False)["changed"]
+    refused(job(vm, id="j1", type=kind, disk="d1", base="other"), "command_failed", "other")
+    assert Modules(vm).blockdev(id="other", state="absent")["changed"]
+
+
+def test_a_disk_is_seen_through_the_filter_of_a_backup_that_runs(vm: VM, disk: dict[str, Any], image: Callable[..., str],
+                                                                 tmp_path: Path) -> None:
+    snapshot = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1")}
+    assert job(vm, **snapshot)["changed"]
+    assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
+    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "sync": "none", "state": "started"}
+    assert job(vm, **backup)["changed"]
+    assert unchanged(job(vm, **backup)) and unchanged(job(vm, **snapshot)) and unchanged(Modules(vm).blockdev(**disk))
+    assert job(vm, check=True, id="commit1", type="commit", disk="d1")["changed"]
+    assert unchanged(job(vm, id="pull", type="stream", disk="d1", base="d1"))
+    assert job(vm, id="b1", state="cancelled")["changed"]
+    assert Modules(vm).blockdev(id="copy", state="absent")["changed"]
+
+
+@pytest.mark.parametrize("kind", ["mirror", "backup"])
+def test_a_job_that_is_to_be_finalized_is(vm: VM, disk: dict[str, Any], image: Callable[..., str], kind: str) -> None:
+    assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
+    held = {"id": "j1", "type": kind, "disk": "d1", "target": "new", "options": {"auto-finalize": False}}
+    planned = job(vm, check=True, **held)
+    done = job(vm, **held)
+    assert done["commands"] == planned["commands"] and done["job"] is None, (planned, done)
+    assert [one["execute"] for one in done["commands"]][-2:] == ["job-finalize", "job-dismiss"]
+    vm.query("blockdev-del", node_name="d1" if kind == "mirror" else "new")
+
+
+def test_a_job_that_waits_to_be_finalized_is_finished_by_a_later_run(vm: VM, disk: dict[str, Any],
+                                                                     image: Callable[..., str]) -> None:
+    assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
+    held = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started", "options": {"auto-finalize": False}}
+    assert job(vm, **held)["changed"]
+    wait_for(vm, "pending")
+    planned = job(vm, check=True, id="b1")
+    done = job(vm, id="b1")
+    assert done["commands"] == planned["commands"] and done["job"] is None, (planned, done)
+    assert [one["execute"] for one in done["commands"]] == ["job-finalize", "job-dismiss"]
+    assert Modules(vm).blockdev(id="copy", state="absent")["changed"]
+
+
 def test_a_snapshot_overwrites_no_file(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     refused(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine")), "invalid_option", "overwritten", "mode")
+    refused(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine"), options={"mode": "absolute-paths"}),
+            "invalid_option", "overwritten")
     assert (tmp_path / "mine").read_bytes() == b"mine"
     overlay = tmp_path / "overlay"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "16M"], check=True)
@@ -160,7 +221,12 @@ def test_a_job_that_fails_says_why(vm: VM) -> None:
               "inject-error": [{"event": "none", "iotype": "write", "errno": 5}]}
     assert Modules(vm).blockdev(id="d1", backend={"driver": "null-co", "size": 1 << 20}, driver="scsi-hd")["changed"]
     assert Modules(vm).blockdev(id="new", backend=broken, attach=False)["changed"]
-    refused(job(vm, id="b1", type="backup", disk="d1", target="new"), "command_failed", "b1", "Input/output error")
+    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "new"}
+    refused(job(vm, **backup), "command_failed", "b1", "Input/output error")
+    assert vm.query("query-jobs") == []
+    assert job(vm, state="started", **backup)["changed"]
+    wait_for(vm, "concluded")
+    refused(job(vm, state="started", **backup), "command_failed", "b1", "Input/output error")  # once, for then it is gone
     assert vm.query("query-jobs") == []
     for name in ("new", "d1"):
         assert Modules(vm).blockdev(id=name, state="absent")["changed"]
@@ -184,9 +250,7 @@ def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(vm: VM,
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
     backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started"}
     assert job(vm, **backup)["changed"]
-    deadline = time.monotonic() + 30
-    while vm.query("query-jobs")[0]["status"] != "concluded":
-        assert time.monotonic() < deadline
+    wait_for(vm, "concluded")
     ended = job(vm, **backup)
     assert ended["job"] is None and [one["execute"] for one in ended["commands"]] == ["job-dismiss"], ended
     assert Modules(vm).blockdev(id="copy", state="absent")["changed"]

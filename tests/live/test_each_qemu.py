@@ -131,15 +131,15 @@ def test_which_disk_the_vm_may_have_booted_from(
         assert Modules(vm).run("qmp_blockdev", True, id=name, state="absent").get("changed")
 
 
-@pytest.mark.parametrize("work", ["job", "export"])
+@pytest.mark.parametrize("work", ["backup", "mirror", "export"])
 def test_what_works_on_the_nodes_of_a_drive_option_is_not_ended(
         make_vm: Callable[..., VM], work: str, image: Callable[..., str], tmp_path: Path) -> None:
     vm = make_vm(boot=False, native=True, extra=(
         "-blockdev", f"raw,node-name=target,file.driver=file,file.filename={image('a')}",
         "-drive", f"if=none,id=drive1,format=raw,file={image('b')}", "-device", "scsi-hd,drive=drive1,id=d1"))
     drive1 = next(one["inserted"]["node-name"] for one in vm.query("query-block") if one["device"] == "drive1")
-    if work == "job":
-        vm.query("blockdev-backup", job_id="work1", device=drive1, target="target", sync="none")
+    if work in ("backup", "mirror"):
+        vm.query(f"blockdev-{work}", job_id="work1", device=drive1, target="target", sync="none")
     else:
         vm.query("nbd-server-start", addr={"type": "unix", "data": {"path": str(tmp_path / "nbd.sock")}})
         vm.query("block-export-add", type="nbd", id="work1", node_name=drive1)
@@ -189,6 +189,7 @@ def test_a_disk_under_a_snapshot_is_still_that_disk(binary: Binary, make_vm: Cal
     snapshot = str(tmp_path / "snap.qcow2")
     vm.query("blockdev-snapshot-sync", node_name="d1", snapshot_file=snapshot, snapshot_node_name="snap1")
     assert unchanged(modules.blockdev(**options))
+    refused(modules.blockdev(**options, attach=False), "conflict", "snap1")
     removed = modules.blockdev(id="d1", state="absent")
     arguments = [command["arguments"] for command in removed["commands"]]
     assert arguments == [{"id": "d1"}, {"node-name": "snap1"}, {"node-name": "d1"}]

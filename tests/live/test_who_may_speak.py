@@ -113,6 +113,20 @@ def test_files_that_are_not_there_or_none_such(port: int, tls: dict[str, str]) -
     refused(run("qmp_info", port, {**tls, "key_file": tls["cert_file"]}), "connect_failed", tls["cert_file"])
 
 
+def test_a_key_with_a_passphrase_is_refused_and_asked_for_nowhere(port: int, tls: dict[str, str], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", tls["key_file"], "-out", str(key)],
+                   check=True, capture_output=True)
+    refused(run("qmp_info", port, {**tls, "key_file": str(key)}), "connect_failed", "encrypted", "without a passphrase")
+
+
+def test_a_port_or_a_name_that_cannot_be(port: int, tls: dict[str, str]) -> None:
+    for number in (-1, 0, port + 65536):
+        refused(run("qmp_info", number, tls), "connect_failed", "1 to 65535")
+        refused(run("qmp_info", number, None), "connect_failed", "1 to 65535")
+    refused(run("qmp_info", port, {**tls, "server_name": ".localhost"}), "connect_failed", "server_name")
+
+
 def test_a_port_without_tls_and_a_client_without_tls(port: int, tls: dict[str, str], make_vm: Callable[..., VM]) -> None:
     with socket.socket() as plain:
         plain.bind(("127.0.0.1", 0))
@@ -158,3 +172,12 @@ def test_a_link_that_another_user_planted_is_not_followed(make_vm: Callable[...,
     assert finish(start("qmp_info", {"socket": str(link)}))["vm"]["status"] == "prelaunch"
     os.lchown(link, pwd.getpwnam("nobody").pw_uid, -1)
     refused(finish(start("qmp_info", {"socket": str(link)})), "connect_failed", "another user", str(link))
+
+
+@pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])
+def test_nor_one_to_a_file_of_tls(port: int, tls: dict[str, str], tmp_path: Path, option: str) -> None:
+    link = tmp_path / "link.pem"
+    link.symlink_to(tls[option])
+    assert run("qmp_info", port, {**tls, option: str(link)})["vm"]["status"] == "prelaunch"
+    os.lchown(link, pwd.getpwnam("nobody").pw_uid, -1)
+    refused(run("qmp_info", port, {**tls, option: str(link)}), "connect_failed", "another user", str(link))

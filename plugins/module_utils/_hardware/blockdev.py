@@ -159,6 +159,9 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
         steps += plug(arguments)
     elif device and not disk.attach:
         refuse_boot_disk(hardware, device, disk.force)
+        if top and node and top.name != node.name:
+            raise Conflict(f"The disk {disk.id} has the snapshot {top.name} on top, which would go with the device. Commit it "
+                           "first (qmp_block_job).")
         steps.append(Unplug(disk.id))
     steps += _limit_steps(hardware, disk, driver, device)
     return Plan(tuple(steps), before, _after(disk, before, driver, arguments), tuple(unverified),

@@ -23,6 +23,8 @@ from .values import NODE_NAME_MAX, check_id
 _COMMANDS = {"mirror": "blockdev-mirror", "backup": "blockdev-backup", "commit": "block-commit", "stream": "block-stream"}
 _SETTLED = ("ready", "standby")  # a mirror that is in step with its source, and waits to be completed
 _ENDED = ("concluded", "null")
+_FILTERS = ("mirror_top", "commit_top", "copy-before-write", "copy-on-read", "throttle", "compress", "preallocate")
+"""Drivers of nodes that hold no data; a job that runs has put one of the first four on top of its disk."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Finish(Step):
-    """Wait until the job has ended, telling it to complete when it is ready, as one that *completes* will be; dismiss it.
-    Raises JobFailed, NotYet."""
+    """Wait until the job has ended, telling it to complete when it is ready, as one that *completes* will be, and to finalize
+    when it waits for that, as one that *finalizes* will; dismiss it. Raises JobFailed, NotYet."""
 
     job: str
     completes: bool
+    finalizes: bool
 
     def commands(self) -> list[Command]:
-        names = ["job-complete", "job-dismiss"] if self.completes else ["job-dismiss"]
-        return [wire(name, {"id": self.job}) for name in names]
+        names = (("job-complete", self.completes), ("job-finalize", self.finalizes), ("job-dismiss", True))
+        return [wire(name, {"id": self.job}) for name, sent in names if sent]
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
@@ -127,8 +130,10 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     ended = running is not None and running["status"] in _ENDED
     if until == "completed" or ended:
         until = "completed"
-        completes = _becomes_ready(job, running) and not ended
-        steps.append(Finish(job.id, completes))
+        pending = running is not None and running["status"] == "pending"
+        completes = _becomes_ready(job, running) and not (ended or pending)
+        finalizes = pending or (job.options.get("auto-finalize") is False and not ended)
+        steps.append(Finish(job.id, completes, finalizes))
     elif until == "ready" and (running is None or running["status"] not in _SETTLED):
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
@@ -209,20 +214,27 @@ def _with_options(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _is_done(hardware: Hardware, job: Job) -> bool:
     """Whether the VM has what the job would bring; of a backup that cannot be told, so it is made each time."""
-    if job.type == "mirror":
-        return _root(hardware, job).name == job.target
-    if job.type not in ("commit", "stream"):
+    if job.type == "backup":
         return False
     root = _root(hardware, job)
-    backing, base = root.children.get("backing"), _base(hardware, job, root)
-    return backing is None or (base == root.name if job.type == "commit" else base == backing)
+    chain = _chain(hardware, root)
+    if job.type == "mirror":
+        return chain[:1] == [job.target]
+    base = _base(hardware, job, root)
+    if base is None:
+        return len(chain) == 1
+    return base in (chain[:1] if job.type == "commit" else chain[1:2])
 
 
 def _base(hardware: Hardware, job: Job, root: Node) -> str | None:
     """The node to end at; of a commit by default the disk's own, so that what is below it, such as a template, stays as it is."""
-    if job.base is None and job.type == "commit" and _below(hardware, root, str(job.disk)):
-        return job.disk
-    return job.base
+    if job.base is not None or job.type != "commit":
+        return job.base
+    own = job.disk
+    if own not in hardware.ids:  # a node; the disk's own has the id of the device that it is for
+        users = (device.id for device in hardware.devices if root.name in _chain(hardware, hardware.drive_of(device)))
+        own = next(users, own)
+    return own if own in _chain(hardware, root) else None
 
 
 def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
@@ -230,12 +242,12 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
     root = _root(hardware, job)
     present = hardware.nodes.get(job.id)
     if present:
-        if not _below(hardware, root, job.id):
+        if job.id not in _chain(hardware, root):
             raise Conflict(f"There is a block node {job.id}, which does not belong to {job.disk}. Take another id.")
         return Plan(after={"id": job.id, "type": "snapshot", "status": "concluded"})
     if job.file is None or not job.file.startswith("/"):
         raise InvalidOption("A snapshot needs file: the whole path of the new image, which QEMU makes.")
-    if os.path.exists(job.file) and "mode" not in job.options:
+    if os.path.exists(job.file) and job.options.get("mode") != "existing":
         raise InvalidOption(f"{job.file} exists and would be overwritten. Name another file; or, for an overlay that you have "
                             "made, set options: {mode: existing}.")
     arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id}
@@ -243,10 +255,15 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
     return Plan((step,), None, {"id": job.id, "type": "snapshot", "status": "concluded"})
 
 
-def _below(hardware: Hardware, node: Node | None, name: str) -> bool:
-    while node and node.name != name:
-        node = hardware.nodes.get(node.children.get("backing", ""))
-    return node is not None
+def _chain(hardware: Hardware, node: Node | None) -> list[str]:
+    """The names of *node* and of all images below it, from the top down, without filters."""
+    names = []
+    while node:
+        is_filter = node.driver in _FILTERS
+        names += [] if is_filter else [node.name]
+        below = node.children.get("backing") or (node.children.get("file") if is_filter else None)
+        node = hardware.nodes.get(below or "")
+    return names
 
 
 def _ready(job_id: str) -> Await:
