@@ -19,16 +19,18 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     ConnectError,
     Disconnected,
+    InvalidArguments,
     OutcomeUnknown,
     ProtocolError,
     QMPError,
+    Request,
     Schema,
 )
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import event, greeting
 
 from .peer import Peer, connect, line
-from .values import anything, places, replaced
+from .values import anything, places, replaced, texts
 
 OURS = "the id of the request"
 members = st.fixed_dictionaries({}, optional={
@@ -172,6 +174,36 @@ def test_the_queue_stays_bounded_under_a_flood_of_events(data: Any, count: int, 
     assert 0 < len(kept) <= min(2000, 200_000 // (size - 2))
     assert kept[-1].seq == count - 1
     assert peak < 8_000_000
+
+
+def test_replies_that_are_each_allowed_are_refused_before_they_fill_the_memory():
+    text = "y" * 90_000
+    peer = Peer(lambda request: [line({"return": text, "id": request["id"]})])
+    monitor = connect(peer, max_message=100_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match="replies together are larger than 400000 bytes"):
+            monitor.execute_many([Request("query-block")] * 20_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert monitor.closed and len(peer.requests()) < 1000
+    assert peak < 50_000_000
+
+
+@given(st.lists(st.dictionaries(texts, st.one_of(anything, st.floats(), st.lists(st.floats())), max_size=3), max_size=600))
+@example([{}] * 599 + [{"x": {"y": [float("inf")]}}])
+def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str, Any]]):
+    peer = Peer(lambda request: [line({"return": {}, "id": request["id"]})])
+    monitor = connect(peer)
+    try:
+        monitor.execute_many([Request("device_add", one) for one in arguments])
+    except InvalidArguments as error:
+        assert "nan" in repr(arguments) or "inf" in repr(arguments), error
+        assert len(peer.requests()) == 1  # the negotiation
+        assert monitor.execute("query-status") == {}
+    else:
+        assert [request["arguments"] for request in peer.requests()[1:]] == arguments
 
 
 def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch):

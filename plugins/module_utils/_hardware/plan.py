@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Sequence
 
-from ..qmp import CommandError, Monitor, QMPError, redact_request
+from ..qmp import CommandError, InvalidArguments, Monitor, QMPError, redact_request
 from .errors import HardwareError, NotYet
 from .snapshot import Snapshot
 
@@ -199,7 +199,7 @@ class Plan:
                 step.apply(run)
             except NotYet as error:  # what has begun goes on
                 raise PlanFailed(error, run.sent, done=_final(done)) from error
-            except (CommandError, HardwareError, OSError) as error:
+            except (CommandError, InvalidArguments, HardwareError, OSError) as error:
                 undone, left = take_back(done, Run(monitor, timeout))
                 raise PlanFailed(error, run.sent, undone, left, _final(done)) from error
             except QMPError as error:

@@ -43,6 +43,18 @@ class CommandError(QMPError):
         return f"{self.command}: {self.desc}"
 
 
+class InvalidArguments(QMPError):
+    """Arguments that JSON cannot carry, for the *reason* given. Nothing was sent, and the connection is as usable as before."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        super().__init__(command, reason)
+        self.command = command
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.command}: its arguments cannot be sent ({self.reason}); give JSON types and finite numbers."
+
+
 class OutcomeUnknown(QMPError):
     """A command was sent and its time passed without a reply: QEMU may have done it, or do it later."""
 

@@ -19,6 +19,7 @@ from .errors import (
     ConnectError,
     Disconnected,
     EventTimeout,
+    InvalidArguments,
     MonitorBusy,
     OutcomeUnknown,
     ProtocolError,
@@ -154,11 +155,11 @@ class Monitor:
         fds: Sequence[int] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Have *command* done and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds.
+        """Have *command* done and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds; and, before
+        anything is sent, InvalidArguments.
 
         *fds*: at most one descriptor to pass along, for ``getfd`` or ``add-fd``; it stays open here.
         """
-        self._reply_bytes = 0
         (reply,) = self._exchange([Request(command, arguments)], self._deadline(timeout), fds)
         if isinstance(reply, CommandError):
             raise reply
@@ -168,43 +169,38 @@ class Monitor:
         """Send all *requests*, many at once, and take the replies, in order; a CommandError stands for an error reply.
 
         QEMU works through them in order, and an error does not stop it. *timeout* seconds are for all of them together, and
-        MAX_REPLIES times the bytes of the largest message for all replies.
+        MAX_REPLIES times the bytes of the largest message for all replies. Raises InvalidArguments before any is sent.
         """
-        left, deadline = list(requests), self._deadline(timeout)
-        replies: list[Any] = []
-        self._reply_bytes = 0
-        while left:
-            replies += self._exchange(left[:_AT_ONCE], deadline)
-            left = left[_AT_ONCE:]
-        return replies
+        return self._exchange(list(requests), self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self._command_timeout if timeout is None else timeout)
 
     def _exchange(self, requests: list[Request], deadline: float, fds: Sequence[int] = ()) -> list[Any]:
-        """Send all, read until each has its reply. Whatever else ends this closes the connection."""
+        """Have all done, some at a time, until each has its reply. What ends this amid them closes the connection."""
         self._check_open()
-        pending = {f"{self._id_prefix}-{self._request_count + n}": request for n, request in enumerate(requests)}
-        data = b"".join(self._encode(ident, request, fds) for ident, request in pending.items())
-        self._request_count += len(requests)
-        self._pending = dict(pending)
-        try:
-            self._send(data, fds, deadline)
-            if not self._read_while(lambda: bool(self._pending), deadline):
-                raise OutcomeUnknown(str(self._awaited()))
-        finally:
-            if self._pending:
-                self.close()
-        return [self._replies.pop(ident) for ident in pending]
+        asked = {f"{self._id_prefix}-{self._request_count + n}": request for n, request in enumerate(requests)}
+        lines = {ident: _encode(ident, request) for ident, request in asked.items()}  # all, before the first is sent
+        self._request_count += len(asked)
+        self._reply_bytes = 0
+        idents = list(asked)
+        for start in range(0, len(idents), _AT_ONCE):
+            self._pending = {ident: asked[ident] for ident in idents[start : start + _AT_ONCE]}
+            try:
+                self._trace_requests(fds)
+                self._send(b"".join(lines[ident] for ident in self._pending), fds, deadline)
+                if not self._read_while(lambda: bool(self._pending), deadline):
+                    raise OutcomeUnknown(str(self._awaited()))
+            finally:
+                if self._pending:
+                    self.close()
+        return [self._replies.pop(ident) for ident in idents]
 
-    def _encode(self, ident: str, request: Request, fds: Sequence[int]) -> bytes:
-        message: dict[str, Any] = {"execute": request.command, "id": ident}
-        if request.arguments is not None:
-            message["arguments"] = request.arguments
-        data = json.dumps(message, allow_nan=False).encode("ascii") + b"\n"
+    def _trace_requests(self, fds: Sequence[int]) -> None:
+        """Show the tracer those that are sent now."""
         if self._tracer is not None:
-            self._tracer("send", {**redact_request(message), **({"fds": len(fds)} if fds else {})})
-        return data
+            for ident, request in self._pending.items():
+                self._tracer("send", {**redact_request(_message(ident, request)), **({"fds": len(fds)} if fds else {})})
 
     def _send(self, data: bytes, fds: Sequence[int], deadline: float) -> None:
         try:
@@ -357,6 +353,19 @@ class Monitor:
         while len(self._events) > MAX_EVENTS or (self._event_bytes > MAX_EVENT_BYTES and len(self._events) > 1):
             self._events.popleft()
             self._event_bytes -= self._event_sizes.popleft()
+
+
+def _message(ident: str, request: Request) -> dict[str, Any]:
+    arguments = {} if request.arguments is None else {"arguments": request.arguments}
+    return {"execute": request.command, "id": ident, **arguments}
+
+
+def _encode(ident: str, request: Request) -> bytes:
+    """The line that is sent. Raises InvalidArguments."""
+    try:
+        return json.dumps(_message(ident, request), allow_nan=False).encode("ascii") + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArguments(request.command, str(error)) from None
 
 
 def _greeting(message: dict[str, Any]) -> dict[str, Any]:

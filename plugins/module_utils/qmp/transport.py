@@ -132,8 +132,8 @@ class Transport:
         Raises DeadlinePassed; OSError when the connection breaks.
         """
         if self._inbox:
-            data = bytes(self._inbox)
-            self._inbox.clear()
+            data = bytes(self._inbox[:_CHUNK])  # no more, so that the caller sees to its deadline in between
+            del self._inbox[:_CHUNK]
             return data
         while True:
             self._await_data(deadline)
@@ -181,6 +181,9 @@ def connect(address: Address, deadline: float) -> Transport:
 
     The system's resolver looks a host name up, within a time limit of its own.
     """
+    for part in map(str, address):
+        if "\0" in part[1:]:  # at the start it makes an abstract socket of a path
+            raise ConnectError(f"{part!r} has a NUL byte in it, where the system would stop reading; leave it out.")
     if isinstance(address, UnixAddress):
         return _connect_unix(address, deadline)
     if isinstance(address, TcpAddress):
@@ -196,6 +199,8 @@ def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
         raise MonitorBusy(f"{address}: the monitor's queue of clients is full. {BUSY_HINT}") from None
     except OSError as error:
         raise ConnectError(f"{address}: {_why_not(address.path, error)}") from error
+    except UnicodeError:
+        raise ConnectError(f"{address.path!r}: no file has such a name; give the path named in QEMU's -qmp option.") from None
 
 
 def _connect_tcp(address: TcpAddress, deadline: float) -> socket.socket:
@@ -230,10 +235,14 @@ def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
     except (OSError, ValueError) as error:
         files = ", ".join(filter(None, (address.ca, address.cert, address.key)))
         raise ConnectError(f"{address}: the TLS files cannot be used ({_reason(error)}); check {files}.") from error
-    plain = _connect_tcp(TcpAddress(address.host, address.port), deadline)
     name = address.server_name or address.host
-    secure = context.wrap_socket(plain, server_hostname=name, do_handshake_on_connect=False)
     try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except (TypeError, ValueError) as error:
+        raise ConnectError(f"{address}: no certificate can be for {name!r} ({error}); check host and server_name.") from error
+    secure = _connect_tcp(TcpAddress(address.host, address.port), deadline)
+    try:
+        secure = context.wrap_socket(secure, server_hostname=name, do_handshake_on_connect=False)
         _shake_hands(secure, deadline)
         return TlsTransport(secure)
     except BaseException as error:

@@ -19,7 +19,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import (
     Run,
     Step,
 )
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Disconnected, Monitor, OutcomeUnknown
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Disconnected, InvalidArguments, Monitor, OutcomeUnknown
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, swallow
 
 REFUSED = ("GenericError", "no")
@@ -58,6 +58,12 @@ def test_what_is_told_is_what_is_sent() -> None:
 
 def test_a_plan_without_steps_changes_nothing() -> None:
     assert not Plan().changed and Plan().commands() == []
+
+
+def test_what_cannot_be_sent_takes_back_what_was() -> None:
+    with connected(expect("add", {"id": "a"}), expect("del", {"id": "a"})) as monitor:
+        failure = failing(monitor, add("a"), Execute("add", {"size": float("nan")}))
+    assert isinstance(failure.cause, InvalidArguments) and failure.undone == [wire("del", "a")]
 
 
 def test_a_failure_takes_back_newest_first_and_is_the_error() -> None:

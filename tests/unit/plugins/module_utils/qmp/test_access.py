@@ -96,8 +96,9 @@ def test_whether_others_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert access.others_may_write(str(path)) is expected
 
 
-def test_a_socket_that_is_not_there_is_nobodys() -> None:
-    assert access.others_may_write("/nosuch/qmp.sock") is False
+@pytest.mark.parametrize("path", ["/nosuch/qmp.sock", "/tmp/a\0b", "/tmp/\ud800"])
+def test_a_socket_that_is_not_there_or_cannot_be_is_nobodys(path: str) -> None:
+    assert access.others_may_write(path) is False
 
 
 @pytest.mark.parametrize(("host", "expected"), [

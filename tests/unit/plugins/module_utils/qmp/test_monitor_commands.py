@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from unittest import mock
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     ConnectError,
     Disconnected,
+    InvalidArguments,
     Monitor,
     OutcomeUnknown,
     ProtocolError,
@@ -77,6 +79,8 @@ def test_many_commands_are_answered_in_order_with_errors_in_their_places():
 def test_no_commands_are_no_round_trip():
     with connected() as monitor:
         assert monitor.execute_many([]) == []
+    with pytest.raises(Disconnected):
+        monitor.execute_many([])
 
 
 def test_replies_are_matched_by_id_and_not_by_order():
@@ -104,7 +108,25 @@ def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 3)
     script = [expect("echo", {"n": n}, reply=n) for n in range(8)]
     with connected(*script) as monitor:
-        assert monitor.execute_many([Request("echo", {"n": n}) for n in range(8)]) == list(range(8))
+        with mock.patch.object(Transport, "send", autospec=True, side_effect=Transport.send) as send:
+            assert monitor.execute_many([Request("echo", {"n": n}) for n in range(8)]) == list(range(8))
+    assert [call[0][1].count(b"\n") for call in send.call_args_list] == [3, 3, 2]
+
+
+def test_the_time_is_for_all_commands_of_one_call(monkeypatch):
+    monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
+    slowly = [swallow("echo"), Step("pause", lambda peer: time.sleep(0.2)), send_bytes(lambda ident: reply_to(ident))]
+    with connected(*slowly * 2) as monitor:
+        with pytest.raises(OutcomeUnknown):
+            monitor.execute_many([Request("echo")] * 5, timeout=0.3)
+
+
+def test_arguments_that_are_no_json_keep_even_the_first_of_many_commands_from_being_sent(monkeypatch):
+    monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
+    with connected(expect("query-status")) as monitor:
+        with pytest.raises(InvalidArguments):
+            monitor.execute_many([Request("stop"), Request("device_add", {"x": float("nan")})])
+        assert monitor.execute("query-status") == {}
 
 
 def test_replies_that_are_too_large_together_are_refused(monkeypatch):
@@ -270,10 +292,20 @@ def test_a_qemu_that_stops_reading_does_not_hold_us_beyond_the_deadline():
     assert (caught.value.command, monitor.closed) == ("echo", True)
 
 
-@pytest.mark.parametrize("arguments, error", [({"x": float("nan")}, ValueError), ({"x": object()}, TypeError)])
-def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments, error):
+CIRCLE, DEEP = {}, {}
+CIRCLE["x"] = CIRCLE
+for _level in range(200000):
+    DEEP = {"x": DEEP}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"x": float("nan")}, {"x": [{"y": float("-inf")}]}, {"x": object()}, {("x",): 1}, CIRCLE, DEEP],
+    ids=["nan", "inf", "object", "key", "circle", "deep"],
+)
+def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments):
     with connected(expect("query-status")) as monitor:
-        with pytest.raises(error):
+        with pytest.raises(InvalidArguments, match=r"^device_add: its arguments cannot be sent \(.+\); give JSON types"):
             monitor.execute("device_add", arguments)
         assert monitor.execute("query-status") == {}
 

@@ -178,6 +178,22 @@ def test_an_encrypted_key_is_refused_and_asks_nobody(certificate: Certificate, t
         connect(address, soon())
 
 
+@pytest.mark.parametrize("name", [".elsewhere", "x" * 70, "\0"])
+def test_a_name_that_no_server_has_is_refused_before_connecting(certificate: Certificate, name: str) -> None:
+    with pytest.raises(ConnectError, match="no certificate can be for .*; check host and server_name"):
+        connect(TlsAddress("127.0.0.1", 1, str(certificate.cert), server_name=name), soon())
+
+
+def test_a_connection_that_broke_before_tls_is_told(serve: Callable[..., TlsAddress], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise ssl.SSLError(0, "Closed before TLS handshake with data in recv buffer.")
+
+    address = serve(lambda client: client.recv(1), tls=False)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refuse)
+    with pytest.raises(ConnectError, match="TLS failed .Closed before"):
+        connect(address, soon())
+
+
 @pytest.mark.parametrize("which", ["ca", "cert", "key"])
 def test_no_link_of_another_user_is_followed_to_a_file(certificate: Certificate, tmp_path: Path, which: str,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import errno
 import os
 import select
 import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -203,6 +204,27 @@ def test_a_port_that_is_none_is_told_and_not_taken_for_another(tcp_listener, por
         connect(TcpAddress(address.host, address.port + 65536 if port == 65536 else port), soon())
 
 
+@pytest.mark.parametrize("end", ["\0", "\0b", "\ud800"])
+def test_a_path_that_cannot_be_is_not_taken_for_another(unix_listener, end):
+    _listener, address = unix_listener
+    with pytest.raises(ConnectError, match="has a NUL byte in it|no file has such a name"):
+        connect(UnixAddress(address.path + end), soon())
+
+
+def test_a_host_with_a_nul_byte_is_not_taken_for_another(tcp_listener):
+    _listener, address = tcp_listener
+    with pytest.raises(ConnectError, match="has a NUL byte in it"):
+        connect(TcpAddress(address.host + "\0.elsewhere", address.port), soon())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has abstract sockets")
+def test_an_abstract_socket_is_connected_to():
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0vmops-{os.getpid()}")
+        listener.listen(1)
+        connect(UnixAddress(f"\0vmops-{os.getpid()}"), soon()).close()
+
+
 def test_each_address_of_a_host_is_tried(tcp_listener):
     listener, address = tcp_listener
     with socket.socket() as unused:
@@ -295,10 +317,21 @@ def test_what_a_peer_sends_that_does_not_read_is_kept_up_to_a_limit(pair, monkey
     thread.start()
     with pytest.raises(DeadlinePassed):
         transport.send(b"r" * 10000000, deadline=soon(1))
-    kept = len(transport.receive(soon()))
+    kept = len(transport._inbox)
     transport.close()
     thread.join(15)
     assert 1000000 <= kept < 1000000 + transport_module._CHUNK
+
+
+def test_what_was_kept_is_given_in_pieces(pair, monkeypatch):
+    transport, other = pair
+    monkeypatch.setattr(transport_module, "_CHUNK", 1000)
+    other.sendall(b"a" * 1500)
+    with pytest.raises(DeadlinePassed):
+        transport.send(b"r" * 10000000, deadline=soon(0.2))
+    assert [transport.receive(soon()), transport.receive(soon())] == [b"a" * 1000, b"a" * 500]
+    with pytest.raises(DeadlinePassed):
+        transport.receive(soon())
 
 
 def test_a_peer_that_sends_no_more_still_gets_all(pair):
