@@ -19,7 +19,13 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import (
     Run,
     Step,
 )
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Disconnected, InvalidArguments, Monitor, OutcomeUnknown
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
+    CommandError,
+    Disconnected,
+    InvalidArguments,
+    Monitor,
+    OutcomeUnknown,
+)
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, swallow
 
 REFUSED = ("GenericError", "no")
