@@ -105,7 +105,9 @@ def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
         if tuple(hardware.version) < _VIRTIO_UNPLUG_SINCE:
             raise Unsupported(f"QEMU {hardware.version_text} cannot take a virtio-mem device away; set requested_size: 0 to have "
                               "all of its memory back.")
-        steps += [_request(piece.id, 0), _reached(piece.id, 0)]
+        now = describe(hardware, piece.id) or {}
+        if now.get("requested_size") or now.get("plugged"):
+            steps += [_request(piece.id, 0), _reached(piece.id, 0)]
     if device:
         steps.append(Unplug(piece.id))
     backend = _backend_of(hardware, device, piece)

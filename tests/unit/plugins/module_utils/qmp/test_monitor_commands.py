@@ -115,7 +115,7 @@ def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
 
 def test_the_time_is_for_all_commands_of_one_call(monkeypatch):
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
-    slowly = [swallow("echo"), Step("pause", lambda peer: time.sleep(0.2)), send_bytes(lambda ident: reply_to(ident))]
+    slowly = [swallow("echo"), Step("pause", lambda peer: time.sleep(0.2)), send_bytes(reply_to)]
     with connected(*slowly * 2) as monitor:
         with pytest.raises(OutcomeUnknown):
             monitor.execute_many([Request("echo")] * 5, timeout=0.3)
