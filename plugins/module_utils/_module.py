@@ -263,6 +263,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
+        if plan.doubts:
+            raise plan.doubts[0]
         planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
         return {**result, **planned}
     told: dict[str, Any] = {}
