@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from .blockdev import file_backend, same_file
+from .backend import file_backend, same_file
 from .errors import Conflict, InvalidOption, UnplugPending
 from .model import PERIPHERAL, Hardware
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire

@@ -108,6 +108,20 @@ class Delete(Execute):
 
 
 @dataclass(frozen=True)
+class Steps(Step):
+    """Several steps as one, such as what puts back a thing that consists of several."""
+
+    parts: tuple[Step, ...]
+
+    def commands(self) -> list[Command]:
+        return [command for part in self.parts for command in part.commands()]
+
+    def apply(self, run: Run) -> None:
+        for part in self.parts:
+            part.apply(run)
+
+
+@dataclass(frozen=True)
 class CloseDescriptor(Delete):
     """Have QEMU close what it was handed under a name and nothing uses; that is no change of the VM."""
 

@@ -9,8 +9,8 @@ on top, a mirror puts another in place, and a node below may carry other disks t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Mapping
 
 from . import launched
 from .errors import Conflict, Unsupported
@@ -28,7 +28,7 @@ class Stack:
     the guest writes to. ``own``: the image that the disk was plugged or launched with, below its snapshots; ``certain`` is false
     where QEMU does not tell which that is, and ``top`` stands for it. ``images``: the names of all images from the top down.
     ``private``: the nodes that came only for this disk and have names to delete them by, parents first. ``users``: who else
-    uses one of the nodes that would go with the disk.
+    uses one of the nodes that would go with the disk. ``entry``: what ``query-block`` says of the device.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Stack:
     images: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    entry: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_snapshot(self) -> bool:
@@ -65,8 +66,9 @@ def find(hardware: Hardware, disk_id: str) -> Stack:
         device = _without_id(hardware, disk_id)
     if device is None:
         return _of_node(hardware, disk_id, hardware.nodes.get(disk_id), everything=False)
-    drive = _drive(hardware, device)
-    top = hardware.drive_of(device) or hardware.nodes.get((_entry(hardware, device).get("inserted") or {}).get("node-name", ""))
+    entry = _entry(hardware, device)
+    drive = str(entry.get("device", "")) or None
+    top = hardware.drive_of(device) or hardware.nodes.get((entry.get("inserted") or {}).get("node-name", ""))
     images = tuple(chain(hardware, top))
     own, certain = _own(hardware, disk_id, device, drive, top, images)
     given = device.at_launch or own is None or own.name != disk_id
@@ -74,7 +76,7 @@ def find(hardware: Hardware, disk_id: str) -> Stack:
     if disk_id in hardware.nodes and disk_id not in below(hardware, top):  # a mirror has moved the disk away from it
         left, others = _private(hardware, hardware.nodes[disk_id], hardware.nodes[disk_id], False, ())
         private += () if others else left
-    return Stack(disk_id, device, drive, top, own, certain, images, private, users)
+    return Stack(disk_id, device, drive, top, own, certain, images, private, users, entry)
 
 
 def left_by(hardware: Hardware, disk_id: str) -> Stack:
@@ -142,17 +144,13 @@ def _refuse_drive(hardware: Hardware, name: str) -> None:
 
 
 def _entry(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """The entry of ``query-block`` for the device, which may have its backend in a device inside."""
+    """What ``query-block`` says of the device, which may have its backend in a device inside."""
     for entry in hardware.snapshot.ask("query-block"):
         qdev = str(entry.get("qdev", ""))
         if qdev in (device.id, device.path) or qdev.startswith(f"{device.path}/"):
             found: dict[str, Any] = entry
             return found
     return {}
-
-
-def _drive(hardware: Hardware, device: Device) -> str | None:
-    return str(_entry(hardware, device).get("device", "")) or None
 
 
 def _names_of(device: Device, drive: str | None) -> set[str]:
