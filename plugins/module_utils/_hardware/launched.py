@@ -59,18 +59,21 @@ def parse(text: str, implied: str) -> Options:
     return options
 
 
-def filename(options: Options) -> str | None:
-    """The image that the options of a -blockdev or -drive name, however deep, if it is one."""
+def filename(options: Options, nodes: Dict[str, Options]) -> str | None:
+    """The image that the options of a -blockdev or -drive name, however deep or by other *nodes*; None for what is no file."""
     pending: List[Any] = [options]
-    while pending:
-        one = pending.pop()
-        if isinstance(one, dict):
-            for key, value in one.items():
-                if isinstance(value, str) and (key == "filename" or key.endswith(".filename")):
-                    return value
-            pending += [value for value in one.values() if isinstance(value, dict)]
-    value = options.get("file")
-    return value if isinstance(value, str) else None
+    for one in pending:  # it grows meanwhile
+        for key, value in one.items():
+            if isinstance(value, dict):
+                pending.append(value)
+            elif isinstance(value, str) and (key == "filename" or key.endswith(".filename")):
+                return value
+        below = one.get("file")
+        if isinstance(below, str) and len(pending) <= len(nodes):
+            if below not in nodes:
+                return below
+            pending.append(nodes[below])
+    return None
 
 
 def _values(words: List[str], option: str) -> Iterator[str]:

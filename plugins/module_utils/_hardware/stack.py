@@ -178,7 +178,7 @@ def _is_launched(hardware: Hardware, node: Node) -> bool:
     options = hardware.command_line.nodes.get(node.name)
     if options is None:
         return False
-    path = launched.filename(options)
+    path = launched.filename(options, hardware.command_line.nodes)
     return path is None or path in node.filename
 
 
