@@ -31,7 +31,7 @@ arguments but states, such as ``size`` of a DIMM."""
 _NOTHING: tuple[Any, ...] = ("", [], {}, None, "00000000-0000-0000-0000-000000000000", "00:00:00:00:00:00")
 _TEXT_TYPES = re.compile(r"str(ing)?\Z|QemuUUID\Z|.*List\Z")
 _OWN_ROM = re.compile(r"(efi|pxe|vgabios)-[\w.-]+\Z")
-_CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
+CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
 """Defaults by which a driver leaves the choice to QEMU."""
 
 
@@ -63,7 +63,7 @@ def settled_properties(hardware: Hardware, device: Device) -> dict[str, Any]:
         if "default" not in about and not _means_something(name, value, device.types[name], "netdev" in known):
             continue
         chosen = _CHOOSES.get(name)
-        if chosen and about.get("default", -1) in _CHOSEN and chosen(hardware, device, values):
+        if chosen and about.get("default", -1) in CHOSEN and chosen(hardware, device, values):
             continue
         result[name] = value
     return result
