@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple
 
-from .errors import Conflict, InvalidOption
+from .errors import Conflict, InvalidOption, NoFreeSlot
 from .limits import check_block_sizes, check_limits
 from .model import Device, Hardware
 from .settled import CHOSEN, backends_of, settled_properties
@@ -77,7 +77,12 @@ class Difference(NamedTuple):
 def device_arguments(hardware: Hardware, front: Front, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for ``device_add``: driver, id, *backend* (``drive`` or ``netdev``), a free place, properties."""
     properties = front.stated(hardware, driver)
-    place = find_place(hardware, driver, front.place)
+    try:
+        place = find_place(hardware, driver, front.place)
+    except NoFreeSlot as error:
+        if any(one.id == front.id for bus in hardware.buses for one in bus.devices):  # since its id was looked for
+            raise Conflict(f"{front.id} has been added by another task meanwhile. Run this again to compare it.") from error
+        raise
     return _checked(hardware, {"driver": driver, "id": front.id, **backend, **place, **properties})
 
 

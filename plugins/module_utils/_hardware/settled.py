@@ -13,6 +13,7 @@ import re
 from typing import Any, Callable, Mapping
 
 from .model import PERIPHERAL, Device, Hardware
+from .netbackend import queues_of
 from .slots import PLACE_KEYS, place_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
@@ -103,10 +104,13 @@ def _queues(hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> b
     return bool(values.get("num-queues", values.get("num_queues")) == smp.get("cpus"))
 
 
-def _vectors(_hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
+def _vectors(hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
+    if "netdev" in device.types:  # virtio-net: one for each direction of each queue pair, control queue, and configuration
+        netdev = hardware.netdevs.get(str(device.properties.get("netdev")))
+        return bool(netdev and values["vectors"] == 2 * queues_of(hardware, netdev) + 2)
     if "num_queues" in values:  # virtio-scsi: one for each queue, control and event queue, and configuration
         return bool(values["vectors"] == values["num_queues"] + 3)
-    return bool(values["vectors"] == values.get("num-queues", 1) + 1) and "netdev" not in device.types
+    return bool(values["vectors"] == values.get("num-queues", 1) + 1)
 
 
 def _geometry(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
