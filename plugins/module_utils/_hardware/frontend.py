@@ -23,6 +23,8 @@ RESEND_SECONDS = 3.0
 
 _UNDER_WAY = "already in the process of unplug"
 _NOT_NOW = ("guest is busy", "unplug request for not supported device type")
+_HELD = ("in use", "has already been used")
+"""What QEMU says of a backend, and of a place in the boot order, that a device has which is gone but not yet freed."""
 _OST_EJECT = 3
 _OST_REFUSED = 130
 
@@ -47,7 +49,7 @@ class Plug(Step):
                 run.execute("device_add", self.arguments)
                 return
             except CommandError as error:
-                if not replaces or "in use" not in error.desc or time.monotonic() > deadline:
+                if not replaces or not any(text in error.desc for text in _HELD) or time.monotonic() > deadline:
                     raise
             run.monitor.poll_events(RETRY_SECONDS)
 
