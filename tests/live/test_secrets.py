@@ -115,8 +115,8 @@ def left_secret(modules: Modules, vm: VM, path: str, passphrase: str) -> None:
 
 
 def test_a_secret_that_a_killed_run_left_is_used_replaced_or_removed(modules: Modules, vm: VM,
-                                                                     encrypted: Callable[[str], str]) -> None:
-    path, other = encrypted("luks"), make_encrypted(Path(encrypted("two")).with_name("three"), "luks", f"{SECRET}2")
+                                                                     encrypted: Callable[[str], str], tmp_path: Path) -> None:
+    path, other = encrypted("luks"), make_encrypted(tmp_path / "other", "luks", f"{SECRET}2")
     for secret, image, first in ((SECRET, path, ["blockdev-add"]), (f"{SECRET}2", str(other), ["object-del", "object-add"])):
         left_secret(modules, vm, path, SECRET)
         result = modules.blockdev(id="safe1", file=image, format="luks", passphrase=secret)

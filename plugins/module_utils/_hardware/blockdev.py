@@ -20,7 +20,7 @@ from .disk_launch import launch_args
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Plug, Unplug, plug
 from .image import probe
-from .model import Device, Hardware
+from .model import Hardware
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
 from .slots import PLACE_KEYS, default_driver
 from .stack import Stack, find, left_by
@@ -206,7 +206,7 @@ def _limit_steps(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> l
 
 def _node_steps(hardware: Hardware, disk: Disk, driver: str, going: tuple[str, ...] = ()) -> list[Step]:
     """Add the node and its secrets; *going* are secrets that are removed before."""
-    steps = disk_secrets.add_steps(hardware, disk.id, disk.secrets, going)
+    steps = disk_secrets.add_steps(hardware, disk.id, disk.secrets, going, disk.key_secret)
     steps.append(Execute("blockdev-add", blockdev_arguments(disk, driver), Delete("blockdev-del", {"node-name": disk.id})))
     if disk.size is not None:
         steps.append(Resize(disk.id, disk.size, disk.allow_shrink))
@@ -249,6 +249,8 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
     device = stack.device
     disk = _carried_over(hardware, disk, stack, driver)
     _refuse_wrong_format(hardware, disk)
+    if disk.size is not None and stack.top and disk.size != stack.top.size and not _on_other(differences):
+        _refuse_resize(hardware, disk, stack)
     kept = disk.passphrase is None and disk.key_secret is not None
     removed = _removal(hardware, disk, stack, restore=True)
     if kept:
@@ -261,8 +263,9 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
         steps += plug(arguments)
         if disk.limits:
             steps.append(throttle.set_limits(throttle.backend_path(disk.id, driver), driver, disk.limits, {}))
-    unknown = [name for name, value in (("discard", disk.discard), ("aio", (disk.backend or {}).get("aio"))) if value is None]
-    if unknown:
+    backend = disk.backend or {}
+    unknown = [name for name, value in (("discard", disk.discard), ("aio", backend.get("aio"))) if value is None]
+    if unknown and backend.get("driver") in ("file", "host_device"):
         warnings += (f"QEMU does not report {' and '.join(unknown)} of the disk {disk.id}, so the new one has the default. Set what the old "
                      "one had.",)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
@@ -310,13 +313,17 @@ def _refuse_wrong_format(hardware: Hardware, disk: Disk) -> None:
 
 def _trial(disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:
     """Have QEMU open another image, read-only and beside the old one, to see that it can."""
-    other = any(one.option in ("file", "format") or one.option.startswith("backend") for one in differences)
-    if not other or disk.secrets or disk.key_secret:
+    if not _on_other(differences) or disk.secrets or disk.key_secret:
         return []
     name = f"try-{disk.id}"[:NODE_NAME_MAX]
     arguments = {**blockdev_arguments(replace(disk, detect_zeroes=None, discard=None), driver), "node-name": name, "read-only": True}
     delete = Delete("blockdev-del", {"node-name": name})
     return [Execute("blockdev-add", {**arguments, "force-share": True}, delete), delete]
+
+
+def _on_other(differences: list[Difference]) -> bool:
+    """Whether the new disk is on another image, or on the same in another format."""
+    return any(one.option in ("file", "format") or one.option.startswith("backend") for one in differences)
 
 
 def _after(disk: Disk, before: dict[str, Any] | None, driver: str,

@@ -31,20 +31,23 @@ def left_over(hardware: Hardware, disk_id: str) -> list[str]:
     return [name for name in of_disk(hardware, disk_id) if _is_ours(hardware, name)]
 
 
-def add_steps(hardware: Hardware, disk_id: str, secrets: Mapping[str, str], going: tuple[str, ...] = ()) -> list[Step]:
-    """The steps to have the objects *secrets*, id to data, and none that a killed run left; *going* are removed before.
+def add_steps(hardware: Hardware, disk_id: str, secrets: Mapping[str, str], going: tuple[str, ...] = (),
+              kept: str | None = None) -> list[Step]:
+    """The steps to have the objects *secrets*, id to data, and none that a killed run left; *going* are removed before, and the
+    one that is *kept* stays.
 
-    One that is there with the same data is used as it is: another run may be about to use it too. Raises Conflict for a user's own.
+    One that is there with the same data is used as it is: another run may be about to use it too. Raises Conflict for a
+    user's own.
     """
     steps: list[Step] = [delete_object(name) for name in left_over(hardware, disk_id)
-                         if name not in going and not (name in secrets and _holds(hardware, name, secrets[name]))]
+                         if name not in (*going, kept) and not (name in secrets and _holds(hardware, name, secrets[name]))]
     for name, data in secrets.items():
         if name in hardware.objects and name not in going:
             if _holds(hardware, name, data):
                 continue
             if not _is_ours(hardware, name):
-                raise Conflict(f"The VM has an object {name}, which was not made for disk {disk_id} and would have to make way for its "
-                               "secret. Remove it (qmp_object), or take another id.", object=name)
+                raise Conflict(f"The VM has an object {name}, which was not made for disk {disk_id} and would have to make way "
+                               "for its secret. Remove it (qmp_object), or take another id.", object=name)
         steps.append(add_object(hardware, "secret", name, _marked(data)))
     return steps
 
