@@ -104,8 +104,8 @@ def test_when_the_new_disk_fails_after_all_the_old_one_is_put_back(vm: VM, image
     first = {"id": "d1", "file": path, "serial": "mine", "limits": {"iops": 300}}
     assert modules.blockdev(**first)["changed"]
     before, shown, device = hardware(vm), disk(vm), properties(vm)
-    result = modules.blockdev(id="d1", recreate=True, properties={"logical_block_size": 4096})
-    refused(result, "command_failed", "logical_block_size", "put back")
+    result = modules.blockdev(id="d1", recreate=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
+    refused(result, "command_failed", "cyls", "put back")
     assert hardware(vm) == before and disk(vm) == shown and properties(vm) == device
     assert unchanged(modules.blockdev(**first))
 
@@ -119,8 +119,8 @@ def test_a_disk_of_the_launch_is_put_back_too(binary: Binary, make_vm: Callable[
     modules = Modules(vm)
     for name in ("d1", "d2"):
         shown = disk(vm, name)
-        result = modules.blockdev(id=name, recreate=True, force=True, properties={"logical_block_size": 4096})
-        refused(result, "command_failed", "logical_block_size", "put back")
+        result = modules.blockdev(id=name, recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
+        refused(result, "command_failed", "cyls", "put back")
         assert {key: value for key, value in disk(vm, name).items() if key not in ("node", "at_launch")} == \
                {key: value for key, value in shown.items() if key not in ("node", "at_launch")}
 

@@ -82,6 +82,12 @@ def node_arguments(hardware: Hardware, node: Node, key_secret: str | None = None
             **({"cache": flags} if flags else {}), **({"detect-zeroes": zeroes} if zeroes != "off" else {}), **encryption}
 
 
+def backend_of(hardware: Hardware, node: Node) -> dict[str, Any] | None:
+    """What an image is on, as a task's ``backend`` has it: its protocol node with its options, whatever name that has."""
+    protocol = hardware.nodes.get(node.children.get("file", ""))
+    return _inline(hardware, protocol, {}) if protocol else None
+
+
 def _options(hardware: Hardware, node: Node, named: Mapping[str, str]) -> dict[str, Any] | None:
     """What the node is over, and its own options: named nodes by name, others inline."""
     options: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import disk_secrets, throttle
-from .backend import backend_differences, can_resize, node_arguments
+from .backend import backend_differences, backend_of, can_resize, node_arguments
 from .device import Difference, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
 from .disk import Disk, blockdev_arguments, check_shrink, check_values, describe, doubts, guest_path, refuse_boot_disk, resolved
 from .disk_launch import launch_args
@@ -278,10 +278,9 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
     if node is None or top is None:
         return disk
     secret = f"{disk.id}.secret"
-    now = node_arguments(hardware, node)
     if disk.backend is None:
-        inline = now.get("file") if now else None
-        if not isinstance(inline, dict):
+        inline = backend_of(hardware, node)
+        if inline is None:
             raise InvalidOption(f"QEMU does not report what the disk {disk.id} is on in a form that can be used again. Set file or "
                                 "backend to what the new one is to be on.")
         disk = replace(disk, backend=inline)

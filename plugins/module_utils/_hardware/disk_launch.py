@@ -57,7 +57,7 @@ def _nodes(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[di
     own, top = stack.own, hardware.nodes.get(stack.images[0]) if stack.images else stack.top
     if own is None or top is None:
         return [] if disk.backend is None else [blockdev_arguments(disk, driver)]
-    named = {own.name: disk.id} if own.name.startswith("#") else {}
+    named = {own.name: disk.id} if own.name.startswith("#") or stack.has_snapshot else {}  # the next QEMU finds it by its name
     nodes: list[dict[str, Any]] = []
     for name in reversed(below(hardware, top)):
         if name.startswith("#") and name not in named:
