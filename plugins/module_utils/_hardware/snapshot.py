@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any, Iterable, Sequence
 
-from ..qmp import CommandError, InvalidArguments, Monitor, ProtocolError, Request, check, is_a
+from ..qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
 
 _AT_ONCE = 256
 """Questions whose answers are in memory as they came at one time; what is kept of them may be less."""
@@ -68,16 +68,21 @@ class Snapshot:
         missing = {key: request for key, request in zip(keys, requests) if key not in self._answers}
         for some in _portions(list(missing.items())):
             self._answers.update(zip((key for key, _request in some), self._asked([request for _key, request in some])))
-            self.monitor.keep(self)
         return [self._answers[key] for key in keys]
 
-    def _asked(self, requests: Sequence[Request]) -> list[Any]:
-        """The answers to *requests* in one round trip. What cannot be asked is a name that no QEMU gives: the task's own are
-        checked before."""
+    def _asked(self, requests: Sequence[Request], kept: float = 1.0) -> list[Any]:
+        """The answers to *requests* in one round trip, of which so large a part is *kept*.
+
+        What cannot be asked has a name from a monitor that is no QEMU (the task's own are checked before): refused for that one.
+        """
         try:
             answers = self.monitor.execute_many(requests)
         except InvalidArguments as error:
-            raise ProtocolError(f"a name that came from QEMU cannot be sent back ({error.reason}).", error.command) from None
+            if len(requests) == 1:
+                return [CommandError("GenericError", str(error), error.command)]
+            half = len(requests) // 2
+            return [*self._asked(requests[:half], kept), *self._asked(requests[half:], kept)]
+        self.monitor.keep(self, kept)
         for request, answer in zip(requests, answers):
             if not isinstance(answer, CommandError):
                 check(request.command, answer, _REPLIES.get(request.command, object))
@@ -104,10 +109,9 @@ class Snapshot:
         """
         paths = list(paths)
         for some in _portions([path for path in dict.fromkeys(paths) if path not in self._lists]):
-            for path, answer in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some])):
+            for path, answer in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], 1 / 4)):
                 self._lists[path] = {} if isinstance(answer, CommandError) else {
                     sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in answer}
-            self.monitor.keep(self, 1 / 4)
         return [self._lists[path] for path in paths]
 
     def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:

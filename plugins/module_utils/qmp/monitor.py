@@ -40,6 +40,7 @@ MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to on
 MAX_KEPT = 56 * 1024 * 1024  # bytes of memory of all replies that are kept at one time
 _AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
+_NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
 
@@ -461,7 +462,8 @@ def _encode(ident: str, request: Request) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(request.command, str(error)) from None
     if "\\u" in line:
-        found = "U+0000" if _NUL.search(line) else unreadable(json.dumps(message, ensure_ascii=False))
+        has_nul = request.command not in _NAMING and _NUL.search(line)
+        found = "U+0000" if has_nul else unreadable(json.dumps(message, ensure_ascii=False))
         if found:
             raise InvalidArguments(request.command, f"a text has {found} in it, which QEMU does not read")
     return line.encode("ascii") + b"\n"
