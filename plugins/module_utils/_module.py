@@ -285,6 +285,7 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
                 raise
             module.warn(str(failure.cause))
             result.update(status="unplug_pending", commands=[redacted(command) for command in failure.sent])
+    del hardware  # what it remembers would be there twice
     monitor.read_again(_LEAST_SECONDS)
     try:
         return {**result, **operation.tell(Hardware(monitor), params), **told}

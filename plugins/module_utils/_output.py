@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils import basic
 
-from .qmp import printable, printable_value
+from .qmp import make_printable, printable
 
 
 class PrintableModule(basic.AnsibleModule):
@@ -17,10 +17,12 @@ class PrintableModule(basic.AnsibleModule):
     of this host, has said. The one place for it, so that names go back to QEMU as they came."""
 
     def exit_json(self, **kwargs: Any) -> NoReturn:
-        super().exit_json(**printable_value(kwargs))
+        make_printable(kwargs)
+        super().exit_json(**kwargs)
 
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        super().fail_json(printable(msg), **printable_value(kwargs))
+        make_printable(kwargs)
+        super().fail_json(printable(msg), **kwargs)
 
     def warn(self, warning: str) -> None:
         super().warn(printable(warning))

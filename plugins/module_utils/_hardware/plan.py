@@ -43,7 +43,9 @@ class Run:
         entry = wire(command, arguments)
         if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
             self.sent.append(entry)
-        return self.monitor.execute(command, arguments, fds=fds)
+        reply = self.monitor.execute(command, arguments, fds=fds)
+        self.monitor.keep(self, reply)
+        return reply
 
     def read(self, command: str, /, **arguments: Any) -> Any:
         """The answer to a command that changes nothing, of the documented shape."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 from ..qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
 
@@ -70,8 +70,8 @@ class Snapshot:
             self._answers.update(zip((key for key, _request in some), self._asked([request for _key, request in some])))
         return [self._answers[key] for key in keys]
 
-    def _asked(self, requests: Sequence[Request], kept: float = 1.0) -> list[Any]:
-        """The answers to *requests* in one round trip, of which so large a part is *kept*.
+    def _asked(self, requests: Sequence[Request], keep: Callable[[Any], Any] = lambda answer: answer) -> list[Any]:
+        """What there is to *keep* of the answers to *requests*, asked in one round trip; a CommandError for a refusal.
 
         What cannot be asked has a name from a monitor that is no QEMU (the task's own are checked before): refused for that one.
         """
@@ -81,11 +81,12 @@ class Snapshot:
             if len(requests) == 1:
                 return [CommandError("GenericError", str(error), error.command)]
             half = len(requests) // 2
-            return [*self._asked(requests[:half], kept), *self._asked(requests[half:], kept)]
-        self.monitor.keep(self, kept)
+            return [*self._asked(requests[:half], keep), *self._asked(requests[half:], keep)]
         for request, answer in zip(requests, answers):
             if not isinstance(answer, CommandError):
                 check(request.command, answer, _REPLIES.get(request.command, object))
+        answers = [answer if isinstance(answer, CommandError) else keep(answer) for answer in answers]
+        self.monitor.keep(self, [answer.args if isinstance(answer, CommandError) else answer for answer in answers])
         return answers
 
     def ask(self, command: str, /, **arguments: Any) -> Any:
@@ -109,15 +110,18 @@ class Snapshot:
         """
         paths = list(paths)
         for some in _portions([path for path in dict.fromkeys(paths) if path not in self._lists]):
-            for path, answer in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], 1 / 4)):
-                self._lists[path] = {} if isinstance(answer, CommandError) else {
-                    sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in answer}
+            for path, types in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], _types)):
+                self._lists[path] = {} if isinstance(types, CommandError) else types
         return [self._lists[path] for path in paths]
 
     def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
         """For each (path, property) its value; None where there is no such property of this JSON type."""
         answers = self.ask_many([Request("qom-get", {"path": path, "property": name}) for path, name in places])
         return [None if isinstance(answer, CommandError) or not is_a(answer, kind) else answer for answer in answers]
+
+
+def _types(listing: list[dict[str, str]]) -> dict[str, str]:
+    return {sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in listing}
 
 
 def _portions(whole: list[Any]) -> list[list[Any]]:

@@ -25,7 +25,7 @@ from .errors import (
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
 from .shapes import check, is_a
-from .text import printable, printable_value, unreadable
+from .text import make_printable, printable, unreadable
 from .trace import Tracer, redact_request
 from .transport import Address, TcpAddress, TlsAddress, UnixAddress
 
@@ -55,9 +55,9 @@ __all__ = [
     "check",
     "is_a",
     "is_loopback",
+    "make_printable",
     "others_may_write",
     "printable",
-    "printable_value",
     "redact_request",
     "unreadable",
 ]

@@ -19,10 +19,10 @@ MAX_DEPTH = 512  # of nesting; below Python's own limit, so that it is us who re
 
 # What a value takes in memory, in bytes, at most: 64-bit CPython from 3.8 on, measured with sys.getsizeof.
 _OBJECT = 240  # with room for 5 members
-_ARRAY = 64
+_ARRAY = 96  # with room for 4 items
 _STRING = 56  # besides its characters; also one that is a key, though equal keys of one message are one
 _MEMBER = 110  # of an object: its part of the table, and a number
-_ITEM = 42  # of an array: its part of the list, and a number
+_ITEM = 80  # of an array: its part of the list, and a number; twice that, for they are many to a byte
 
 _INTEGER = 20  # characters of an integer; QEMU's have 64 bits, and reading endless digits takes quadratic time
 _EXCERPT = 60  # bytes of foreign input shown in an error

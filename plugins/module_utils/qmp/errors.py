@@ -81,7 +81,7 @@ class ReadTimeout(OutcomeUnknown):
 
     def __str__(self) -> str:
         return (
-            f"Reading the VM's state took longer than its timeout of {self.seconds:g} s, at last with {self.command}: either QEMU "
+            f"Reading the VM's state took longer than its timeout of {self.seconds:g} s, at last with {self.command}: QEMU "
             "hangs, or its host is overloaded, or the VM is so large that it needs a longer timeout."
         )
 

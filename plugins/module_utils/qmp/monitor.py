@@ -28,6 +28,7 @@ from .errors import (
     ProtocolError,
     ReadTimeout,
 )
+from .shapes import memory_of
 from .text import unreadable
 from .trace import Tracer, redact_reply, redact_request
 from .transport import BUSY_HINT, Address, DeadlinePassed, Transport, connect
@@ -37,7 +38,8 @@ COMMAND_TIMEOUT = 30.0  # seconds; snapshots and mirrors are jobs, so no command
 MAX_EVENTS = 20_000  # kept; beyond that a flood pushes out the oldest
 MAX_EVENT_BYTES = 24 * 1024 * 1024  # of memory that they take, likewise
 MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to one call
-MAX_KEPT = 56 * 1024 * 1024  # bytes of memory of all replies that are kept at one time
+MAX_KEPT = 40 * 1024 * 1024  # bytes of memory of all replies that are kept at one time; those of 1000 disks take 14 MB
+_COUNTED = 256 * 1024  # bytes of memory from which on it is not estimated but counted
 _AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
 _NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
@@ -74,7 +76,8 @@ class Event(NamedTuple):
 class Monitor:
     """A negotiated monitor; make one with :meth:`connect` and use it as a context manager. Not for several threads.
 
-    ``version``, ``package``: of QEMU. ``capabilities``: what it offered in its greeting, such as "oob". ``peer_pid``: of the process that made the socket, None if unknown.
+    ``version``, ``package``: of QEMU. ``capabilities``: what it offered in its greeting, such as "oob". ``peer_pid``: of the
+    process that made the socket, None if unknown.
     ``passes_fds``: whether :meth:`execute` takes descriptors. ``closed``: whether the connection is gone.
 
     With a *read_timeout* the commands whose calls state no time of their own have so many seconds together, for they read; those
@@ -207,10 +210,10 @@ class Monitor:
         """After a change: there are at least *seconds* to read what came of it."""
         self._read_left = max(self._read_left, seconds)
 
-    def keep(self, owner: object, part: float = 1.0) -> None:
-        """*owner* keeps the replies to the last call, or so large a *part* of them, as long as it lives. Raises ProtocolError if
-        that is too much in all."""
-        cost = int(self._reply_cost * part)
+    def keep(self, owner: object, kept: Any) -> None:
+        """*owner* has *kept* these values of the replies to the last call as long as it lives. Raises ProtocolError if all that
+        is kept is too much."""
+        cost = self._reply_cost if self._reply_cost < _COUNTED else min(self._reply_cost, memory_of(kept))
         self._kept += cost
         weakref.finalize(owner, self._give_up, cost).atexit = False
         if self._kept > MAX_KEPT:

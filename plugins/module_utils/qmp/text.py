@@ -15,7 +15,14 @@ _UNREADABLE = re.compile(
 )
 # Controls but for tab and line feed, those of C1, what turns or hides the direction of text, line separators, halves of surrogate
 # pairs and the byte order mark.
-_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_CONTROLS = (
+    (0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x061C, 0x061C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069),
+    (0xD800, 0xDFFF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB),
+)
+_CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _CONTROLS) + "]")
+_VISIBLE = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+            for first, last in _CONTROLS for code in range(first, last + 1)}
+_DEEPEST = 100  # levels of a value that are shown; Ansible's own way through a result ends at some 300
 
 
 def unreadable(text: str) -> str | None:
@@ -32,31 +39,28 @@ def printable(text: str) -> str:
     """
     if _CONTROL.search(text) is None:
         return text
-    return _CONTROL.sub(_escape, text.replace("\r\n", "\n"))
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
 
 
-def printable_value(value: Any) -> Any:
-    """A copy of *value*, of JSON types, with all its texts :func:`printable`, keys too; itself where they all are.
+def make_printable(value: dict[str, Any]) -> None:
+    """Make all texts in *value*, of JSON types, :func:`printable`, keys too, and leave out what nests too deep to be shown.
 
-    Made without recursion, for a reply may nest deeper than Python's stack has room.
+    In place, for it may be large, and without recursion, for it may nest deeper than Python's stack has room.
     """
-    whole = [value]
-    pending: list[Any] = [whole]
+    pending: list[tuple[Any, int]] = [(value, 1)]
     while pending:
-        copy = pending.pop()
-        if isinstance(copy, dict) and any(isinstance(key, str) and _CONTROL.search(key) for key in copy):
-            members = list(copy.items())
-            copy.clear()
-            copy.update((printable(key) if isinstance(key, str) else key, member) for key, member in members)
-        for key, member in list(copy.items() if isinstance(copy, dict) else enumerate(copy)):
+        whole, depth = pending.pop()
+        if isinstance(whole, dict) and any(isinstance(key, str) and _CONTROL.search(key) for key in whole):
+            members = list(whole.items())
+            whole.clear()
+            whole.update((printable(key) if isinstance(key, str) else key, member) for key, member in members)
+        for key, member in whole.items() if isinstance(whole, dict) else enumerate(whole):
             if isinstance(member, str):
-                copy[key] = printable(member)
+                whole[key] = printable(member)
             elif isinstance(member, (dict, list, tuple)):
-                copy[key] = list(member) if isinstance(member, tuple) else member.copy()
-                pending.append(copy[key])
-    return whole[0]
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+                if depth == _DEEPEST:
+                    whole[key] = "(nests too deep to be shown)"
+                    continue
+                if isinstance(member, tuple):
+                    whole[key] = member = list(member)
+                pending.append((member, depth + 1))

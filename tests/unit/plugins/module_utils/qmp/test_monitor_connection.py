@@ -85,7 +85,9 @@ def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(
         assert [kept.name for kept in monitor.events(0)] == ["STOP"]
 
 
-@pytest.mark.parametrize("offered, known", [(["oob", "more"], ("oob", "more")), ([], ()), (None, ()), ("oob", ()), ([1, "x"], ("x",))])
+@pytest.mark.parametrize(
+    "offered, known", [(["oob", "more"], ("oob", "more")), ([], ()), (None, ()), ("oob", ()), ([1, "x"], ("x",))]
+)
 def test_the_capabilities_of_the_greeting_are_published(offered, known):
     said = greeting()
     said["QMP"]["capabilities"] = offered
