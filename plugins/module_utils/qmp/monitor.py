@@ -43,6 +43,7 @@ _COUNTED = 256 * 1024  # bytes of memory from which on it is not estimated but c
 _AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
 _NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
+_LONGEST_DESC = 10_000  # characters of an error's text, which has file names in it
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
 
@@ -498,7 +499,7 @@ def _reply(message: dict[str, Any], command: str) -> Any:
     qmp_class, desc = (error.get("class"), error.get("desc")) if isinstance(error, dict) else (None, None)
     if not isinstance(qmp_class, str) or not isinstance(desc, str):
         raise ProtocolError("QEMU's reply has neither a return value nor a proper error.")
-    return CommandError(qmp_class, desc, command)
+    return CommandError(qmp_class, desc if len(desc) <= _LONGEST_DESC else f"{desc[:_LONGEST_DESC]} …", command)
 
 
 def _is_reply(head: bytes) -> bool:

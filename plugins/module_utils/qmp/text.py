@@ -23,6 +23,7 @@ _CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last 
 _VISIBLE = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
             for first, last in _CONTROLS for code in range(first, last + 1)}
 _DEEPEST = 100  # levels of a value that are shown; Ansible's own way through a result ends at some 300
+_LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
 
 
 def unreadable(text: str) -> str | None:
@@ -43,11 +44,13 @@ def printable(text: str) -> str:
 
 
 def make_printable(value: dict[str, Any]) -> None:
-    """Make all texts in *value*, of JSON types, :func:`printable`, keys too, and leave out what nests too deep to be shown.
+    """Make all texts in *value*, of JSON types, :func:`printable`, keys too, and leave out what is too long or nests too deep
+    to be shown.
 
     In place, for it may be large, and without recursion, for it may nest deeper than Python's stack has room.
     """
     pending: list[tuple[Any, int]] = [(value, 1)]
+    left = _LONGEST
     while pending:
         whole, depth = pending.pop()
         if isinstance(whole, dict) and any(isinstance(key, str) and _CONTROL.search(key) for key in whole):
@@ -56,7 +59,9 @@ def make_printable(value: dict[str, Any]) -> None:
             whole.update((printable(key) if isinstance(key, str) else key, member) for key, member in members)
         for key, member in whole.items() if isinstance(whole, dict) else enumerate(whole):
             if isinstance(member, str):
-                whole[key] = printable(member)
+                shown = printable(member)
+                left -= len(shown) if shown.isascii() else 6 * len(shown)
+                whole[key] = shown if left >= 0 else f"({len(member)} characters, too many to be shown)"
             elif isinstance(member, (dict, list, tuple)):
                 if depth == _DEEPEST:
                     whole[key] = "(nests too deep to be shown)"
