@@ -338,7 +338,7 @@ class Monitor:
             (reply,) = self._exchange([Request("qmp_capabilities")], deadline)
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
             reply = error
-        if isinstance(reply, Exception):
+        if isinstance(reply, Exception) and not _is_negotiated(reply):
             raise ConnectError(
                 f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM."
             ) from reply
@@ -479,6 +479,11 @@ def _greeting(message: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(greeting, dict):
         raise ProtocolError("QEMU did not greet.")
     return greeting
+
+
+def _is_negotiated(error: Exception) -> bool:
+    """Whether QEMU says that this has been done: by the client before us, which left before QEMU came to it."""
+    return isinstance(error, CommandError) and error.qmp_class == "CommandNotFound" and "already complete" in error.desc
 
 
 def _event(message: dict[str, Any], seq: int) -> Event:

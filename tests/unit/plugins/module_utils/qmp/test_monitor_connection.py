@@ -85,6 +85,13 @@ def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(
         assert [kept.name for kept in monitor.events(0)] == ["STOP"]
 
 
+def test_a_negotiation_that_the_client_before_has_brought_about_is_one():
+    already = ("CommandNotFound", "Capabilities negotiation is already complete, command ignored")
+    script = [send(greeting()), expect("qmp_capabilities", error=already), expect("query-status", reply="mine")]
+    with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address, 5) as monitor:
+        assert monitor.execute("query-status") == "mine"
+
+
 @pytest.mark.parametrize(
     "offered, known", [(["oob", "more"], ("oob", "more")), ([], ()), (None, ()), ("oob", ()), ([1, "x"], ("x",))]
 )
