@@ -61,7 +61,8 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
     with Monitor.connect(UnixAddress(str(bare_vm.qmp_socket))) as monitor:
         requests = []
         for number in range(DISKS):
-            node = {"driver": "raw", "node-name": f"d{number}", "file": {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}}
+            file = {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}
+            node = {"driver": "raw", "node-name": f"d{number}", "file": file}
             device = {"driver": "scsi-hd", "id": f"d{number}", "drive": f"d{number}", "bus": "scsi0.0", "channel": 0,
                       "scsi-id": number % 250, "lun": number // 250 + 1}
             requests += [Request("blockdev-add", node), Request("device_add", device)]
@@ -76,6 +77,6 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
 def test_the_schema_and_the_list_of_many_nodes_are_read(bare_vm: VM) -> None:
     with Monitor.connect(UnixAddress(str(bare_vm.qmp_socket))) as monitor:
         assert len(monitor.execute("query-qmp-schema")) > 500
-        monitor.execute_many([Request("blockdev-add", {"driver": "null-co", "node-name": f"n{number}"}) for number in range(2000)],
-                             timeout=120)
+        nodes = [{"driver": "null-co", "node-name": f"n{number}"} for number in range(2000)]
+        monitor.execute_many([Request("blockdev-add", node) for node in nodes], timeout=120)
         assert len(monitor.execute("query-named-block-nodes", {"flat": True})) == 2000

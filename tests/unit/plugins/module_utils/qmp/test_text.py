@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, ProtocolError, make_printable, printable, unreadable
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
+    CommandError,
+    ProtocolError,
+    make_printable,
+    printable,
+    unreadable,
+)
 
 
 @pytest.mark.parametrize(
