@@ -88,18 +88,22 @@ def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
     """The object with its readable properties; never those that hold a secret."""
     if object_id not in hardware.objects:
         return None
-    path = f"/objects/{object_id}"
-    known = hardware.snapshot.qom_list([path])[0]
-    names = [name for name, kind in known.items()
-             if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))]
-    values = hardware.snapshot.qom_get((path, name) for name in names)
-    return {"id": object_id, "qom_type": hardware.objects[object_id],
-            "properties": {name: value for name, value in zip(names, values) if value is not None}}
+    return _described(hardware, [object_id])[0]
 
 
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
-    found = (describe(hardware, object_id) for object_id in sorted(hardware.objects))
-    return [one for one in found if one]
+    return _described(hardware, sorted(hardware.objects))
+
+
+def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
+    """Those with these *ids*, in two round trips however many they are."""
+    listed = hardware.snapshot.qom_list(f"/objects/{one}" for one in ids)
+    names = [[name for name, kind in known.items()
+              if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))] for known in listed]
+    values = iter(hardware.snapshot.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
+    return [{"id": one, "qom_type": hardware.objects[one],
+             "properties": {name: value for name, value in zip(those, values) if value is not None}}
+            for one, those in zip(ids, names)]
 
 
 def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:

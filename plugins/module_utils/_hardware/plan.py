@@ -44,7 +44,9 @@ class Run:
         entry = wire(command, arguments)
         if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
             self.sent.append(entry)
-        return self.monitor.execute(command, arguments, fds=fds)
+        reply = self.monitor.execute(command, arguments, fds=fds)
+        self.monitor.keep(self, reply)
+        return reply
 
     def read(self, command: str, /, **arguments: Any) -> Any:
         """The answer to a command that changes nothing, of the documented shape."""
@@ -213,6 +215,10 @@ class Plan:
 
     def apply(self, monitor: Monitor, timeout: float) -> Run:
         """Perform all steps, each within *timeout* seconds; return the run of it. Raises PlanFailed."""
+        with monitor.acting():
+            return self._apply(monitor, timeout)
+
+    def _apply(self, monitor: Monitor, timeout: float) -> Run:
         run = Run(monitor, timeout)
         done: list[Step] = []
         for step in self.steps:

@@ -20,10 +20,12 @@ from .errors import (
     OutcomeUnknown,
     ProtocolError,
     QMPError,
+    ReadTimeout,
 )
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
 from .shapes import check, is_a
+from .text import make_printable, printable, unreadable
 from .trace import Tracer, redact_request
 from .transport import Address, TcpAddress, TlsAddress, UnixAddress
 
@@ -42,6 +44,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProtocolError",
     "QMPError",
+    "ReadTimeout",
     "Request",
     "Schema",
     "TcpAddress",
@@ -52,6 +55,9 @@ __all__ = [
     "check",
     "is_a",
     "is_loopback",
+    "make_printable",
     "others_may_write",
+    "printable",
     "redact_request",
+    "unreadable",
 ]
