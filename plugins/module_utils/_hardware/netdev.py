@@ -56,6 +56,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
     driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
+    _with_queues(hardware, nic, driver)
     before = describe(hardware, nic.id)
 
     differences, unverified = _netdev_differences(hardware, nic, netdev) if netdev else ([], [])
