@@ -51,7 +51,9 @@ options:
     default: {}
   ifname:
     description:
-      - For V(tap), the tap interface. It must exist when this module opens it.
+      - For V(tap), the tap or macvtap interface. It must exist when this module opens it.
+      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). What starts QEMU has to open it, too, for which reason
+        RV(launch_args) is empty then.
     type: str
   script:
     description:
@@ -87,6 +89,7 @@ options:
   mac:
     description:
       - MAC address. By default QEMU's choice, which starts anew for each VM; give one where VMs share a network.
+      - A warning names the other NICs of the VM that have it.
     type: str
   link:
     description:
@@ -155,7 +158,9 @@ commands:
     - execute: netdev_del
       arguments: {id: net1}
 launch_args:
-  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  description:
+    - Arguments for QEMU's command line that give the VM the same at its next start, with the MAC address that it has now.
+    - Empty for a task that does not set O(type), for QEMU does not report the options of a network backend.
   returned: success
   type: list
   elements: str

@@ -35,7 +35,8 @@ def test_a_vm_that_is_started_with_the_launch_args_has_nothing_to_do(binary: Bin
     tasks: list[dict[str, Any]] = [
         {"id": "n1", "type": "user", "options": {"hostfwd": ["tcp:127.0.0.1:0-:22", "udp:127.0.0.1:0-:53"], "restrict": "on",
                                                  "dnssearch": ["a.example", "b.example"], "hostname": "a,b"}},
-        {"id": "n2", "type": "user", "options": {"guestfwd": "tcp:10.0.2.100:80-cmd:echo a,b"}, "driver": "e1000e", "bootindex": 4},
+        {"id": "n2", "type": "user", "driver": "e1000e", "bootindex": 4,
+         "options": {"guestfwd": "tcp:10.0.2.100:80-cmd:echo a,b", "net": "10.0.2.0/24"}},
         {"id": "n3", "type": "tap", "ifname": make_tap(), "mac": "52:54:00:AA:BB:03", "properties": {"host_mtu": 1400}},
         {"id": "n4", "type": "tap", "ifname": make_tap("multi_queue"), "queues": "2"},
         {"id": "n5", "type": "stream", "options": {"addr": LISTEN, "server": "true"}},
@@ -103,6 +104,22 @@ def test_another_number_of_queues_is_a_conflict_and_none_is_not_compared(bare_vm
         refused(modules.netdev(**nic, queues=queues), "conflict", f"queues is 2, wanted {queues}")
     assert modules.netdev(id="n2", type="user")["changed"]
     assert unchanged(modules.netdev(id="n2", type="user", queues=1))
+
+
+@pytest.mark.parametrize(("type_name", "options", "other"), [
+    ("user", {"restrict": "yes", "net": "10.9.0.0/24"}, {"restrict": False}),
+    ("user", {"net": "10.9.0.0/24"}, {"net": "10.8.0.0/24"}),
+    ("hubport", {"hubid": "1"}, {"hubid": 2}), ("tap", {"script": "no", "downscript": "no"}, {"script": "/bin/true"}),
+])
+def test_what_qemu_reports_of_a_backend_is_compared(bare_vm: VM, make_tap: Callable[..., str], type_name: str,
+                                                    options: dict[str, Any], other: dict[str, Any]) -> None:
+    modules = Modules(bare_vm)
+    tap_of_it = {"ifname": make_tap()} if type_name == "tap" else {}
+    nic = {"id": "n1", "type": type_name, **tap_of_it}
+    assert modules.netdev(**nic, options=options)["changed"]
+    again = modules.netdev(**nic, options=options)
+    assert unchanged(again) and again["unverified"] == [], again
+    refused(modules.netdev(**nic, options={**options, **other}), "conflict", *other, "recreate")
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -205,7 +222,8 @@ def test_a_function_of_a_slot_that_the_guest_would_not_see(binary: Binary, make_
 
 
 def test_an_address_is_looked_for_on_every_bus(binary: Binary, make_vm: Callable[..., VM]) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=("-device", "pcie-pci-bridge,id=br0,bus=rp3", "-device", "lsi53c895a,id=virtio-lsi"))
+    vm = make_vm(binary=binary, boot=False, extra=(
+        "-device", "pcie-pci-bridge,id=br0,bus=rp3", "-device", "lsi53c895a,id=virtio-lsi"))
     modules = Modules(vm)
     placed = modules.netdev(id="n1", type="user", addr="0x5")
     assert placed["changed"] and placed["nic"]["bus"] == "br0", placed
@@ -256,7 +274,8 @@ def test_a_disk_without_a_mode_to_work_in_leaves_no_node(bare_vm: VM) -> None:
     modules, before = Modules(bare_vm), bare_vm.hardware()
     disk = {"id": "d1", "backend": {"driver": "null-co", "size": 1 << 20}}
     refused(modules.blockdev(**disk, disable_modern=True), "invalid_option", "disable_modern", "rp0")
-    refused(modules.blockdev(**disk, disable_modern=True, properties={"disable-legacy": True}), "invalid_option", "disable_modern")
+    legacy_off = modules.blockdev(**disk, disable_modern=True, properties={"disable-legacy": True})
+    refused(legacy_off, "invalid_option", "disable_modern")
     assert bare_vm.hardware() == before
     assert modules.blockdev(**disk, disable_modern=True, properties={"disable-legacy": "off"})["changed"]
 
