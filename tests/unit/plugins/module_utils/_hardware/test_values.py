@@ -13,7 +13,13 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.launch import device_argument, netdev_argument
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import natural, parse_netdevs
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.slots import parse_addr, parse_devno
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.values import check_enums, check_id, check_mac, same_value, typed
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.values import (
+    check_enums,
+    check_id,
+    check_mac,
+    same_value,
+    typed,
+)
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Version
 
 
@@ -65,7 +71,7 @@ def test_a_message_names_the_option_that_the_task_used() -> None:
         typed("device x", {"num-queues": "many"}, {"num-queues": "uint16"}, {"num-queues": "queues"})
 
 
-@pytest.mark.parametrize("about", ["Error handling policy, report/ignore/stop/auto", "Error handling policy (report/ignore/stop/auto)"])
+@pytest.mark.parametrize("about", ["Error policy, report/ignore/stop/auto", "Error policy (report/ignore/stop/auto)"])
 def test_an_enumeration_has_what_its_description_lists(about: str) -> None:
     assert check_enums("device x", {"p": "Stop", "q": "any"}, {"p": about, "q": "on this or that"}) == {"p": "stop", "q": "any"}
     with pytest.raises(InvalidOption, match="'p' of the device x is one of report, ignore, stop, auto, not 'perhaps'"):
