@@ -126,6 +126,7 @@ options:
     description:
       - Whether to remove and plug anew what is there with other properties than those asked for, instead of failing with
         V(conflict).
+      - What the task does not set is carried over from what is there; what cannot be is refused.
     type: bool
     default: false
   force:

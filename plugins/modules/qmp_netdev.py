@@ -13,6 +13,8 @@ description:
   - Plugs a NIC into a running VM (C(netdev_add), C(device_add)), sets its link, and unplugs it again (C(device_del),
     C(netdev_del)), waiting for the guest to let go.
   - A tap is opened by this module and handed to QEMU as a descriptor, so QEMU needs no rights for it.
+  - A NIC whose network backend a filter or a hub uses, or that shares a PCI slot with other devices, is removed only with
+    O(force), as those would lose it or go with it.
   - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM the same NIC at its next start.
 author:
   - The vmops.qemu authors (@vmops)
@@ -51,7 +53,9 @@ options:
     default: {}
   ifname:
     description:
-      - For V(tap), the tap interface. It must exist when this module opens it.
+      - For V(tap), the tap or macvtap interface. It must exist when this module opens it.
+      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). Whatever starts QEMU has to open it as well:
+        RV(launch_args) is empty then.
     type: str
   script:
     description:
@@ -87,6 +91,7 @@ options:
   mac:
     description:
       - MAC address. By default QEMU's choice, which starts anew for each VM; give one where VMs share a network.
+      - A warning names the other NICs of the VM that have it.
     type: str
   link:
     description:
@@ -155,7 +160,9 @@ commands:
     - execute: netdev_del
       arguments: {id: net1}
 launch_args:
-  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  description:
+    - Arguments for QEMU's command line that give the VM the same at its next start, with the MAC address that it has now.
+    - Empty for a task that does not set O(type), for QEMU does not report the options of a network backend.
   returned: success
   type: list
   elements: str

@@ -134,3 +134,16 @@ def test_a_device_is_made_again_as_it_is(binary: Binary, make_vm: Callable[..., 
     with _open(make_vm(binary=binary, machine=machine, ports=24, boot=False, extra=(*BEHIND, *started))) as monitor:
         for arguments in settled:
             assert _look(monitor, arguments["id"]) == seen[arguments["id"]], arguments
+
+
+def test_a_mapping_of_queues_to_threads_is_part_of_it(bare_vm: VM) -> None:
+    with _open(bare_vm) as monitor:
+        monitor.execute("object-add", {"qom-type": "iothread", "id": "io1"})
+        monitor.execute("blockdev-add", {"driver": "null-co", "node-name": "n0"})
+        known = {one["name"] for one in monitor.execute("device-list-properties", {"typename": "virtio-blk-pci"})}
+        more = {"iothread-vq-mapping": [{"iothread": "io1"}]} if "iothread-vq-mapping" in known else {"iothread": "io1"}
+        arguments = {"driver": "virtio-blk-pci", "id": "x", "drive": "n0", "bus": "rp0", "addr": "0", "num-queues": 3, **more}
+        monitor.execute("device_add", arguments)
+        hardware = Hardware(monitor)
+        device = hardware.device("x")
+        assert device and {**settled_arguments(hardware, device), **backends_of(hardware, device)} == arguments

@@ -13,7 +13,7 @@ from .limits import check_block_sizes, check_limits
 from .model import Device, Hardware
 from .settled import CHOSEN, backends_of, settled_properties
 from .settled import settled_arguments as settled_arguments
-from .slots import Wanted, bus_class, find_place, parse_addr, place_of
+from .slots import Wanted, bus_class, find_place, parse_addr, parse_devno, place_of
 from .values import check_enums, same_value, typed
 
 _NAMED_ELSEWHERE = {"id": "id", "driver": "driver", "bus": "bus", "addr": "addr", "drive": "file", "netdev": "type"}
@@ -183,7 +183,7 @@ def _place_differences(front: Front, device: Device) -> list[Difference]:
 
 def _same_addr(addr: str, place: Mapping[str, Any]) -> bool:
     if "devno" in place:
-        return addr.lower() == str(place["devno"]).lower()
+        return parse_devno(addr) == str(place["devno"]).lower()
     return "addr" in place and parse_addr(addr) == parse_addr(place["addr"])
 
 

@@ -28,8 +28,6 @@ _LIMITS = {
     "num_queues": Limit(_VIRTIO, 1, 1022),
     "queue-size": Limit(_VIRTIO, 4, 1024, True),
     "virtqueue_size": Limit(_VIRTIO, 3, 1024),
-    "rx_queue_size": Limit(_VIRTIO, 256, 1024, True),
-    "tx_queue_size": Limit(_VIRTIO, 256, 1024, True),
     "cmb_size_mb": Limit(("nvme",), 0, 2048, True),
 }
 _AUTOMATIC = (0xFFFF, 0xFFFFFFFF)
@@ -51,11 +49,12 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
 
 
 def check_block_sizes(arguments: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for block sizes that do not go together."""
+    """Raise InvalidOption for block sizes of an NVMe disk that do not go together: of others QEMU frees the node."""
+    if arguments["driver"] != "nvme":
+        return
     logical = arguments.get("logical_block_size") or 512
     physical = arguments.get("physical_block_size") or 512
-    dasd = str(arguments["driver"]).endswith("-ccw") and "physical_block_size" not in arguments  # its sizes are those of the host
-    if logical > physical and not dasd:
+    if logical > physical:
         raise InvalidOption(f"logical_block_size {logical} is more than physical_block_size {physical}: set both.")
     for name in ("min_io_size", "opt_io_size", "discard_granularity"):
         value = arguments.get(name, 0)

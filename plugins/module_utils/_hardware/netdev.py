@@ -21,6 +21,9 @@ from .slots import PLACE_KEYS, default_driver, place_of, refuse_companions
 from .tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from .values import check_id, check_mac
 
+_REPORTED = {"ifname", "script", "downscript", "br", "helper", "restrict", "net", "hubid"}
+"""Options of backends that ``info network`` reports for types that have them."""
+
 _SHOWN_AS = {"bridge": "tap"}
 """Types that ``info network`` tells by another name."""
 
@@ -56,6 +59,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
     driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
+    _with_queues(hardware, nic, driver)
     before = describe(hardware, nic.id)
 
     differences, unverified = _netdev_differences(hardware, nic, netdev) if netdev else ([], [])
@@ -283,10 +287,27 @@ def _netdev_differences(hardware: Hardware, nic: Nic, netdev: Netdev) -> tuple[l
         return [], sorted(nic.options)
     if netdev.type != _SHOWN_AS.get(nic.type, nic.type):
         return [Difference("type", netdev.type, nic.type)], []
+    reported = dict(netdev.info)
     ifname = interface_behind(hardware, netdev)
-    unverified = sorted(name for name in nic.options if name != "ifname" or ifname is None)
-    wanted = nic.options.get("ifname")
-    return [Difference("ifname", ifname, wanted)] if wanted and ifname and wanted != ifname else [], unverified
+    if ifname:
+        reported["ifname"] = ifname
+    different, unverified = [], []
+    for name, value in sorted(_backend_arguments(hardware, nic).items()):
+        if name not in nic.options:
+            continue
+        now = reported.get(name) if name in _REPORTED else None
+        if now is None:
+            unverified.append(name)
+        elif now != _as_reported(name, value):
+            different.append(Difference(name, now, nic.options[name]))
+    return different, unverified
+
+
+def _as_reported(name: str, value: Any) -> str:
+    """A value as ``info network`` has it, which shows of a network its address alone."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value).split("/")[0] if name == "net" else str(value)
 
 
 def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -257,6 +257,14 @@ def parse_addr(addr: str) -> tuple[int, int]:
     return int(match.group(1), 16), int(match.group(2) or 0)
 
 
+def parse_devno(addr: str) -> str:
+    """A channel address as QEMU writes it, from ``fe.0.1`` or ``FE.0.0001``. Raises InvalidOption."""
+    match = _DEVNO.match(addr)
+    if not match:
+        raise InvalidOption(f"addr {addr!r} is no channel address: write cssid.ssid.devno, such as fe.0.0001.")
+    return f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
+
+
 def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
     targets = range(_scsi_limits(hardware, bus)[0] + 1)
     taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
@@ -271,10 +279,7 @@ def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[st
 def _free_subchannels(hardware: Hardware, wanted: Wanted) -> Iterator[dict[str, Any]]:
     taken = {str(device.properties.get("dev_id")).lower() for device in hardware.devices}
     if wanted.addr is not None:
-        match = _DEVNO.match(wanted.addr)
-        if not match:
-            raise InvalidOption(f"addr {wanted.addr!r} is no channel address: write cssid.ssid.devno, such as fe.0.0001.")
-        devno = f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
+        devno = parse_devno(wanted.addr)
         if devno not in taken:
             yield {"devno": devno}
         return

@@ -48,6 +48,8 @@ def check_mac(value: str) -> str:
         raise InvalidOption(f"mac {value!r} is not a MAC address: write six pairs of hex digits, such as 52:54:00:12:34:56.")
     if int(value[:2], 16) & 1:
         raise InvalidOption(f"mac {value!r} is a multicast address: the first byte of a NIC's address is even.")
+    if not value.strip("0:"):
+        raise InvalidOption(f"mac {value!r} is no address to QEMU, which would choose one: leave mac out for that.")
     return value.lower()
 
 

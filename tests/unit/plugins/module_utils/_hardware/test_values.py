@@ -12,8 +12,14 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.launch import device_argument, netdev_argument
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import natural, parse_netdevs
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.slots import parse_addr
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.values import check_id, check_mac, typed
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.slots import parse_addr, parse_devno
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.values import (
+    check_enums,
+    check_id,
+    check_mac,
+    same_value,
+    typed,
+)
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Version
 
 
@@ -46,11 +52,45 @@ def test_a_property_gets_the_json_type_that_qemu_has_for_it(type_name: str, give
 
 @pytest.mark.parametrize(("type_name", "given", "words"), [
     ("bool", "perhaps", "boolean"), ("uint32", "many", "whole number"), ("uint32", True, "whole number"),
-    ("uint32", "1M", "whole number"),
+    ("uint32", "1M", "whole number"), ("uint8", 256, "0 to 255"), ("uint16", "65536", "0 to 65535"), ("uint16", -1, "0 to 65535"),
+    ("int32", 1 << 31, "-2147483648 to 2147483647"), ("size", -1, "0 to"), ("uint64", 1 << 64, "18446744073709551615"),
+    ("uint4", 16, "0 to 15"), ("str", ["x"], "text"),
 ])
 def test_a_value_that_fits_no_type_is_refused(type_name: str, given: Any, words: str) -> None:
     with pytest.raises(InvalidOption, match=words):
         typed("device x", {"p": given}, {"p": type_name})
+
+
+@pytest.mark.parametrize(("given", "sent"), [("TRUE", "on"), (1, "on"), ("no", "off"), (0, "off"), ("auto", "auto")])
+def test_on_and_off_in_the_words_of_a_survey(given: Any, sent: str) -> None:
+    assert typed("device x", {"p": given}, {"p": "OnOffAuto"}) == {"p": sent}
+
+
+def test_a_message_names_the_option_that_the_task_used() -> None:
+    with pytest.raises(InvalidOption, match="'queues'"):
+        typed("device x", {"num-queues": "many"}, {"num-queues": "uint16"}, {"num-queues": "queues"})
+
+
+@pytest.mark.parametrize("about", ["Error policy, report/ignore/stop/auto", "Error policy (report/ignore/stop/auto)"])
+def test_an_enumeration_has_what_its_description_lists(about: str) -> None:
+    assert check_enums("device x", {"p": "Stop", "q": "any"}, {"p": about, "q": "on this or that"}) == {"p": "stop", "q": "any"}
+    with pytest.raises(InvalidOption, match="'p' of the device x is one of report, ignore, stop, auto, not 'perhaps'"):
+        check_enums("device x", {"p": "perhaps"}, {"p": about})
+
+
+@pytest.mark.parametrize(("name", "type_name", "now", "wanted", "same"), [
+    ("serial", "str", "Abc", "abc", False), ("serial", "str", "Abc", "Abc", True), ("name", "str", "org.X", "org.x", False),
+    ("mac", "str", "52:54:00:aa:bb:cc", "52:54:00:AA:BB:CC", True), ("host", "str", "0000:3b:00.0", "3B:00.0", True),
+    ("iothread", "link<iothread>", "/objects/io1", "io1", True), ("iothread", "link<iothread>", "/objects/io1", "IO1", False),
+    ("wwn", "uint64", (1 << 64) - 1, -1, True), ("uuid", "QemuUUID", "aaaa", "AAAA", True), ("num-queues", "uint16", 2, 1, False),
+])
+def test_whether_a_property_is_as_it_was_wanted(name: str, type_name: str, now: Any, wanted: Any, same: bool) -> None:
+    assert same_value(name, type_name, now, wanted) is same
+
+
+@pytest.mark.parametrize("text", ["fe.0.0001", "FE.0.1", "fe.0.001"])
+def test_a_channel_address_in_any_writing(text: str) -> None:
+    assert parse_devno(text) == "fe.0.0001"
 
 
 def test_an_unknown_property_is_refused_with_the_nearest() -> None:
