@@ -65,8 +65,10 @@ def _backported() -> Binary:
 
 def _newest() -> Binary:
     """QEMU with all that it depends on, in its own libraries' place as long as it runs: they bring its loader too."""
-    directory = _cached("qemu-newest", _NEWEST_SUITE, ["install", "--download-only", "--no-install-recommends", "qemu-system-x86"])
-    firmware = [word for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu") for word in ("-L", str(directory / "usr" / name))]
+    fetch = ["install", "--download-only", "--no-install-recommends", "qemu-system-x86"]
+    directory = _cached("qemu-newest", _NEWEST_SUITE, fetch)
+    folders = [directory / "usr" / name for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu")]
+    firmware = [word for folder in folders for word in ("-L", str(folder))]
     return _binary(*_with_mount(directory / _LIBRARIES.relative_to("/"), _LIBRARIES),
                    str(directory / "usr/bin/qemu-system-x86_64"), *firmware, *_STRICT)
 
@@ -106,11 +108,13 @@ def _download(work: Path, suite: str, fetch: list[str]) -> None:
     source, status = apt / "sources.list", apt / "status"
     source.write_text(_source(suite))
     status.touch()
-    options = ["-qq", "-o", f"Dir::Etc::SourceList={source}", "-o", "Dir::Etc::SourceParts=-", "-o", f"Dir::State={apt}", "-o", f"Dir::State::Lists={apt}/lists",
-               "-o", f"Dir::State::status={status}", "-o", f"Dir::Cache={apt}/cache", "-o", "APT::Sandbox::User=root",
-               "-o", "APT::Update::Error-Mode=any"]
-    subprocess.run(["apt-get", *options, "update"], check=True)
-    subprocess.run(["apt-get", *options, *fetch], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    settings = {
+        "Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "-", "Dir::State": apt, "Dir::State::Lists": apt / "lists",
+        "Dir::State::status": status, "Dir::Cache": apt / "cache", "APT::Sandbox::User": "root", "APT::Update::Error-Mode": "any",
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    subprocess.run(["apt-get", "-qq", *options, "update"], check=True)
+    subprocess.run(["apt-get", "-qq", *options, *fetch], cwd=work, check=True, stdout=subprocess.DEVNULL)
     for deb in [*work.glob("*.deb"), *apt.glob("cache/archives/*.deb")]:
         subprocess.run(["dpkg", "-x", deb, work], check=True)
         deb.unlink()

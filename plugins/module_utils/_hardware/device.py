@@ -10,10 +10,22 @@ from typing import Any, Mapping, NamedTuple
 
 from .errors import Conflict, InvalidOption
 from .model import Device, Hardware
-from .slots import Wanted, find_place, parse_addr, place_of
+from .settled import backends_of, settled_properties
+from .settled import settled_arguments as settled_arguments
+from .slots import Wanted, bus_class, find_place, parse_addr, place_of
 from .values import typed
 
 _NAMED_ELSEWHERE = {"id": "id", "driver": "driver", "bus": "bus", "addr": "addr", "drive": "file", "netdev": "type"}
+
+_IDENTITY = {"serial", "wwn", "device_id", "mac", "bootindex", "name", "acpi-index", "failover_pair_id", "logical_block_size",
+             "physical_block_size", "share-rw", "rerror", "werror", "write-cache"}
+"""What a device of another driver has in common with the one before it: how the guest knows it, and what it reads from it."""
+
+_PORTS = {"nr", "port"}
+"""Numbers on a bus, which say nothing on another."""
+
+_LEADERS = {"vectors": {"num-queues", "num_queues", "mq"}, "romsize": {"romfile"}}
+"""Properties that follow others: where the task specifies one of these, QEMU chooses again."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +63,43 @@ def device_arguments(hardware: Hardware, front: Front, driver: str, backend: Map
 
 def recreated_arguments(hardware: Hardware, front: Front, driver: str, backend: dict[str, Any],
                         device: Device | None) -> dict[str, Any]:
-    """The arguments to plug *front* in the place that *device* leaves, unless the task names another or it is of
-    another kind."""
-    place = place_of(device) if device else {}
-    wanted = {name: value for name, value in front.place._asdict().items() if value is not None and name != "reserved"}
-    kept = {name: value for name, value in place.items() if value is not None}
-    same = all(str(kept.get(name.replace("_", "-"))) == str(value) for name, value in wanted.items())
-    if device and same and device.driver == driver:
-        return {"driver": driver, "id": front.id, **backend, **kept, **front.stated(hardware, driver)}
-    return device_arguments(hardware, front, driver, backend)
+    """The arguments to plug *front* in the place of *device*: what the task does not specify is as it was.
+
+    A device of another driver keeps the slot, where that is one for it, and what says which thing it is. Raises Conflict for
+    what of this it cannot have.
+    """
+    if device is None:
+        return device_arguments(hardware, front, driver, backend)
+    specified = front.stated(hardware, driver)
+    slot = _kept_slot(hardware, front, driver, device) or find_place(hardware, driver, front.place)
+    if device.driver == driver:
+        kept = settled_properties(hardware, device)
+        moved = slot.get("bus") != device.bus
+        kept = {name: value for name, value in kept.items() if name not in specified and not (moved and name in _PORTS)
+                and not (_LEADERS.get(name, set()) & specified.keys())}
+        return {"driver": driver, "id": front.id, **backends_of(hardware, device), **backend, **slot, **kept, **specified}
+    kept = _identity(hardware, device, driver, specified)
+    return {"driver": driver, "id": front.id, **backend, **slot, **kept, **specified}
+
+
+def _kept_slot(hardware: Hardware, front: Front, driver: str, device: Device) -> dict[str, Any]:
+    """The slot of *device*, if the task names no other and *driver* fits there; else nothing."""
+    place = {name: value for name, value in place_of(device).items() if value is not None}
+    if driver != device.driver and bus_class(hardware, driver) != bus_class(hardware, device.driver):
+        return {}
+    return place if not _place_differences(front, device) else {}
+
+
+def _identity(hardware: Hardware, device: Device, driver: str, specified: Mapping[str, Any]) -> dict[str, Any]:
+    """What a device of another *driver* has of *device* for the guest to take it for the same, and to read the same from it."""
+    known = hardware.device_properties(driver)
+    kept = {name: value for name, value in settled_properties(hardware, device).items()
+            if name in _IDENTITY and name not in specified}
+    lost = [f"{name} ({value!r})" for name, value in kept.items() if name not in known]
+    if lost:
+        raise Conflict(f"{device.id} is a {device.driver} with {', '.join(lost)}, which a {driver} cannot have. "
+                       "Keep the driver, or remove the device (state: absent) and add it again.")
+    return kept
 
 
 def device_differences(hardware: Hardware, front: Front, device: Device) -> tuple[list[Difference], list[str]]:
@@ -68,6 +108,18 @@ def device_differences(hardware: Hardware, front: Front, device: Device) -> tupl
     unverified: list[str] = []
     if front.driver is not None and front.driver != device.driver:
         return [Difference("driver", device.driver, front.driver)], []
+    different += _place_differences(front, device)
+    for name, value in front.stated(hardware, device.driver).items():
+        now = hardware.property_of(device, name)
+        if now is None:
+            unverified.append(name)
+        elif _comparable(now, device.types.get(name, "")) != _comparable(value, ""):
+            different.append(Difference(name, now, value))
+    return different, unverified
+
+
+def _place_differences(front: Front, device: Device) -> list[Difference]:
+    different = []
     wanted, present = front.place, place_of(device)
     if wanted.bus is not None and wanted.bus != device.bus:
         different.append(Difference("bus", device.bus, wanted.bus))
@@ -77,13 +129,7 @@ def device_differences(hardware: Hardware, front: Front, device: Device) -> tupl
         value = getattr(wanted, option)
         if value is not None and value != present.get(name):
             different.append(Difference(option, present.get(name), value))
-    for name, value in front.stated(hardware, device.driver).items():
-        now = hardware.property_of(device, name)
-        if now is None:
-            unverified.append(name)
-        elif _comparable(now, device.types.get(name, "")) != _comparable(value, ""):
-            different.append(Difference(name, now, value))
-    return different, unverified
+    return different
 
 
 def _same_addr(addr: str, place: Mapping[str, Any]) -> bool:

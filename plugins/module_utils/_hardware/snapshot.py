@@ -14,6 +14,7 @@ _REPLIES: dict[str, Any] = {
     "human-monitor-command": str,
     "qom-list": [{"name": str, "type": str}],
     "qom-list-types": [{"name": str}],
+    "query-accelerators": {"enabled": str},
     "query-acpi-ospm-status": [{"slot-type": str, "source": int, "status": int}],
     "query-balloon": {"actual": int},
     "query-block": [{"device": str, "qdev?": str, "inserted?": {"node-name": str, "file": str, "drv": str}}],
