@@ -229,7 +229,7 @@ memory:
 from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory, memory_spec, memory_total
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
 
@@ -239,7 +239,7 @@ OPTIONS = {
     "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"]},
     "size": {"type": "str"},
     "requested_size": {"type": "str"},
-    "backend": {"type": "str", "choices": ["ram", "file", "memfd"], "default": "ram"},
+    "backend": {"type": "str", "choices": ["ram", "file", "memfd"]},
     "mem_path": {"type": "str"},
     "share": {"type": "bool"},
     "prealloc": {"type": "bool"},
@@ -260,12 +260,12 @@ BACKEND = {"mem_path": "mem-path", "share": "share", "prealloc": "prealloc", "pm
            "host_nodes": "host-nodes", "policy": "policy"}
 
 
-def piece(params: Mapping[str, Any]) -> memory.Piece:
+def piece(params: Mapping[str, Any]) -> memory_spec.Piece:
     """The domain's wish from the module's options."""
     backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
     if params["hugetlbsize"] is not None:
         backend["hugetlbsize"] = _module.size_in_bytes(params["hugetlbsize"])
-    return memory.Piece(
+    return memory_spec.Piece(
         front=_module.front(params, {"node": params["node"], "slot": params["slot"]}),
         type=params["type"],
         size=_module.size_in_bytes(params["size"]),
@@ -279,13 +279,13 @@ def piece(params: Mapping[str, Any]) -> memory.Piece:
 def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     """Have a piece, or the total."""
     if params["total"] is not None:
-        return memory.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
+        return memory_total.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
     return memory.plan_present(hardware, piece(params))
 
 
 def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
     """The piece, or all of it."""
-    return memory.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
+    return memory_total.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
 
 
 def main() -> None:

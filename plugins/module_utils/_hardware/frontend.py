@@ -94,10 +94,14 @@ class Unplug(Step):
     Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
     when it says nothing in time; the guest may then still do it, at its next reset at the latest.
 
-    *device* is an id, or the QOM path of a device that has none.
+    *device* is an id, or the QOM path of a device that has none. *undo_step* is what takes it back, by plugging it again.
     """
 
     device: str
+    undo_step: Step | None = None
+
+    def undo(self) -> Step | None:
+        return self.undo_step
 
     def commands(self) -> list[Command]:
         return [wire("device_del", {"id": self.device})]

@@ -16,7 +16,7 @@ from .model import Hardware
 
 _REGION = "device-memory[0]"
 """The address range for memory devices, below ``/machine``; there is one where the VM was started with ``maxmem``."""
-_X86 = ("x86_64", "i386")
+X86 = ("x86_64", "i386")
 _MODEST = 512 << 30
 """Address spaces end somewhere: up to so many bytes a remedy leaves room for more than what was asked for."""
 
@@ -82,7 +82,7 @@ def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
         return None
     if hardware.snapshot.qom_get([("/machine", "acpi")])[0] == "off":
         return "The VM was started without ACPI, which memory hotplug needs.", ["-machine", "acpi=on"]
-    if hardware.target in _X86:
+    if hardware.target in X86:
         return None if "acpi-device" in names else (none, [])
     if "child<acpi-ged>" in hardware.snapshot.qom_list(["/machine/unattached"])[0].values():
         return None
@@ -100,7 +100,8 @@ def lack(room: Room, virtio: bool) -> str | None:
     if not virtio and not room.slots:
         return "The VM has no free memory slot."
     if room.size <= 0:
-        return "The VM has no bytes left of its maxmem." if virtio else "The VM has memory slots, but no bytes left to fill them with."
+        what = "no bytes left of its maxmem" if virtio else "memory slots, but no bytes left to fill them with"
+        return f"The VM has {what}."
     return None
 
 

@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.2
 """How long to wait before asking again for a thing that QEMU still has in use."""
 
 _GONE = ("not found", "has not been found", "Failed to find node")
-_IN_USE = ("is in use", "is busy")
+_IN_USE = ("is in use", "is busy", "which is mapped")  # the last since 11.1, of memory
 
 
 class Run:
