@@ -58,7 +58,8 @@ def plan_present(hardware: Hardware, piece: Piece) -> Plan:
         refuse(f"Memory {piece.id}", differences)
         check_requested(hardware, piece, int(before["size"]), device)
         return Plan(tuple(requested_steps(hardware, piece.id, piece.requested, before)), before, _after(piece, before, {}),
-                    tuple(unverified), launch_args(hardware, device, piece.requested), _private(hardware, device))
+                    tuple(unverified), launch_args(hardware, device, _stated(hardware, piece, driver)),
+                    _private(hardware, device))
     size = int(piece.size or 0)
     properties = check_new(hardware, piece, size, None)
     refuse_lack(hardware, piece.id, size, kind == "virtio-mem")
@@ -155,15 +156,19 @@ def _left_behind(hardware: Hardware, piece: Piece) -> str:
     return ""
 
 
-def launch_args(hardware: Hardware, device: Device, requested: int | None = None) -> tuple[str, ...]:
-    """What gives the VM at its next start the memory device that is there; a virtio-mem device with *requested* bytes."""
+def _stated(hardware: Hardware, piece: Piece, driver: str) -> dict[str, Any]:
+    """The device's properties that the task specifies."""
+    requested = {} if piece.requested is None else {"requested-size": piece.requested}
+    return {**piece.front.stated(hardware, driver), **requested}
+
+
+def launch_args(hardware: Hardware, device: Device, stated: Mapping[str, Any]) -> tuple[str, ...]:
+    """What gives the VM at its next start the memory device that is there, with the properties that a task specifies."""
     backend = _memdev(device)
     properties = present_properties(hardware, backend)
     if device.driver == "nvdimm":
         properties["share"] = True
-    arguments = {**settled_arguments(hardware, device), "memdev": backend}
-    if requested is not None:
-        arguments["requested-size"] = requested
+    arguments = {**settled_arguments(hardware, device), "memdev": backend, **stated}
     return _words(hardware, device.driver, hardware.objects[backend], backend, properties, arguments)
 
 

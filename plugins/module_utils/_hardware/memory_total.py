@@ -89,7 +89,8 @@ def _launch_args(hardware: Hardware, requested: Mapping[str, int], gone: Collect
     for one in describe_all(hardware):
         device = hardware.device(one["id"])
         if device and one["id"] not in gone:
-            words += launch_args(hardware, device, requested.get(one["id"]))
+            stated = {"requested-size": requested[one["id"]]} if one["id"] in requested else {}
+            words += launch_args(hardware, device, stated)
     return tuple(words)
 
 

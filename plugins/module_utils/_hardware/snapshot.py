@@ -22,7 +22,7 @@ _REPLIES: dict[str, Any] = {
     "query-chardev": [{"label": str, "filename": str, "frontend-open": bool}],
     "query-chardev-backends": [{"name": str}],
     "query-commands": [{"name": str}],
-    "query-cpus-fast": list,
+    "query-cpus-fast": [{"cpu-index": int, "qom-path": str, "thread-id": int}],
     "query-dump": {"status": str, "completed": int, "total": int},
     "query-dump-guest-memory-capability": {"formats": [str]},
     "query-hotpluggable-cpus": [{"type": str, "vcpus-count": int, "props": {"*": int}, "qom-path?": str}],
