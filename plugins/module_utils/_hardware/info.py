@@ -69,13 +69,13 @@ def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
 def _places(hardware: Hardware, device: str) -> dict[str, Any]:
     try:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
+        places = list(free_places(hardware, driver))
+        remedy = [] if places else launch_argument(hardware, driver)
     except Unsupported as error:
         return _none(str(error))
-    places = list(free_places(hardware, driver))
     if places:
         return {"count": len(places), "places": places[:_PLACES], "driver": driver, "reason": None, "launch_args": []}
-    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.",
-                    *launch_argument(hardware, driver)), "driver": driver}
+    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.", *remedy), "driver": driver}
 
 
 def _cpus(hardware: Hardware) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Room(NamedTuple):
         """With which there would be slots, and room for *size* bytes more; for several times as much where that is modest."""
         needed = max(self.size, 0) + self.base + self.held
         maximum = needed + 8 * size if needed + 8 * size <= _MODEST else self.base + self.held + size
-        return ["-m", f"size={self.base},slots={self.total_slots + 4},maxmem={maximum}"]
+        return ["-m", f"size={_with_unit(self.base)},slots={self.total_slots + 4},maxmem={_with_unit(maximum)}"]
 
 
 def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None:
@@ -123,6 +123,11 @@ def refuse_lack(hardware: Hardware, memory_id: str, size: int, virtio: bool) -> 
 
 def _start(launch_args: list[str]) -> str:
     return f" Start it with {' '.join(launch_args)}." if launch_args else ""
+
+
+def _with_unit(size: int) -> str:
+    """A size for ``-m``, which takes a bare number for MiB in one place and for bytes in another."""
+    return next((f"{size >> shift}{unit}" for shift, unit in ((30, "G"), (20, "M"), (10, "K")) if size % (1 << shift) == 0), f"{size}B")
 
 
 def _number(value: Any) -> int | None:
