@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ..qmp import UnixAddress
 from .errors import Conflict, HardwareError, InvalidOption
@@ -31,6 +31,7 @@ _NOT_CARRIED = ("type", "size", "rom", "prealloc-context")
 _OWN = {"file": ("mem-path", "pmem", "readonly", "align", "offset", "discard-data"), "memfd": ("hugetlb", "hugetlbsize", "seal")}
 """Properties that only one type has."""
 _MOST_HOST_NODES = 128
+_HOST_NODES = Path("/sys/devices/system/node")
 _PAGE = 4096
 _RAM_ALIGNMENT = 2 << 20
 """QEMU on x86 and Arm maps anonymous memory at multiples of a transparent huge page, and wants sizes to match."""
@@ -91,14 +92,14 @@ def alignment(hardware: Hardware, kind: str, properties: Mapping[str, Any]) -> i
 def check_file(hardware: Hardware, path: str, size: int, keeps: bool) -> None:
     """Raise for a file that QEMU, where it can be looked at with its eyes, has no use for; *keeps*: whether its content is to
     stay."""
-    monitor = hardware.snapshot.monitor
-    if not isinstance(monitor.address, UnixAddress) or monitor.peer_pid is None:
+    root = _root(hardware)
+    if root is None:
         return
-    root = Path(f"/proc/{monitor.peer_pid}/root")
     seen = root / path.lstrip("/")
     try:
         os.stat(root / ".")
-        found = os.stat(seen if seen.exists() else seen.parent)
+        there = os.path.lexists(seen)
+        found = os.stat(seen if there else seen.parent)
     except PermissionError:
         return
     except OSError as error:
@@ -106,14 +107,37 @@ def check_file(hardware: Hardware, path: str, size: int, keeps: bool) -> None:
             return
         raise HardwareError(f"mem_path {path}: {os.strerror(error.errno or 0)}. QEMU opens the path itself, as its own user and "
                             "in its own root directory.") from error
-    if not seen.exists():
+    if not there:
+        if path.endswith("/"):
+            raise HardwareError(f"mem_path {path}: No such directory. Make it first, or leave out the slash at its end to have "
+                                "QEMU make a file.")
         return
     if stat.S_ISDIR(found.st_mode) and keeps:
         raise InvalidOption(f"mem_path {path} is a directory, in which QEMU would keep the content in a file that goes with it. "
                             "An NVDIMM needs a file of its own.")
+    if stat.S_ISCHR(found.st_mode) and not os.path.basename(os.path.realpath(seen)).startswith("dax"):
+        raise InvalidOption(f"mem_path {path} is a character device that is not memory. Take a file, a directory or /dev/daxX.Y.")
     if stat.S_ISREG(found.st_mode) and 0 < found.st_size < size:
         raise InvalidOption(f"mem_path {path} has {found.st_size} bytes, fewer than size {size}. Take another file, or enlarge "
                             f"it first (truncate -s {size}).")
+
+
+def check_host_nodes(hardware: Hardware, nodes: Iterable[int]) -> None:
+    """Raise InvalidOption for NUMA nodes that this host, if it is QEMU's, does not have."""
+    if _root(hardware) is None or not _HOST_NODES.is_dir():
+        return
+    known = sorted(int(one.name[len("node"):]) for one in _HOST_NODES.glob("node[0-9]*"))
+    unknown = [node for node in nodes if node not in known]
+    if unknown and known:
+        raise InvalidOption(f"host_nodes has {unknown[0]}, and this host has the NUMA nodes {', '.join(map(str, known))}.")
+
+
+def _root(hardware: Hardware) -> Path | None:
+    """QEMU's root directory as it is seen from here; None where QEMU is on another host, or unknown."""
+    monitor = hardware.snapshot.monitor
+    if not isinstance(monitor.address, UnixAddress) or monitor.peer_pid is None:
+        return None
+    return Path(f"/proc/{monitor.peer_pid}/root")
 
 
 def present_properties(hardware: Hardware, backend_id: str) -> dict[str, Any]:

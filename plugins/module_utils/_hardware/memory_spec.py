@@ -11,7 +11,7 @@ from typing import Any, Mapping
 
 from .device import Front
 from .errors import InvalidOption, NoFreeSlot, Unsupported
-from .memory_backend import alignment, check_file, check_options, check_size, object_properties
+from .memory_backend import alignment, check_file, check_host_nodes, check_options, check_size, object_properties
 from .memory_room import X86, numa_nodes, region, room_beside
 from .model import Device, Hardware
 from .slots import Wanted, default_driver
@@ -111,6 +111,7 @@ def check_new(hardware: Hardware, piece: Piece, size: int, device: Device | None
     nodes = numa_nodes(hardware) if node else None
     if node and nodes is not None and node >= max(nodes, 1):
         raise InvalidOption(f"node {node} is not a NUMA node of the guest, which has {max(nodes, 1)}, numbered from 0.")
+    check_host_nodes(hardware, properties.get("host-nodes", ()))
     if "mem-path" in properties:
         check_file(hardware, str(properties["mem-path"]), size, piece.type == "nvdimm")
     return properties
