@@ -161,6 +161,17 @@ class VM:
             raise RuntimeError(f"guest: {command}: status {match.group(2)}: {match.group(1)}")
         return match.group(1).replace("\r\n", "\n")
 
+    def wait_command(self, command: str, timeout: float = ANSWER_SECONDS) -> None:
+        """Return when a shell command succeeds in the guest; TimeoutError when it has not in time."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with suppress(RuntimeError):
+                self.guest(command)
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the guest: {command}")
+            time.sleep(0.1)
+
     def report(self) -> dict[str, Any]:
         """What the guest sees: disks (bytes), NICs, CPUs present and online as Linux lists them, MemTotal in kB."""
         seen: dict[str, Any] = {"disks": [], "nics": []}

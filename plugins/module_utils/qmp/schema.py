@@ -75,6 +75,14 @@ class Schema:
             types = [member["type"] for type_ in types for member in self._members(type_) if member["name"] == name]
         return bool(types)
 
+    def argument_type(self, command: str) -> str | None:
+        """The name of the type of what *command* takes, for ``type_named``; None if there is no such command."""
+        return next(iter(self._argument_types(command)), None)
+
+    def type_named(self, name: str) -> dict[str, Any]:
+        """What ``query-qmp-schema`` says of a type: its ``meta-type`` and what QEMU documents for that (SchemaInfo)."""
+        return self._entities[name]
+
     def device_properties(self, driver: str) -> dict[str, dict[str, Any]]:
         """What ``device_add`` takes for *driver*: by property its ``type``, ``description`` ("" if QEMU has none) and,
         where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
