@@ -13,7 +13,7 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._hardware.device import Front
 from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
-from ._hardware.hints import hint
+from ._hardware.hints import hint, rolled_back
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
@@ -284,12 +284,12 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, NotYet))
     more = ""
     if failure.left:
-        more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
-                f"remove the rest: {[redacted(one) for one in failure.left]}")
+        more = ("What this run had changed could not all be undone; these commands, sent when the cause is gone, "
+                f"undo the rest: {[redacted(one) for one in failure.left]}")
     elif unclear and not isinstance(cause, NotYet):
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
-        more = "What this run had added was taken back."
+        more = rolled_back(failure.undone)
     gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
     if gone:
         more += f" {', '.join(gone)} had been unplugged before that, and stays so."

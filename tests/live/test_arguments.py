@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of any command: what the check refuses QEMU refuses, and what QEMU's own reading of them refuses the check did."""
+"""The arguments of any command: what the check refuses QEMU refuses, and what QEMU's own reading refuses the check did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ FILE = {"driver": "file", "filename": "/nosuch/x"}
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": {**FILE, "aio": "threads", "cache": {"direct": True}}}),
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": "nosuch", "backing": None, "discard": "unmap",
-                      "overlap-check": {"template": "all", "inactive-l1": False}, "encrypt": {"format": "luks", "key-secret": "s"}}),
+                      "overlap-check": {"template": "all", "inactive-l1": False},
+                      "encrypt": {"format": "luks", "key-secret": "s"}}),
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": FILE, "overlap-check": "constant", "backing": "nosuch"}),
     ("blockdev-add", {"driver": "luks", "node-name": "a", "key-secret": "s", "file": FILE, "detect-zeroes": "on"}),
     ("blockdev-add", {"driver": "nbd", "node-name": "a", "server": INET, "export": "x", "reconnect-delay": 3}),
