@@ -34,6 +34,8 @@ def check_arguments(schema: Schema, command: str, arguments: Mapping[str, Any]) 
         raise InvalidOption("blockdev-reopen takes for 'options' one node or more. An empty list makes QEMU abort.")
     if command in ("blockdev-add", "blockdev-reopen"):
         _refuse_negative_sizes(command, arguments)
+    if command == "object-add" and arguments["qom-type"].startswith("memory-backend-") and not 0 <= arguments["size"] < 1 << 63:
+        raise InvalidOption("object-add takes for 'size' a number from 0 to 2^63. This one makes QEMU abort.")
 
 
 def check_members(schema: Schema, command: str, arguments: Mapping[str, Any], subject: str, path: str) -> None:

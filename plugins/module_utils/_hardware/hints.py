@@ -22,11 +22,12 @@ _ADDS = ("object-add", "chardev-add", "device_add", "blockdev-add", "netdev_add"
 
 
 def rolled_back(undone: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence that says what the commands *undone* made of the VM: what was there before and had been removed is there again."""
+    """A sentence that says what the commands *undone* did: what was there before and had been removed is there again."""
     again = [one["arguments"] for one in undone if one["execute"] in _ADDS]
     names = ", ".join(str(one.get("id") or one.get("node-name")) for one in again)
-    return f"What this run had changed was undone: {names} was put back as it was." if names else \
-        "What this run had added was taken back."
+    if names:
+        return f"What this run had changed was undone: {names} was put back as it was."
+    return "What this run had added was taken back."
 
 
 def hint(desc: str) -> str:

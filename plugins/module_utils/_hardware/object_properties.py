@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
 from .arguments import check_members, natural
 from .errors import InvalidOption
 from .model import Hardware
+from .object_rules import SECRET as SECRET
+from .object_rules import check_rules
 from .values import nearest, typed
 
-SECRET = "data"
 _OPTIONS = {"id": "id", "qom-type": "qom_type", SECRET: "secret"}
 _STATES = {"opened", "loaded"}
 """Properties that say how an object is, and are no part of what it was made with."""
@@ -27,7 +28,6 @@ _DEFAULTS: dict[str, tuple[Any, ...]] = {
 """What QEMU gives a property by itself, by name. To send one of these would change nothing; QEMU does not tell its defaults."""
 _POLLS = {"poll-grow": (0,), "poll-shrink": (0,)}
 _POLLS_WEIGHTED = {"poll-grow": (2,), "poll-shrink": (2,), "poll-weight": (3,)}
-_LIMIT_MAX = 10 ** 15  # QEMU: THROTTLE_VALUE_MAX
 
 
 def specified(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,22 +48,17 @@ def specified(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) 
 
 
 def check(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for what QEMU would refuse to make an object of: members, types and enumerations by its schema, and the
-    rules that it has besides."""
+    """Raise InvalidOption for what QEMU would refuse to make an object of: members, types and enumerations by its schema, and
+    the rules that it has besides."""
     if not hardware.schema.has_member("object-add", "props"):
         check_members(hardware.schema, "object-add", {"qom-type": qom_type, "id": "x", **properties},
                       f"The object type {qom_type}", "properties")
-    for name, value in properties.items():
-        if isinstance(value, int) and value < 0:
-            raise InvalidOption(f"properties.{name} is {value}. A {qom_type} takes no negative number there.")
-    for prefix, rule in _RULES.items():
-        if qom_type.startswith(prefix):
-            rule(qom_type, properties)
+    check_rules(hardware, qom_type, properties)
 
 
 def present(hardware: Hardware, object_id: str, qom_type: str) -> dict[str, Any]:
-    """What the object was made with, as far as QEMU reports it: its properties but for those that QEMU gives by itself. The secret
-    of a secret object is among them, so this is for ``object-add`` alone."""
+    """What the object was made with, as far as QEMU reports it: its properties but for those that QEMU gives by itself. The
+    secret of a secret object is among them, so this is for ``object-add`` alone."""
     path = f"/objects/{object_id}"
     types = hardware.snapshot.qom_list([path])[0]
     takes = set(hardware.schema.command_arguments("object-add", qom_type))
@@ -89,69 +84,10 @@ def set_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def together(qom_type: str, kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """What an object has, when of *kept* all stays that *new* does not specify. A secret is in a file or in the task, not both."""
+    """What an object has, when of *kept* all stays that *new* does not specify. A secret is in a file or in the task, not in
+    both."""
     exclusive = {SECRET: "file", "file": SECRET}
     left = {name: value for name, value in kept.items() if exclusive.get(name) not in new}
     if qom_type == "throttle-group" and isinstance(left.get("limits"), dict) and isinstance(new.get("limits"), dict):
         return {**left, **new, "limits": set_limits({**left["limits"], **new["limits"]})}
     return {**left, **new}
-
-
-def _check_limits(_qom_type: str, properties: Mapping[str, Any]) -> None:
-    limits = properties.get("limits", {})
-
-    def value(name: str) -> int:
-        return int(limits.get(name, 1 if name.endswith("-max-length") else 0))
-
-    def refuse(name: str, why: str) -> None:
-        raise InvalidOption(f"properties.limits.{name} is {value(name)}, {why}.")
-
-    for name in limits:
-        if not 0 <= value(name) <= _LIMIT_MAX:
-            refuse(name, f"which is not from 0 to {_LIMIT_MAX}")
-    for unit in ("bps", "iops"):
-        for ending in ("", "-max"):
-            split = [f"{unit}-{side}{ending}" for side in ("read", "write") if value(f"{unit}-{side}{ending}")]
-            if value(f"{unit}-total{ending}") and split:
-                refuse(f"{unit}-total{ending}", f"and {split[0]} is {value(split[0])}. Set the total, or reads and writes, not both")
-        for side in ("total", "read", "write"):
-            rate, burst, length = (f"{unit}-{side}{ending}" for ending in ("", "-max", "-max-length"))
-            if value(length) == 0:
-                refuse(length, "and has to be 1 second or more")
-            if value(length) > 1 and not value(burst):
-                refuse(length, f"which needs {burst}")
-            if value(burst) and not value(rate):
-                refuse(burst, f"which needs {rate}")
-            if value(burst) and value(burst) < value(rate):
-                refuse(burst, f"which is less than {rate}, {value(rate)}")
-            if value(burst) and value(length) > _LIMIT_MAX // value(burst):
-                refuse(length, f"which is too long for {burst}, {value(burst)}")
-    if value("iops-size") and not any(value(f"iops-{side}") for side in ("total", "read", "write")):
-        refuse("iops-size", "which needs iops-total, iops-read or iops-write")
-
-
-def _check_memory(qom_type: str, properties: Mapping[str, Any]) -> None:
-    if properties.get("size") == 0:
-        raise InvalidOption(f"properties.size is 0. A {qom_type} needs a size in bytes.")
-
-
-def _check_secret(_qom_type: str, properties: Mapping[str, Any]) -> None:
-    if (SECRET in properties) == bool(properties.get("file")):
-        raise InvalidOption("A secret needs what it holds: set secret, or properties.file with the path of a file, and not both.")
-    if bool(properties.get("keyid")) != bool(properties.get("iv")):
-        raise InvalidOption("properties has only one of keyid and iv. An encrypted secret needs both.")
-
-
-def _check_iothread(_qom_type: str, properties: Mapping[str, Any]) -> None:
-    least, most = properties.get("thread-pool-min", 0), properties.get("thread-pool-max", 64)
-    if not most or least > most:
-        raise InvalidOption(f"properties.thread-pool-min is {least} and thread-pool-max is {most}. The most has to be 1 or more, and "
-                            "not less than the least.")
-    for name, value in properties.items():
-        if isinstance(value, int) and value >= 1 << 63:
-            raise InvalidOption(f"properties.{name} is {value}, which is more than QEMU takes.")
-
-
-Rule = Callable[[str, Mapping[str, Any]], None]
-_RULES: dict[str, Rule] = {"throttle-group": _check_limits, "memory-backend-": _check_memory, "secret": _check_secret,
-                           "iothread": _check_iothread}

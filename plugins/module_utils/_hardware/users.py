@@ -56,7 +56,8 @@ def users_of_chardev(hardware: Hardware, chardev_id: str) -> list[str]:
     found = {name for name, property_name, value in _links_and_names(hardware) if value == chardev_id and (
         _CHARDEV.match(property_name) or property_name in _CHARDEV_OF_OBJECT)}
     found |= _boards_devices(hardware, chardev_id)
-    found |= {netdev.id for netdev in hardware.netdevs.values() if any(word.endswith(f" to {chardev_id}") for word in netdev.info)}
+    found |= {netdev.id for netdev in hardware.netdevs.values()
+              if any(word.endswith(f" to {chardev_id}") for word in netdev.info)}
     if chardev_id in hardware.monitor_chardevs:
         found.add("a monitor of this VM")
     return sorted(found)
@@ -88,25 +89,27 @@ def refuse_monitor(hardware: Hardware, object_id: str) -> None:
 def refuse_monitor_chardev(hardware: Hardware, chardev_id: str) -> None:
     """Raise Conflict where the id is that of the character device of a monitor."""
     if chardev_id in hardware.monitor_chardevs:
-        raise Conflict(f"The character device {chardev_id} carries a monitor of this VM, through which it is managed. It is neither "
-                       "changed nor removed. Take another id.")
+        raise Conflict(f"The character device {chardev_id} carries a monitor of this VM, through which it is managed. It is "
+                       "neither changed nor removed. Take another id.")
 
 
 def refuse_users_of_object(hardware: Hardware, object_id: str, force: bool) -> None:
     """Raise Conflict for an object that is in use, or where that cannot be excluded, unless forced."""
     kind = hardware.objects.get(object_id, "")
     if kind == "can-bus":
-        raise Unsupported(f"The object {object_id} is a can-bus, which QEMU never deletes. It is gone when the VM is started anew.")
+        raise Unsupported(f"The object {object_id} is a can-bus, which QEMU never deletes. It is gone at the VM's next start "
+                          "without it.")
     users = users_of_object(hardware, object_id)
     if users and kind.startswith(_GUARDED):
-        raise Conflict(f"The object {object_id} is used by {', '.join(users)}, and QEMU does not delete a {kind} in use. Remove that "
-                       "first.", users=users)
+        raise Conflict(f"The object {object_id} is used by {', '.join(users)}, and QEMU does not delete a {kind} in use. Remove "
+                       "that first.", users=users)
     if users and not force:
-        raise Conflict(f"The object {object_id} is used by {', '.join(users)}. Remove that first, or set force: true.", users=users)
+        raise Conflict(f"The object {object_id} is used by {', '.join(users)}. Remove that first, or set force: true.",
+                       users=users)
     exports = exports_on_iothreads(hardware, object_id)
     if exports and not force:
-        raise Conflict(f"The I/O thread {object_id} may serve the block export {', '.join(exports)}: QEMU does not report which I/O "
-                       "thread an export uses, and may crash without it. Remove the export first (block-export-del), or set "
+        raise Conflict(f"The I/O thread {object_id} may serve the block export {', '.join(exports)}: QEMU does not report which "
+                       "I/O thread an export uses, and may crash without it. Remove the export first (block-export-del), or set "
                        "force: true if it uses another.", exports=exports)
 
 
