@@ -79,8 +79,8 @@ def _check_limits(_hardware: Hardware, _qom_type: str, properties: Mapping[str, 
 def _check_memory(_hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> None:
     policy = properties.get("policy", "default")
     if bool(properties.get("host-nodes")) == (policy == "default"):
-        raise InvalidOption(f"properties.policy is {policy!r}. A {qom_type} takes host-nodes with any other policy than 'default', "
-                            "and only then.")
+        raise InvalidOption(f"properties.policy is {policy!r}. A {qom_type} takes host-nodes with any other policy than "
+                            "'default', and only then.")
 
 
 def _check_secret(_hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
