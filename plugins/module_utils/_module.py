@@ -13,7 +13,7 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._hardware.device import Front
 from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
-from ._hardware.hints import hint, rolled_back
+from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
@@ -263,6 +263,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
+        if plan.doubts:
+            raise plan.doubts[0]
         planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
         return {**result, **planned}
     told: dict[str, Any] = {}
@@ -289,7 +291,9 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     elif unclear and not isinstance(cause, NotYet):
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
-        more = rolled_back(failure.undone)
+        more = "What this run had added was taken back."
+        back = [command["arguments"]["id"] for command in failure.undone if command["execute"] in ("device_add", "object-add", "chardev-add")]
+        more += f" {', '.join(dict.fromkeys(back))} was put back as it was." if back else ""
     gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
     if gone:
         more += f" {', '.join(gone)} had been unplugged before that, and stays so."

@@ -76,9 +76,9 @@ options:
   queues:
     description:
       - Number of queue pairs. More than 1 needs a tap made with C(multi_queue); the device gets C(mq=on) and
-        2·O(queues)+2 interrupt vectors.
+        2·O(queues)+2 interrupt vectors. From V(1) to V(256).
+      - By default a new NIC has one, and that of a NIC which exists is not compared.
     type: int
-    default: 1
   descriptors:
     description:
       - For V(tap), whether this module opens the tap and passes it as descriptors.
@@ -248,7 +248,7 @@ OPTIONS = {
     "chardev": {"type": "str"},
     "vhostdev": {"type": "str"},
     "vhost": {"type": "bool"},
-    "queues": {"type": "int", "default": 1},
+    "queues": {"type": "int"},
     "descriptors": {"type": "bool"},
     "mac": {"type": "str"},
     "link": {"type": "str", "choices": ["up", "down"]},

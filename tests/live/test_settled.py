@@ -76,7 +76,7 @@ MANY: list[dict[str, Any]] = [
 ALWAYS = ("id", "driver", "bus", "addr", "scsi-id", "lun", "mac", "nr", "slot")
 CARRIED = {
     "virtio-mem-pci": ("disable-legacy", "block-size", "unplugged-inaccessible"), "virtio-keyboard-pci": ("disable-legacy",),
-    "virtio-serial-pci": ("class",), "virtio-net-pci": ("vectors",), "qemu-xhci": ("msi",),
+    "virtio-serial-pci": ("class",), "qemu-xhci": ("msi",),
 }
 """What QEMU works out for itself and is carried all the same."""
 BEHIND = ("-object", "iothread,id=io1", "-object", "rng-random,id=rng1,filename=/dev/urandom",

@@ -121,18 +121,21 @@ class VM:
         ]
 
     def query(self, command: str, /, over: str = "watch", **arguments: Any) -> Any:
-        """Send a command; underscores stand for dashes.
+        """Send a command; in the names of *arguments* underscores stand for dashes.
 
         It goes over the second monitor, which the code under test does not use, or with ``over="qmp"`` over the first: what
         ``getfd`` brought is known only to the monitor that it came by.
         """
+        return self.execute(command, {key.replace("_", "-"): value for key, value in arguments.items()}, over)
+
+    def execute(self, command: str, arguments: dict[str, Any], over: str = "watch") -> Any:
+        """Send a command with arguments as QMP has them."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
             connection.connect(str(self.directory / f"{over}.sock"))
             with connection.makefile("rw") as stream:
                 stream.readline()
                 for name, values in (("qmp_capabilities", {}), (command, arguments)):
-                    values = {key.replace("_", "-"): value for key, value in values.items()}
                     stream.write(json.dumps({"execute": name, "arguments": values, "id": name}) + "\n")
                     stream.flush()
                     while (reply := json.loads(stream.readline())).get("id") != name:

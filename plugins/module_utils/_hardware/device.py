@@ -8,14 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple
 
-from .errors import Conflict, InvalidOption
+from .errors import Conflict, InvalidOption, NoFreeSlot
+from .limits import check_block_sizes, check_limits
 from .model import Device, Hardware
-from .settled import backends_of, settled_properties
+from .settled import CHOSEN, backends_of, settled_properties
 from .settled import settled_arguments as settled_arguments
 from .slots import Wanted, bus_class, find_place, parse_addr, place_of
-from .values import typed
+from .values import check_enums, same_value, typed
 
 _NAMED_ELSEWHERE = {"id": "id", "driver": "driver", "bus": "bus", "addr": "addr", "drive": "file", "netdev": "type"}
+_OPTIONS = {"num-queues": "queues", "disable-modern": "disable_modern", "scsi-id": "scsi_id", "share-rw": "share_rw",
+            "guest-cid": "guest_cid"}
+"""Options of the modules whose property QEMU spells in another way."""
 
 _IDENTITY = {"serial", "wwn", "device_id", "mac", "bootindex", "name", "acpi-index", "failover_pair_id", "logical_block_size",
              "physical_block_size", "share-rw", "rerror", "werror", "write-cache"}
@@ -44,8 +48,24 @@ class Front:
         for name in self.properties:
             if name in _NAMED_ELSEWHERE:
                 raise InvalidOption(f"properties has {name!r}, which the option {_NAMED_ELSEWHERE[name]!r} is for.")
-        stated = {**{name: value for name, value in self.options.items() if value is not None}, **self.properties}
-        return typed(f"device {driver}", stated, hardware.device_properties(driver))
+        options = {name: value for name, value in self.options.items() if value is not None}
+        types = hardware.device_properties(driver)
+        for name in options:
+            if name in self.properties:
+                raise InvalidOption(f"{self.option_of(name)} is set twice, by itself and as properties: {name}. Leave one out.")
+            if name not in types:
+                raise InvalidOption(f"{self.option_of(name)} is not for a {driver}, which has no property {name!r}.")
+        called = {name: self.option_of(name) for name in options}
+        values = typed(f"device {driver}", {**options, **self.properties}, types, called)
+        known = hardware.schema.device_properties(driver)
+        enums = {name: about["description"] for name, about in known.items() if about["type"][:1].isupper()}
+        values = check_enums(f"device {driver}", values, enums)
+        check_limits(driver, values, called)
+        return values
+
+    def option_of(self, name: str) -> str:
+        """What the task calls the property *name*: the option that stands for it, if that was used."""
+        return _OPTIONS[name] if name in _OPTIONS and (self.options.get(name) is not None or name == "guest-cid") else name
 
 
 class Difference(NamedTuple):
@@ -57,8 +77,31 @@ class Difference(NamedTuple):
 def device_arguments(hardware: Hardware, front: Front, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for ``device_add``: driver, id, *backend* (``drive`` or ``netdev``), a free place, properties."""
     properties = front.stated(hardware, driver)
-    place = find_place(hardware, driver, front.place)
-    return {"driver": driver, "id": front.id, **backend, **place, **properties}
+    try:
+        place = find_place(hardware, driver, front.place)
+    except NoFreeSlot as error:
+        if any(one.id == front.id for bus in hardware.buses for one in bus.devices):  # since its id was looked for
+            raise Conflict(f"{front.id} has been added by another task meanwhile. Run this again to compare it.") from error
+        raise
+    return _checked(hardware, {"driver": driver, "id": front.id, **backend, **place, **properties})
+
+
+def _checked(hardware: Hardware, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return *arguments*, unless QEMU would refuse them when the device is half made: version 10 then keeps what is behind it."""
+    legacy = arguments.get("disable-legacy", "auto")
+    if arguments.get("disable-modern") and legacy != "off":
+        bus = hardware.bus(arguments.get("bus", ""))
+        if legacy == "on" or bus and bus.kind == "PCIE":
+            where = "with disable-legacy: on" if legacy == "on" else f"on {arguments['bus']}, a port of PCI Express,"
+            raise InvalidOption(f"disable_modern: true leaves a {arguments['driver']} {where} without a mode to work in. Leave "
+                                "it out, or set properties: {disable-legacy: 'off'}.")
+    check_block_sizes(arguments)
+    bootindex = arguments.get("bootindex", -1)
+    holder = next((one for one in hardware.devices if one.id != arguments["id"] and one.properties.get("bootindex") == bootindex),
+                  None) if bootindex >= 0 else None
+    if holder:
+        raise Conflict(f"bootindex {bootindex} is taken by {holder.id or holder.path} ({holder.driver}). Give another.")
+    return arguments
 
 
 def recreated_arguments(hardware: Hardware, front: Front, driver: str, backend: dict[str, Any],
@@ -77,9 +120,10 @@ def recreated_arguments(hardware: Hardware, front: Front, driver: str, backend: 
         moved = slot.get("bus") != device.bus
         kept = {name: value for name, value in kept.items() if name not in specified and not (moved and name in _PORTS)
                 and not (_LEADERS.get(name, set()) & specified.keys())}
-        return {"driver": driver, "id": front.id, **backends_of(hardware, device), **backend, **slot, **kept, **specified}
-    kept = _identity(hardware, device, driver, specified)
-    return {"driver": driver, "id": front.id, **backend, **slot, **kept, **specified}
+        backend = {**backends_of(hardware, device), **backend}
+    else:
+        kept = _identity(hardware, device, driver, specified)
+    return _checked(hardware, {"driver": driver, "id": front.id, **backend, **slot, **kept, **specified})
 
 
 def _kept_slot(hardware: Hardware, front: Front, driver: str, device: Device) -> dict[str, Any]:
@@ -109,12 +153,17 @@ def device_differences(hardware: Hardware, front: Front, device: Device) -> tupl
     if front.driver is not None and front.driver != device.driver:
         return [Difference("driver", device.driver, front.driver)], []
     different += _place_differences(front, device)
+    known = hardware.schema.device_properties(device.driver)
     for name, value in front.stated(hardware, device.driver).items():
         now = hardware.property_of(device, name)
         if now is None:
-            unverified.append(name)
-        elif _comparable(now, device.types.get(name, "")) != _comparable(value, ""):
-            different.append(Difference(name, now, value))
+            unverified.append(front.option_of(name))
+        elif same_value(name, device.types.get(name, known[name]["type"]), now, value):
+            continue
+        elif value in CHOSEN and value == known[name].get("default"):
+            unverified.append(front.option_of(name))  # the choice was left to QEMU, which reports what it has chosen
+        else:
+            different.append(Difference(front.option_of(name), now, value))
     return different, unverified
 
 
@@ -136,13 +185,6 @@ def _same_addr(addr: str, place: Mapping[str, Any]) -> bool:
     if "devno" in place:
         return addr.lower() == str(place["devno"]).lower()
     return "addr" in place and parse_addr(addr) == parse_addr(place["addr"])
-
-
-def _comparable(value: Any, type_name: str) -> Any:
-    """Links read back as QOM paths; everything else as it was sent, but for the case of hexadecimal digits."""
-    if type_name.startswith("link<") and isinstance(value, str):
-        return value.rsplit("/", 1)[-1].lower()
-    return value.lower() if isinstance(value, str) else value
 
 
 def refuse(what: str, differences: list[Difference]) -> None:

@@ -23,6 +23,8 @@ RESEND_SECONDS = 3.0
 
 _UNDER_WAY = "already in the process of unplug"
 _NOT_NOW = ("guest is busy", "unplug request for not supported device type")
+_HELD = ("in use", "has already been used")
+"""What QEMU says of a backend, and of a place in the boot order, that a device has which is gone but not yet freed."""
 _OST_EJECT = 3
 _OST_REFUSED = 130
 
@@ -47,7 +49,7 @@ class Plug(Step):
                 run.execute("device_add", self.arguments)
                 return
             except CommandError as error:
-                if not replaces or "in use" not in error.desc or time.monotonic() > deadline:
+                if not replaces or not any(text in error.desc for text in _HELD) or time.monotonic() > deadline:
                     raise
             run.monitor.poll_events(RETRY_SECONDS)
 
@@ -94,10 +96,12 @@ class Unplug(Step):
     Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
     when it says nothing in time; the guest may then still do it, at its next reset at the latest.
 
-    *device* is an id, or the QOM path of a device that has none.
+    *device* is an id, or the QOM path of a device that has none. ``undo_step`` puts it back, as where a new one was to take its
+    place; None for a removal that stays.
     """
 
     device: str
+    undo_step: Step | None = None
 
     def commands(self) -> list[Command]:
         return [wire("device_del", {"id": self.device})]
@@ -127,6 +131,9 @@ class Unplug(Step):
                 request_at = now + RESEND_SECONDS
             wake_at = min(look_at, deadline, request_at) if refused else min(look_at, deadline)
             monitor.poll_events(max(0.0, wake_at - now))
+
+    def undo(self) -> Step | None:
+        return self.undo_step
 
     def _request(self, run: Run) -> CommandError | None:
         """Send device_del; return the error when it must be sent again, None when it is under way or done."""

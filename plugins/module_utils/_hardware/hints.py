@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
-
 _HINTS = (
     ('Failed to get "write" lock', "Another process, or another disk of this VM, has the image open; fuser FILE tells."),
     ('Failed to get shared "write" lock', "Another process has the image open for writing; fuser FILE tells."),
@@ -16,18 +14,6 @@ _HINTS = (
     ("it requires cache.direct=on", "Set cache.direct: true beside aio: native."),
     ("does not support hotplugging", "Plug it where the VM takes devices while it runs; vmops.qemu.qmp_info lists the places."),
 )
-
-
-_ADDS = ("object-add", "chardev-add", "device_add", "blockdev-add", "netdev_add")
-
-
-def rolled_back(undone: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence that says what the commands *undone* did: what was there before and had been removed is there again."""
-    again = [one["arguments"] for one in undone if one["execute"] in _ADDS]
-    names = ", ".join(str(one.get("id") or one.get("node-name")) for one in again)
-    if names:
-        return f"What this run had changed was undone: {names} was put back as it was."
-    return "What this run had added was taken back."
 
 
 def hint(desc: str) -> str:

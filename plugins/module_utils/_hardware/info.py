@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ..qmp import is_a
-from . import balloon, blockdev, blockjob, chardev, cpu, migration, netdev, objects
+from . import balloon, blockjob, chardev, cpu, disk, migration, netdev, objects
 from .errors import Unsupported
 from .memory import room_beside
 from .model import Device, Hardware
@@ -118,7 +118,7 @@ def balloon_now(hardware: Hardware) -> dict[str, Any] | None:
 
 SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "vm": vm,
-    "disks": blockdev.describe_all,
+    "disks": disk.describe_all,
     "nics": netdev.describe_all,
     "cpus": cpu.describe,
     "memory": memory,

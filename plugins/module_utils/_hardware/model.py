@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Iterable, NamedTuple
 
 from ..qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
+from . import launched
 from .errors import InvalidOption
 from .snapshot import Snapshot
 
@@ -79,7 +80,8 @@ class Bus(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A block node. ``users`` are the QOM paths, jobs and exports that use it; ``children`` its nodes by role."""
+    """A block node; ``children`` are its nodes by role. ``users`` are what uses it besides other nodes: devices by their id or QOM
+    path, drives by name, ``job NAME``, and ``block-backend`` for what has no name, such as an export."""
 
     name: str
     driver: str
@@ -165,6 +167,16 @@ class Hardware:
         text = self.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
         return "tcg" if "TB count" in text else "other"
 
+    @cached_property
+    def command_line(self) -> launched.Launched:
+        """What QEMU was started with, as far as this host shows its process."""
+        return launched.read(self.snapshot.monitor.peer_pid)
+
+    @property
+    def launched(self) -> dict[str, launched.Options]:
+        """The devices on QEMU's command line by id, each with its options there: what it was given, whatever it has now."""
+        return self.command_line.devices
+
     # Devices
 
     @cached_property
@@ -175,7 +187,11 @@ class Hardware:
     def device(self, device_id: str) -> Device | None:
         """The device with this id, reading no more than it."""
         path = self.ids.get(device_id)
-        return next(iter(self._read_devices([path])), None) if path else None
+        return self.device_at(path) if path else None
+
+    def device_at(self, path: str) -> Device | None:
+        """The device at this QOM path, which may be one without an id."""
+        return next(iter(self._read_devices([path])), None)
 
     @cached_property
     def devices(self) -> list[Device]:
@@ -409,7 +425,8 @@ def _graph(graph: Any) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]
         if parent["type"] == "block-driver":
             children.setdefault(parent["name"], {})[edge["name"]] = child["name"]
         else:
-            users.setdefault(child["name"], []).append(parent["name"] or parent["type"])
+            job = "job " if parent["type"] == "block-job" else ""
+            users.setdefault(child["name"], []).append(f"{job}{parent['name'] or parent['type']}")
     _refuse_cycles(children)
     return children, users
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from ..qmp import CommandError, Version
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
-from .launch import device_argument, netdev_argument
-from .model import Device, Hardware, Netdev
-from .plan import Delete, Execute, PassDescriptor, Plan, Step, close_descriptor
-from .slots import PLACE_KEYS, default_driver, place_of
-from .tap import check_tap, check_vhost, interface_of, interfaces_of, open_tap, open_vhost
-from .values import check_id, check_mac, typed
+from .launch import device_argument
+from .model import PERIPHERAL, Device, Hardware, Netdev
+from .netbackend import backend_arguments, interface_behind, launch_argument, macs, queues_of, refuse_users
+from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, close_descriptor
+from .slots import PLACE_KEYS, default_driver, place_of, refuse_companions
+from .tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
+from .values import check_id, check_mac
 
-_LISTS_OF_STR = {"hostfwd", "guestfwd", "dnssearch"}
 _SHOWN_AS = {"bridge": "tap"}
 """Types that ``info network`` tells by another name."""
 
@@ -35,7 +36,7 @@ class Nic:
     front: Front
     type: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    queues: int = 1
+    queues: int | None = None
     descriptors: bool | None = None
     link: bool | None = None
     recreate: bool = False
@@ -55,7 +56,6 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
     driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
-    nic = _with_queues(hardware, nic, driver)
     before = describe(hardware, nic.id)
 
     differences, unverified = _netdev_differences(hardware, nic, netdev) if netdev else ([], [])
@@ -64,11 +64,21 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
         differences, unverified = differences + more, unverified + unread
         if netdev is None:
             differences.append(Difference("type", None, nic.type))
+        if netdev and nic.queues is not None:
+            differences += _queue_difference(hardware, nic.queues, device, netdev)
+    if nic.type is not None:
+        _backend_arguments(hardware, nic)  # what no backend can be is refused whether or not there is one
+    warnings: list[str] = []
     if differences and nic.recreate and nic.type is not None:
+        nic = _carried_over(hardware, nic, device, netdev)
         if device:
             refuse_only_nic(hardware, device, nic.force)
+            refuse_companions(hardware, device, nic.force)
+        if netdev:
+            refuse_users(hardware, netdev, nic.force)
+            warnings += _forgotten_options(nic, netdev)
+        arguments = recreated_arguments(hardware, _with_queues(hardware, nic, driver), driver, {"netdev": nic.id}, device)
         steps = list(_removal(nic, device, netdev))
-        arguments = recreated_arguments(hardware, nic.front, driver, {"netdev": nic.id}, device)
         steps += [*_netdev_steps(hardware, nic), *plug(arguments)]
     else:
         refuse(f"NIC {nic.id}", differences)
@@ -76,13 +86,16 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
         if netdev is None:
             steps += _netdev_steps(hardware, nic)
         if device is None:
-            arguments = device_arguments(hardware, nic.front, driver, {"netdev": nic.id})
+            arguments = device_arguments(hardware, _with_queues(hardware, nic, driver), driver, {"netdev": nic.id})
             steps += plug(arguments)
     if nic.link is not None and (device or not nic.link):
         steps.append(Execute("set_link", {"name": nic.id, "up": nic.link}))
         unverified.append("link")
-    return Plan(tuple(steps), before, _after(nic, before, arguments), tuple(unverified),
-                _launch_args(hardware, nic, arguments, device))
+    launch = _launch_args(hardware, nic, arguments, device)
+    if arguments and launch and "mac" not in arguments:
+        steps.append(LaunchArgs(launch, arguments, hardware.version))
+    warnings += _mac_warnings(hardware, nic.id, arguments.get("mac") or (device.properties.get("mac") if device else None))
+    return Plan(tuple(steps), before, _after(nic, before, arguments), tuple(unverified), launch, tuple(warnings))
 
 
 def plan_absent(hardware: Hardware, nic: Nic) -> Plan:
@@ -91,6 +104,9 @@ def plan_absent(hardware: Hardware, nic: Nic) -> Plan:
     device, netdev = _present(hardware, nic.id)
     if device:
         refuse_only_nic(hardware, device, nic.force)
+        refuse_companions(hardware, device, nic.force)
+    if netdev:
+        refuse_users(hardware, netdev, nic.force)
     steps = [*_removal(nic, device, netdev), *_forgotten(hardware, nic.id)]
     return Plan(tuple(steps), describe(hardware, nic.id), None)
 
@@ -106,7 +122,7 @@ def describe(hardware: Hardware, nic_id: str) -> dict[str, Any] | None:
                        "at_launch": device.at_launch})
     if netdev:
         result.update({"netdev": netdev.id, "type": netdev.type})
-        ifname = _ifname(hardware, netdev)
+        ifname = interface_behind(hardware, netdev)
         result.update({"ifname": ifname} if ifname else {})
     return result
 
@@ -130,9 +146,18 @@ def _present(hardware: Hardware, nic_id: str) -> tuple[Device | None, Netdev | N
     if device and "netdev" not in device.properties:
         raise Conflict(f"The id {nic_id} belongs to a {device.driver}, which is no NIC. Take another id.")
     netdev = hardware.netdevs.get(device.properties["netdev"] if device else nic_id)
+    if device is None and netdev is None:
+        netdev = _left_behind(hardware, nic_id)
     if netdev and netdev.nic not in (None, nic_id):
         raise Conflict(f"The network backend {netdev.id} belongs to the NIC {netdev.nic}. Take another id.")
     return device, netdev
+
+
+def _left_behind(hardware: Hardware, nic_id: str) -> Netdev | None:
+    """The backend of a NIC that the VM was started with, where its guest has released the NIC after a run had stopped waiting."""
+    launched: dict[str, dict[str, Any]] = getattr(hardware, "launched", {})
+    netdev = hardware.netdevs.get(str(launched.get(nic_id, {}).get("netdev")))
+    return netdev if netdev and netdev.nic is None else None
 
 
 def _removal(nic: Nic, device: Device | None, netdev: Netdev | None) -> list[Step]:
@@ -144,20 +169,63 @@ def _removal(nic: Nic, device: Device | None, netdev: Netdev | None) -> list[Ste
 def _forgotten(hardware: Hardware, nic_id: str) -> list[Step]:
     """Close what a killed run had handed to QEMU for this NIC and not used yet: as many descriptors as QEMU has on taps that
     are behind no network backend. Those of another NIC have other names."""
-    used = {_ifname(hardware, netdev) for netdev in hardware.netdevs.values()}
+    used = {interface_behind(hardware, netdev) for netdev in hardware.netdevs.values()}
     count = sum(name not in used for name in interfaces_of(hardware.snapshot.monitor.peer_pid))
     return [close_descriptor(f"{nic_id}-{option}{number}") for option in ("fd", "vhostfd") for number in range(count)]
 
 
-def _with_queues(hardware: Hardware, nic: Nic, driver: str) -> Nic:
-    """A NIC of several queues has ``mq`` on, and on PCI a vector for each direction of each queue and two more."""
-    if nic.queues == 1:
-        return nic
+def _with_queues(hardware: Hardware, nic: Nic, driver: str) -> Front:
+    """The device of a NIC of several queues: ``mq`` is on, and on PCI there is a vector for each direction of each queue and two
+    more."""
+    if nic.queues is None or nic.queues == 1:
+        return nic.front
     known = hardware.device_properties(driver)
     if "mq" not in known:
         raise InvalidOption(f"A {driver} has one queue only; leave queues out or take a virtio driver.")
-    options = {**nic.front.options, "mq": True, **({"vectors": 2 * nic.queues + 2} if "vectors" in known else {})}
-    return replace(nic, front=replace(nic.front, options=options))
+    options = {"mq": True, **({"vectors": 2 * nic.queues + 2} if "vectors" in known else {})}
+    more = {name: value for name, value in options.items() if name not in nic.front.properties}
+    return replace(nic.front, options={**nic.front.options, **more})
+
+
+def _queue_difference(hardware: Hardware, queues: int, device: Device, netdev: Netdev) -> list[Difference]:
+    multiple = "mq" not in device.types or hardware.property_of(device, "mq") is True
+    now = queues_of(hardware, netdev) if multiple else 1
+    return [Difference("queues", now, queues)] if now != queues else []
+
+
+def _carried_over(hardware: Hardware, nic: Nic, device: Device | None, netdev: Netdev | None) -> Nic:
+    """*nic* with what the task does not set and the backend that it replaces has. Raises Conflict where it cannot have it."""
+    if netdev is None:
+        return nic
+    options = nic.options
+    if nic.type == netdev.type == "tap" and not {"ifname", "fd", "fds", "helper", "br"} & set(options):
+        ifname = interface_behind(hardware, netdev)
+        options = {**options, **({"ifname": ifname} if ifname else {})}
+    queues = queues_of(hardware, netdev)
+    if nic.queues is not None or queues == 1:
+        off = {"mq": False} if nic.queues == 1 and device and hardware.property_of(device, "mq") else {}
+        return replace(nic, options=options, front=replace(nic.front, options={**nic.front.options, **off}))
+    nic = replace(nic, options=options, queues=queues)
+    try:
+        _backend_arguments(hardware, nic)
+        _with_queues(hardware, nic, nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net")))
+    except InvalidOption as error:
+        raise Conflict(f"{nic.id} has {queues} queues, which it cannot keep: {error} For one queue, set queues: 1.") from error
+    return nic
+
+
+def _forgotten_options(nic: Nic, netdev: Netdev) -> list[str]:
+    """QEMU does not report the options of a backend: what the task does not repeat of them cannot be carried over."""
+    if nic.options or netdev.type not in ("user", "socket", "stream", "dgram", "l2tpv3", "vhost-user", "vhost-vdpa"):
+        return []
+    return [f"NIC {nic.id} is recreated with a network backend of type {nic.type} without options. QEMU does not report "
+            "those that the present one has: set in options what it is to keep."]
+
+
+def _mac_warnings(hardware: Hardware, nic_id: str, mac: str | None) -> list[str]:
+    same = sorted(name for name, other in macs(hardware).items() if mac and other == mac.lower() and name != nic_id)
+    return [f"NIC {nic_id} has the MAC address {mac}, and so has {name}. On one network that breaks both: give each its own mac."
+            for name in same]
 
 
 def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
@@ -171,46 +239,42 @@ def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
     if nic.descriptors is None:
         by_qemu = {"script", "downscript", "helper", "br", "fd", "fds"} & set(nic.options)
         return monitor.passes_fds and not by_qemu
+    given = {"fd", "fds", "helper"} & set(nic.options)
+    if nic.descriptors and given:
+        raise InvalidOption(f"descriptors: true does not go together with {min(given)}: leave one of them out.")
     return nic.descriptors
 
 
 def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     """Add the backend, over descriptors of the tap that this host opens where that was chosen."""
-    arguments = netdev_arguments(hardware, nic)
+    arguments = _backend_arguments(hardware, nic)
+    queues = nic.queues or 1
     delete = Delete("netdev_del", {"id": nic.id})
     if arguments.get("vhost"):
         check_vhost()
     if not _passes_descriptors(hardware, nic):
+        if is_macvtap(str(arguments.get("ifname", ""))):
+            raise InvalidOption(f"Interface {arguments['ifname']} is a macvtap, which QEMU cannot open by its name: leave "
+                                "descriptors, script and downscript out, and connect by socket.")
         return [Execute("netdev_add", arguments, delete)]
     ifname = nic.options.get("ifname")
     if ifname is None:
         raise InvalidOption("type tap needs ifname, the tap interface of this host.")
-    check_tap(ifname, nic.queues)
+    check_tap(ifname, queues)
     steps: list[Step] = []
-    for option, opener in (("fd", partial(open_tap, ifname, nic.queues)), ("vhostfd", open_vhost)):
+    for option, opener in (("fd", partial(open_tap, ifname, queues)), ("vhostfd", open_vhost)):
         if option == "vhostfd" and not arguments.get("vhost"):
             continue
-        names = [f"{nic.id}-{option}{number}" for number in range(nic.queues)]
+        names = [f"{nic.id}-{option}{number}" for number in range(queues)]
         steps += [PassDescriptor(name, opener) for name in names]
-        arguments[option if nic.queues == 1 else f"{option}s"] = ":".join(names)
+        arguments[option if queues == 1 else f"{option}s"] = ":".join(names)
     for name in ("ifname", "queues"):
         arguments.pop(name, None)
     return [*steps, Execute("netdev_add", arguments, delete, uses=tuple(steps))]
 
 
-def netdev_arguments(hardware: Hardware, nic: Nic) -> dict[str, Any]:
-    """The arguments of ``netdev_add`` in which QEMU itself opens what it needs, in the types that its schema has."""
-    known = {name: member.type for name, member in hardware.schema.command_arguments("netdev_add").items()} if nic.options else {}
-    options = {name: [{"str": one} if isinstance(one, str) else one for one in value] if name in _LISTS_OF_STR else value
-               for name, value in nic.options.items()}
-    queues = {"queues": nic.queues} if nic.queues > 1 else {}
-    if "ifname" in known:  # QEMU 4 does not tell the options of the types
-        options = typed("network backend", options, known)
-    return {"type": nic.type, "id": nic.id, **options, **queues}
-
-
-def _ifname(hardware: Hardware, netdev: Netdev) -> str | None:
-    return netdev.info.get("ifname") or interface_of(hardware.snapshot.monitor.peer_pid, netdev.info.get("fd", ""))
+def _backend_arguments(hardware: Hardware, nic: Nic) -> dict[str, Any]:
+    return backend_arguments(hardware, str(nic.type), nic.id, nic.options, nic.queues)
 
 
 def _netdev_differences(hardware: Hardware, nic: Nic, netdev: Netdev) -> tuple[list[Difference], list[str]]:
@@ -219,7 +283,7 @@ def _netdev_differences(hardware: Hardware, nic: Nic, netdev: Netdev) -> tuple[l
         return [], sorted(nic.options)
     if netdev.type != _SHOWN_AS.get(nic.type, nic.type):
         return [Difference("type", netdev.type, nic.type)], []
-    ifname = _ifname(hardware, netdev)
+    ifname = interface_behind(hardware, netdev)
     unverified = sorted(name for name in nic.options if name != "ifname" or ifname is None)
     wanted = nic.options.get("ifname")
     return [Difference("ifname", ifname, wanted)] if wanted and ifname and wanted != ifname else [], unverified
@@ -241,18 +305,32 @@ def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any]) -
 
 
 def _launch_args(hardware: Hardware, nic: Nic, arguments: dict[str, Any], device: Device | None) -> tuple[str, ...]:
-    args: list[str] = []
-    if nic.type is not None:
-        args += ["-netdev", netdev_argument(_launch_netdev(hardware, nic))]
+    """Nothing where the task does not say what the backend is, or where only whoever starts QEMU can open it: a device alone
+    would keep QEMU from starting."""
+    backend = launch_argument(_backend_arguments(hardware, nic)) if nic.type is not None else None
+    if backend is None:
+        return ()
     if not arguments and device:
-        arguments = {"driver": device.driver, "id": nic.id, "netdev": nic.id, **place_of(device),
-                     **nic.front.stated(hardware, device.driver)}
-    return (*args, "-device", device_argument(arguments, hardware.version))
+        arguments = {**settled_arguments(hardware, device), "netdev": nic.id}
+    return ("-netdev", backend, "-device", device_argument(arguments, hardware.version))
 
 
-def _launch_netdev(hardware: Hardware, nic: Nic) -> dict[str, Any]:
-    """At launch QEMU opens the tap itself; the scripts it would run for it by default are not part of this."""
-    arguments = netdev_arguments(hardware, nic)
-    if nic.type == "tap" and "helper" not in arguments:
-        arguments = {**arguments, "script": arguments.get("script", "no"), "downscript": arguments.get("downscript", "no")}
-    return arguments
+@dataclass(frozen=True)
+class LaunchArgs(Step):
+    """A look at the MAC address that QEMU chose for a new NIC, for the next start to give it the same."""
+
+    planned: tuple[str, ...]
+    arguments: dict[str, Any]
+    version: Version
+    changes = False
+
+    def commands(self) -> list[Command]:
+        return []
+
+    def apply(self, run: Run) -> None:
+        try:
+            mac = run.read("qom-get", path=f"{PERIPHERAL}/{self.arguments['id']}", property="mac")
+        except CommandError:
+            return
+        device = device_argument({**self.arguments, "mac": mac}, self.version)
+        run.told["launch_args"] = [*self.planned[:-1], device]

@@ -13,6 +13,7 @@ import re
 from typing import Any, Callable, Mapping
 
 from .model import PERIPHERAL, Device, Hardware
+from .netbackend import queues_of
 from .slots import PLACE_KEYS, place_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
@@ -31,7 +32,7 @@ arguments but states, such as ``size`` of a DIMM."""
 _NOTHING: tuple[Any, ...] = ("", [], {}, None, "00000000-0000-0000-0000-000000000000", "00:00:00:00:00:00")
 _TEXT_TYPES = re.compile(r"str(ing)?\Z|QemuUUID\Z|.*List\Z")
 _OWN_ROM = re.compile(r"(efi|pxe|vgabios)-[\w.-]+\Z")
-_CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
+CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
 """Defaults by which a driver leaves the choice to QEMU."""
 
 
@@ -63,7 +64,7 @@ def settled_properties(hardware: Hardware, device: Device) -> dict[str, Any]:
         if "default" not in about and not _means_something(name, value, device.types[name], "netdev" in known):
             continue
         chosen = _CHOOSES.get(name)
-        if chosen and about.get("default", -1) in _CHOSEN and chosen(hardware, device, values):
+        if chosen and about.get("default", -1) in CHOSEN and chosen(hardware, device, values):
             continue
         result[name] = value
     return result
@@ -103,18 +104,17 @@ def _queues(hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> b
     return bool(values.get("num-queues", values.get("num_queues")) == smp.get("cpus"))
 
 
-def _vectors(_hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
+def _vectors(hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
+    if "netdev" in device.types:  # virtio-net: one for each direction of each queue pair, control queue, and configuration
+        netdev = hardware.netdevs.get(str(device.properties.get("netdev")))
+        return bool(netdev and values["vectors"] == 2 * queues_of(hardware, netdev) + 2)
     if "num_queues" in values:  # virtio-scsi: one for each queue, control and event queue, and configuration
         return bool(values["vectors"] == values["num_queues"] + 3)
-    return bool(values["vectors"] == values.get("num-queues", 1) + 1) and "netdev" not in device.types
+    return bool(values["vectors"] == values.get("num-queues", 1) + 1)
 
 
 def _geometry(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
     return (values.get("heads"), values.get("secs")) == (16, 63)
-
-
-def _block_size(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
-    return values.get("physical_block_size") in (512, values.get("logical_block_size"))
 
 
 def _discard_granularity(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
@@ -132,7 +132,8 @@ _CHOOSES: dict[str, Choice] = {
     "num-queues": _queues, "num_queues": _queues, "vectors": _vectors, "disable-legacy": _legacy,
     "cyls": _geometry, "heads": _geometry, "secs": _geometry,
     "logical_block_size": lambda _hardware, _device, values: values["logical_block_size"] == 512,
-    "physical_block_size": _block_size, "discard_granularity": _discard_granularity,
+    "physical_block_size": lambda _hardware, _device, values: values["physical_block_size"] == 512,
+    "discard_granularity": _discard_granularity,
     "device_id": lambda _hardware, _device, values: values["device_id"] == values.get("serial"),
     "vendor": lambda _hardware, _device, values: values["vendor"] == "QEMU",
     "product": lambda _hardware, _device, values: values["product"].startswith("QEMU "),

@@ -12,13 +12,17 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, NamedTuple
 
-from .errors import InvalidOption, NoFreeSlot, Unsupported
+from .errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
 from .model import Bus, Device, Hardware
 
 _SLOT = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,2})(?:\.([0-7]))?\Z")
 _DEVNO = re.compile(r"([0-9a-fA-F]{1,2})\.([0-3])\.([0-9a-fA-F]{1,4})\Z")
 _BUS_KINDS = {"pci-device": ("PCIE", "PCI"), "scsi-device": ("SCSI",), "virtio-ccw-device": ("virtual-css-bus",),
               "virtio-serial-port": ("virtio-serial-bus",)}
+
+_SCSI_LIMITS = {"virtio": (255, 16383), "vhost": (255, 16383), "megasas": (64, 255), "pvscsi": (64, 0), "mptsas": (8, 1),
+                "lsi": (6, 0), "am53c974": (6, 7), "dc390": (6, 7)}
+"""The greatest target and LUN, by a word in the QOM type of the controller. A controller has target 7 of its parallel bus."""
 
 PLACE_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
 """The properties of ``device_add`` that say where a device goes."""
@@ -103,11 +107,72 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
         buses = _candidates(hardware, device_class)
     else:
         buses = [_named_bus(hardware, driver, device_class, wanted.bus)]
-    for bus in buses:
+    able = _able(hardware, buses, wanted)
+    for bus in able:
         for place in _free_on(hardware, bus, wanted):
             if not any(_same_place(place, other) for other in wanted.reserved):
                 return place
-    raise _no_place(hardware, driver, wanted, buses)
+    raise _no_place(hardware, driver, wanted, able)
+
+
+def _able(hardware: Hardware, buses: list[Bus], wanted: Wanted) -> list[Bus]:
+    """Those of *buses* that have the address that the task names. Raises InvalidOption where none of them has."""
+    able = []
+    refusal = None
+    for bus in buses:
+        try:
+            _check_address(hardware, bus, wanted)
+            able.append(bus)
+        except InvalidOption as error:
+            refusal = refusal or error
+    if refusal and not able:
+        raise refusal
+    return able
+
+
+def _check_address(hardware: Hardware, bus: Bus, wanted: Wanted) -> None:
+    """Raise InvalidOption for an address that *bus* does not have, or on which no guest would see the device."""
+    if bus.kind in ("PCIE", "PCI") and wanted.addr is not None:
+        slot, function = parse_addr(wanted.addr)
+        if bus.kind == "PCIE" and (slot, function) != (0, 0):
+            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {wanted.addr}.")
+        if function and slot not in _taken_slots(bus):
+            raise InvalidOption(f"addr {wanted.addr} is function {function} of a slot of {bus.name} that has no function 0: "
+                                f"the guest would see none of it. Name addr {slot:#x}.")
+    if bus.kind == "SCSI":
+        targets, luns = _scsi_limits(hardware, bus)
+        for name, value, most in (("scsi_id", wanted.scsi_id, targets), ("lun", wanted.lun, luns)):
+            if value is not None and not 0 <= value <= most:
+                raise InvalidOption(f"{name} {value} is beyond what {bus.name} has: 0 to {most}.")
+
+
+def _taken_slots(bus: Bus) -> set[int]:
+    return {device.properties["addr"] >> 3 for device in bus.devices if isinstance(device.properties.get("addr"), int)}
+
+
+def _scsi_limits(hardware: Hardware, bus: Bus) -> tuple[int, int]:
+    """The greatest target and LUN of a SCSI bus, by what its controller is."""
+    kind = str(hardware.snapshot.qom_get([(bus.owner, "type")])[0])
+    return next((limits for word, limits in _SCSI_LIMITS.items() if word in kind), (6, 7))
+
+
+def companions(hardware: Hardware, device: Device) -> list[Device]:
+    """The other functions of a device's PCI slot, which leave the VM together with it: a guest ejects slots."""
+
+    def slot(one: Device) -> tuple[Any, int]:
+        return one.properties.get("parent_bus"), one.properties["addr"] >> 3
+
+    if device.addr is None:
+        return []
+    return [one for one in hardware.devices if one.path != device.path and one.addr is not None and slot(one) == slot(device)]
+
+
+def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise Conflict for a device that would take others with it when it is unplugged."""
+    others = sorted(one.id or one.path for one in companions(hardware, device))
+    if others and not force:
+        raise Conflict(f"{device.id} is in one PCI slot with {', '.join(others)}, which would go with it: a guest releases "
+                       "all functions of a slot at once. Set force: true to have all of them go.", companions=others)
 
 
 def _check_words(driver: str, device_class: str, wanted: Wanted) -> None:
@@ -161,8 +226,6 @@ def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
     if bus.kind == "PCIE":
-        if parse_addr(wanted.addr or "0") != (0, 0):
-            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {wanted.addr}.")
         if not bus.devices:
             yield {"bus": bus.name, "addr": "0"}
     elif bus.kind == "PCI":
@@ -177,7 +240,7 @@ def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str,
 
 def _free_slots(bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
     """Slot 0 is the bridge's own, so a conventional PCI bus takes devices at 1 to 31."""
-    taken = {device.properties["addr"] >> 3 for device in bus.devices if isinstance(device.properties.get("addr"), int)}
+    taken = _taken_slots(bus)
     if wanted.addr is None:
         yield from ({"bus": bus.name, "addr": f"{slot:#x}"} for slot in range(1, 32) if slot not in taken)
         return
@@ -195,13 +258,10 @@ def parse_addr(addr: str) -> tuple[int, int]:
 
 
 def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
-    virtio = "virtio" in bus.owner.rsplit("/", 1)[-1]
-    targets = range(256) if virtio else range(7)
+    targets = range(_scsi_limits(hardware, bus)[0] + 1)
     taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
     used_targets = {target for target, _lun in taken}
     for target in targets if wanted.scsi_id is None else [wanted.scsi_id]:
-        if target not in targets:
-            raise InvalidOption(f"scsi_id {target} is beyond what {bus.name} has: 0 to {targets[-1]}.")
         if wanted.scsi_id is None and wanted.lun is None and target in used_targets:
             continue
         if (target, wanted.lun or 0) not in taken:

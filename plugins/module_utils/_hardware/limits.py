@@ -1,0 +1,63 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the type of a device property allows and QEMU does not: some such values abort QEMU, and the VM with it, others make it
+refuse the device when it is half made, and an NVMe disk then keeps its node for ever."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple
+
+from .errors import InvalidOption
+from .values import check_mac
+
+
+class Limit(NamedTuple):
+    """The range of a property of the drivers whose names begin with ``drivers``."""
+
+    drivers: tuple[str, ...]
+    least: int
+    most: int
+    power_of_two: bool = False
+
+
+_VIRTIO = ("virtio-", "vhost-")
+_LIMITS = {
+    "bootindex": Limit(("",), -1, (1 << 31) - 1),
+    "num-queues": Limit(_VIRTIO, 1, 1024),
+    "num_queues": Limit(_VIRTIO, 1, 1022),
+    "queue-size": Limit(_VIRTIO, 4, 1024, True),
+    "virtqueue_size": Limit(_VIRTIO, 3, 1024),
+    "rx_queue_size": Limit(_VIRTIO, 256, 1024, True),
+    "tx_queue_size": Limit(_VIRTIO, 256, 1024, True),
+    "cmb_size_mb": Limit(("nvme",), 0, 2048, True),
+}
+_AUTOMATIC = (0xFFFF, 0xFFFFFFFF)
+"""Values by which a task leaves the number to QEMU."""
+
+
+def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, str]) -> None:
+    """Raise InvalidOption for a property that no *driver* can have with this value. *called* are names for the message."""
+    if "mac" in values:
+        check_mac(str(values["mac"]))
+    for name, limit in _LIMITS.items():
+        value = values.get(name)
+        if value is None or not driver.startswith(limit.drivers) or value in _AUTOMATIC:
+            continue
+        if not limit.least <= value <= limit.most or limit.power_of_two and value & (value - 1):
+            power = ", a power of two," if limit.power_of_two else ""
+            raise InvalidOption(f"{called.get(name, name)} of a {driver} is a number{power} from {limit.least} to {limit.most}, "
+                                f"not {value}.")
+
+
+def check_block_sizes(arguments: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for block sizes that do not go together."""
+    logical = arguments.get("logical_block_size") or 512
+    physical = arguments.get("physical_block_size") or 512
+    dasd = str(arguments["driver"]).endswith("-ccw") and "physical_block_size" not in arguments  # its sizes are those of the host
+    if logical > physical and not dasd:
+        raise InvalidOption(f"logical_block_size {logical} is more than physical_block_size {physical}: set both.")
+    for name in ("min_io_size", "opt_io_size", "discard_granularity"):
+        value = arguments.get(name, 0)
+        if value % logical and value not in _AUTOMATIC:
+            raise InvalidOption(f"{name} {value} is not a multiple of logical_block_size {logical}.")
