@@ -292,7 +292,8 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."
-        back = [command["arguments"]["id"] for command in failure.undone if command["execute"] in ("device_add", "object-add", "chardev-add")]
+        back = [command["arguments"]["id"] for command in failure.undone
+                if command["execute"] in ("device_add", "object-add", "chardev-add")]
         more += f" {', '.join(dict.fromkeys(back))} was put back as it was." if back else ""
     gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
     if gone:

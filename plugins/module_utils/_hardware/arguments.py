@@ -53,14 +53,27 @@ def natural(schema: Schema, command: str, case: str, member: str, value: Any) ->
     return _natural(schema, kinds[member], value) if member in kinds else value
 
 
+def check_type(schema: Schema, type_name: str, value: Any, subject: str, path: str) -> None:
+    """Raise InvalidOption where *value*, which a task has under the option *path*, is not of the type."""
+    _Check(schema, subject).value(path, type_name, value)
+
+
+def natural_type(schema: Schema, type_name: str, value: Any) -> Any:
+    """*value* with text in it as the numbers and booleans that the type has there, at any depth."""
+    return _natural(schema, type_name, value)
+
+
 def _natural(schema: Schema, type_name: str, value: Any) -> Any:
     kind = schema.type_named(type_name)
     if kind["meta-type"] == "object" and isinstance(value, Mapping):
-        kinds = schema.member_types(type_name)
+        case = value.get(kind.get("tag"))
+        kinds = schema.member_types(type_name, case if isinstance(case, str) else None)
         return {name: _natural(schema, kinds[name], one) if name in kinds else one for name, one in value.items()}
     if kind["meta-type"] == "array" and isinstance(value, (list, tuple)):
         return [_natural(schema, kind["element-type"], one) for one in value]
     json_type = kind.get("json-type")
+    if isinstance(value, int) and not isinstance(value, bool) and json_type == "string":
+        return str(value)
     if isinstance(value, str) and json_type == "int" and _NUMBER.match(value):
         return int(value)
     if isinstance(value, str) and json_type == "boolean":
