@@ -304,13 +304,14 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, NotYet))
     more = ""
     if failure.left:
-        more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
-                f"remove the rest: {[redacted(one) for one in failure.left]}")
+        more = ("What this run had changed could not all be undone; these commands, sent when the cause is gone, "
+                f"undo the rest: {[redacted(one) for one in failure.left]}")
     elif unclear and not isinstance(cause, NotYet):
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."
-        back = [command["arguments"]["id"] for command in failure.undone if command["execute"] in ("device_add", "object-add")]
+        back = [command["arguments"]["id"] for command in failure.undone
+                if command["execute"] in ("device_add", "object-add", "chardev-add")]
         more += f" {', '.join(dict.fromkeys(back))} was put back as it was." if back else ""
     gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
     if gone:

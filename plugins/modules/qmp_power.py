@@ -40,14 +40,14 @@ options:
     description:
       - With O(state=shutdown), whether to end QEMU when the guest has not shut down within O(timeout), or cannot because it
         does not run.
-      - With O(state=running) and O(state=reset), whether to let a guest run, or boot, that has migrated away. It must run nowhere
-        else, because two that write to the same disks destroy them. The VM that a guest has migrated to needs no force.
+      - With O(state=running) and O(state=reset), whether to let a guest run or boot that has migrated away. It must run
+        nowhere else, because two that write to the same disks destroy them. A VM that a guest has come to needs no force.
     type: bool
     default: false
   wait:
     description:
-      - With O(state=shutdown), whether to wait until the guest has shut down. If V(false), the power button is pressed and nothing
-        more; RV(status) is then V(shutdown_requested), and RV(vm.status) says what the VM is at that moment.
+      - With O(state=shutdown), whether to wait until the guest has shut down. If V(false), the power button is pressed and
+        nothing more; RV(status) is then V(shutdown_requested), and RV(vm.status) says what the VM is at that moment.
       - Each run presses the button again while the guest still runs. O(force) cannot be combined with V(false).
     type: bool
     default: true
@@ -76,7 +76,8 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description:
-    - O(state) when the VM is there, V(shutdown_requested) when O(wait=false) and the button was pressed, V(failed) when it is not.
+    - O(state) when the VM is there, V(shutdown_requested) when O(wait=false) and the button was pressed, V(failed) when it is
+      not.
   returned: always
   type: str
   sample: shutdown_requested

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of any command: what the check refuses QEMU refuses, and what QEMU's own reading of them refuses the check did."""
+"""The arguments of any command: what the check refuses QEMU refuses, and what QEMU's own reading refuses the check did."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ FILE = {"driver": "file", "filename": "/nosuch/x"}
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": {**FILE, "aio": "threads", "cache": {"direct": True}}}),
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": "nosuch", "backing": None, "discard": "unmap",
-                      "overlap-check": {"template": "all", "inactive-l1": False}, "encrypt": {"format": "luks", "key-secret": "s"}}),
+                      "overlap-check": {"template": "all", "inactive-l1": False},
+                      "encrypt": {"format": "luks", "key-secret": "s"}}),
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": FILE, "overlap-check": "constant", "backing": "nosuch"}),
     ("blockdev-add", {"driver": "luks", "node-name": "a", "key-secret": "s", "file": FILE, "detect-zeroes": "on"}),
     ("blockdev-add", {"driver": "nbd", "node-name": "a", "server": INET, "export": "x", "reconnect-delay": 3}),
     ("blockdev-add", {"driver": "nbd", "node-name": "a", "server": {"type": "unix", "path": "/nosuch"}}),
     ("blockdev-add", {"driver": "quorum", "node-name": "a", "children": [FILE, "nosuch"], "vote-threshold": 2}),
     ("blockdev-add", {"driver": "throttle", "node-name": "a", "throttle-group": "g", "file": FILE}),
-    ("blockdev-add", {"driver": "blkdebug", "node-name": "a", "image": "nosuch", "inject-error": [{"event": "read_aio", "errno": 5}]}),
+    ("blockdev-add", {"driver": "blkdebug", "node-name": "a", "image": "nosuch",
+                      "inject-error": [{"event": "read_aio", "errno": 5}]}),
     ("blockdev-add", {"driver": "null-co", "node-name": "a", "size": 512, "latency-ns": 0, "read-zeroes": True}),
     ("blockdev-add", {"driver": "copy-on-read", "node-name": "a", "file": "nosuch", "cache": {"no-flush": False}}),
     ("blockdev-reopen", {"options": [{"driver": "raw", "node-name": "nosuch", "file": "x", "offset": 0}]}),
@@ -39,10 +41,10 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("blockdev-backup", {"job-id": "j", "device": "nosuch", "target": "no", "sync": "full", "speed": 0}),
     ("blockdev-snapshot-sync", {"node-name": "nosuch", "snapshot-file": "/nosuch/x", "mode": "absolute-paths"}),
     ("chardev-add", {"id": "a", "backend": {"type": "socket", "data": {"addr": OLD_INET, "server": False, "nodelay": True}}}),
-    ("chardev-add", {"id": "a", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"path": "/nosuch/x"}}}}}),
+    ("chardev-add", {"id": "a", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"path": "/no/x"}}}}}),
     ("chardev-add", {"id": "a", "backend": {"type": "socket", "data": {"addr": {"type": "fd", "data": {"str": "f"}}}}}),
     ("chardev-add", {"id": "a", "backend": {"type": "udp", "data": {"remote": OLD_INET, "local": OLD_INET}}}),
-    ("chardev-add", {"id": "a", "backend": {"type": "file", "data": {"out": "/nosuch/x", "append": True, "logfile": "/nosuch/y"}}}),
+    ("chardev-add", {"id": "a", "backend": {"type": "file", "data": {"out": "/no/x", "append": True, "logfile": "/nosuch/y"}}}),
     ("chardev-add", {"id": "a", "backend": {"type": "mux", "data": {"chardev": "nosuch"}}}),
     ("chardev-add", {"id": "serial0", "backend": {"type": "ringbuf", "data": {"size": 64}}}),
     ("chardev-add", {"id": "serial0", "backend": {"type": "null", "data": {}}}),
@@ -53,14 +55,16 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("netdev_add", {"type": "vhost-user", "id": "a", "chardev": "nosuch", "vhostforce": True}),
     ("netdev_add", {"type": "hubport", "id": "a", "hubid": 1, "netdev": "nosuch"}),
     ("object-add", {"qom-type": "throttle-group", "id": "1", "limits": {"iops-total": 5, "bps-read-max-length": 1}}),
-    ("object-add", {"qom-type": "authz-list", "id": "1", "policy": "deny", "rules": [{"match": "a", "policy": "allow", "format": "glob"}]}),
+    ("object-add", {"qom-type": "authz-list", "id": "1", "policy": "deny",
+                    "rules": [{"match": "a", "policy": "allow", "format": "glob"}]}),
     ("object-add", {"qom-type": "memory-backend-file", "id": "1", "size": 4096, "mem-path": "/nosuch/x", "host-nodes": [0],
                     "policy": "default", "share": True}),
     ("object-add", {"qom-type": "tls-creds-x509", "id": "1", "endpoint": "server", "dir": "/nosuch", "verify-peer": True}),
     ("object-add", {"qom-type": "secret", "id": "1", "data": "x", "format": "raw"}),
     ("object-add", {"qom-type": "filter-buffer", "id": "1", "netdev": "n", "interval": 1000, "queue": "rx"}),
     ("migrate-set-parameters", {"max-bandwidth": 1000, "tls-creds": "", "downtime-limit": 300, "multifd-compression": "none"}),
-    ("migrate-set-parameters", {"block-bitmap-mapping": [{"node-name": "n", "alias": "a", "bitmaps": [{"name": "b", "alias": "c"}]}]}),
+    ("migrate-set-parameters", {"block-bitmap-mapping": [
+        {"node-name": "n", "alias": "a", "bitmaps": [{"name": "b", "alias": "c"}]}]}),
     ("migrate-set-capabilities", {"capabilities": [{"capability": "xbzrle", "state": False}]}),
     ("transaction", {"actions": [
         {"type": "blockdev-snapshot", "data": {"node": "nosuch", "overlay": "no"}},
@@ -111,7 +115,7 @@ def verdict(schema: Schema, command: str, arguments: dict[str, Any]) -> str | No
 
 
 def test_the_check_and_qemus_own_reading_are_of_one_mind(bare_vm: VM) -> None:
-    """QEMU gives the text of its answer to a failed reading in few forms; what it refuses later, for other reasons, is its own."""
+    """QEMU's answer to arguments that it cannot read has few forms; what it refuses later, for other reasons, is its own."""
     wrong: list[tuple[str, Any, str | None, str]] = []
     tried = 0
     with Monitor.connect(UnixAddress(str(bare_vm.qmp_socket)), timeout=10) as monitor:
@@ -142,7 +146,8 @@ def test_the_check_and_qemus_own_reading_are_of_one_mind(bare_vm: VM) -> None:
     ("chardev-add", {"id": "c", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"pth": "/x"}}}}},
      ["backend.data.addr.data.pth", "'path'"]),
     ("chardev-add", {"id": "c", "backend": {"type": "file", "data": {}}}, ["backend.data.out"]),
-    ("blockdev-add", {"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": 5}}, ["file.filename", "string"]),
+    ("blockdev-add", {"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": 5}},
+     ["file.filename", "string"]),
     ("blockdev-add", {"driver": "quorum", "node-name": "n", "vote-threshold": 1, "children": [{"driver": "file"}]},
      ["children[0].filename"]),
     ("transaction", {"actions": [{"type": "abort", "data": {}}, {"type": "abrt", "data": {}}]}, ["actions[1].type", "'abort'"]),
@@ -154,4 +159,5 @@ def test_the_check_and_qemus_own_reading_are_of_one_mind(bare_vm: VM) -> None:
 ], ids=str)
 def test_what_is_wrong_is_named_by_its_path(bare_vm: VM, execute: str, arguments: dict[str, Any], words: list[str]) -> None:
     for check in (True, False):
-        refused(Modules(bare_vm).run("qmp_command", check, execute=execute, arguments=arguments), "invalid_option", execute, *words)
+        result = Modules(bare_vm).run("qmp_command", check, execute=execute, arguments=arguments)
+        refused(result, "invalid_option", execute, *words)

@@ -10,6 +10,7 @@ types, no unknown members, each union by its tag, each alternate by its JSON typ
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping
 
 from ..qmp import Schema
@@ -17,6 +18,8 @@ from .errors import InvalidOption
 from .values import nearest
 
 _OPEN = {"device_add"}  # takes, besides what the schema tells, the properties of the device
+_NUMBER = re.compile(r"-?[0-9]{1,20}\Z")
+_BOOLEANS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 _INTEGERS = range(-(1 << 63), 1 << 64)
 _CALLED = {"boolean": "boolean", "string": "string", "int": "int", "number": "number", "null": "null", "object": "object",
            "array": "array", "enum": "string"}
@@ -31,6 +34,51 @@ def check_arguments(schema: Schema, command: str, arguments: Mapping[str, Any]) 
         raise InvalidOption("blockdev-reopen takes for 'options' one node or more. An empty list makes QEMU abort.")
     if command in ("blockdev-add", "blockdev-reopen"):
         _refuse_negative_sizes(command, arguments)
+    if command == "object-add" and arguments["qom-type"].startswith("memory-backend-") and not 0 <= arguments["size"] < 1 << 63:
+        raise InvalidOption("object-add takes for 'size' a number from 0 to 2^63. This one makes QEMU abort.")
+
+
+def check_members(schema: Schema, command: str, arguments: Mapping[str, Any], subject: str, path: str) -> None:
+    """The same for arguments that a task has under the option *path*, and calls the *subject*."""
+    name = schema.argument_type(command)
+    if name is not None:
+        _Check(schema, subject).object(path, name, arguments)
+
+
+def natural(schema: Schema, command: str, case: str, member: str, value: Any) -> Any:
+    """*value* of a *member* that the variant *case* of a command has, with text in it as the numbers and booleans that the schema
+    has there, at any depth: a task from a survey has text only."""
+    name = schema.argument_type(command)
+    kinds = schema.member_types(name, case) if name else {}
+    return _natural(schema, kinds[member], value) if member in kinds else value
+
+
+def check_type(schema: Schema, type_name: str, value: Any, subject: str, path: str) -> None:
+    """Raise InvalidOption where *value*, which a task has under the option *path*, is not of the type."""
+    _Check(schema, subject).value(path, type_name, value)
+
+
+def natural_type(schema: Schema, type_name: str, value: Any) -> Any:
+    """*value* with text in it as the numbers and booleans that the type has there, at any depth."""
+    return _natural(schema, type_name, value)
+
+
+def _natural(schema: Schema, type_name: str, value: Any) -> Any:
+    kind = schema.type_named(type_name)
+    if kind["meta-type"] == "object" and isinstance(value, Mapping):
+        case = value.get(kind.get("tag"))
+        kinds = schema.member_types(type_name, case if isinstance(case, str) else None)
+        return {name: _natural(schema, kinds[name], one) if name in kinds else one for name, one in value.items()}
+    if kind["meta-type"] == "array" and isinstance(value, (list, tuple)):
+        return [_natural(schema, kind["element-type"], one) for one in value]
+    json_type = kind.get("json-type")
+    if isinstance(value, int) and not isinstance(value, bool) and json_type == "string":
+        return str(value)
+    if isinstance(value, str) and json_type == "int" and _NUMBER.match(value):
+        return int(value)
+    if isinstance(value, str) and json_type == "boolean":
+        return _BOOLEANS.get(value.lower(), value)
+    return value
 
 
 def _refuse_negative_sizes(command: str, arguments: Mapping[str, Any]) -> None:

@@ -125,8 +125,8 @@ def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True)
 def has_left(hardware: Hardware) -> bool:
     """Whether the guest has migrated away, so that it may run elsewhere.
 
-    QEMU says ``postmigrate`` until the VM is reset; then it says ``prelaunch``, and ``cont`` would boot a second guest on the same
-    disks. Both sides of a migration call it completed, but only the one that it came from tells how long it took.
+    QEMU says ``postmigrate`` until the VM is reset; then it says ``prelaunch``, and ``cont`` would boot a second guest on the
+    same disks. Both sides of a migration call it completed, but only the one that it came from tells how long it took.
     """
     vm = hardware.snapshot.ask("query-status")["status"]
     if vm == _RESET:

@@ -14,7 +14,7 @@ import json
 import re
 from typing import Any, Iterable, Mapping
 
-from .errors import Conflict
+from .errors import Conflict, Unsupported
 from .model import Device, Hardware
 
 _OBJECTS = "/objects"
@@ -22,6 +22,8 @@ _CHARDEV = re.compile(r"chardev\d*\Z")  # pci-serial-4x has chardev1 to chardev4
 _CHARDEV_OF_OBJECT = {"chardev", "indev", "outdev", "primary_in", "secondary_in", "notify_dev"}
 _OBJECT_OF_OBJECT = {"keyid", "passwordid", "iothread", "canbus", "prealloc-context"}
 _OBJECT_OF_MIGRATION = ("tls-creds", "tls-authz")
+_GUARDED = ("throttle-group", "memory-backend-", "cryptodev-backend")
+"""The types of object that QEMU itself does not delete while they are in use, whatever is asked for."""
 _OBJECT_OF_MACHINE = ("memory-backend", "memory-encryption", "confidential-guest-support")
 
 
@@ -54,8 +56,9 @@ def users_of_chardev(hardware: Hardware, chardev_id: str) -> list[str]:
     found = {name for name, property_name, value in _links_and_names(hardware) if value == chardev_id and (
         _CHARDEV.match(property_name) or property_name in _CHARDEV_OF_OBJECT)}
     found |= _boards_devices(hardware, chardev_id)
-    found |= {netdev.id for netdev in hardware.netdevs.values() if any(word.endswith(f" to {chardev_id}") for word in netdev.info)}
-    if is_monitor_chardev(hardware, chardev_id):
+    found |= {netdev.id for netdev in hardware.netdevs.values()
+              if any(word.endswith(f" to {chardev_id}") for word in netdev.info)}
+    if chardev_id in hardware.monitor_chardevs:
         found.add("a monitor of this VM")
     return sorted(found)
 
@@ -64,7 +67,7 @@ def users_of_netdev(hardware: Hardware, netdev_id: str) -> list[str]:
     """The ids of the NIC and of the filters (``filter-*``) on the network backend; QEMU deletes the filters with it."""
     nic = hardware.netdevs[netdev_id].nic if netdev_id in hardware.netdevs else None
     filters = {name for name, property_name, value in _links_and_names(hardware)
-               if property_name == "netdev" and value == netdev_id and name in hardware.objects}
+               if property_name == "netdev" and value == netdev_id}
     return sorted(filters | ({nic} if nic else set()))
 
 
@@ -76,35 +79,37 @@ def exports_on_iothreads(hardware: Hardware, object_id: str) -> list[str]:
     return sorted(str(one["id"]) for one in hardware.snapshot.ask_or([], "query-block-exports"))
 
 
-def is_monitor(hardware: Hardware, object_id: str) -> bool:
-    """Whether the object is one of the VM's monitors, which are objects since QEMU 11."""
-    return object_id in getattr(hardware, "monitors", ()) or hardware.objects.get(object_id, "").startswith("monitor-")
-
-
-def is_monitor_chardev(hardware: Hardware, chardev_id: str) -> bool:
-    """Whether a monitor speaks through the character device, as far as QEMU tells; ``-qmp`` names them compat_monitor0 and so on."""
-    if chardev_id in getattr(hardware, "monitor_chardevs", ()) or re.match(r"compat_monitor\d+\Z", chardev_id):
-        return True
-    objects = [f"{_OBJECTS}/{name}" for name, kind in _all_objects(hardware).items() if kind.startswith("monitor-")]
-    return chardev_id in hardware.snapshot.qom_get(((path, "chardev") for path in objects), str)
-
-
 def refuse_monitor(hardware: Hardware, object_id: str) -> None:
-    """Raise Conflict where the id is that of a monitor."""
-    if is_monitor(hardware, object_id) or _all_objects(hardware).get(object_id, "").startswith("monitor-"):
+    """Raise Conflict where the id is that of a monitor, which is an object since QEMU 11."""
+    if object_id in hardware.monitors:
         raise Conflict(f"The object {object_id} is a monitor of this VM, through which it is managed. It is neither changed nor "
                        "removed. Take another id.")
 
 
+def refuse_monitor_chardev(hardware: Hardware, chardev_id: str) -> None:
+    """Raise Conflict where the id is that of the character device of a monitor."""
+    if chardev_id in hardware.monitor_chardevs:
+        raise Conflict(f"The character device {chardev_id} carries a monitor of this VM, through which it is managed. It is "
+                       "neither changed nor removed. Take another id.")
+
+
 def refuse_users_of_object(hardware: Hardware, object_id: str, force: bool) -> None:
     """Raise Conflict for an object that is in use, or where that cannot be excluded, unless forced."""
+    kind = hardware.objects.get(object_id, "")
+    if kind == "can-bus":
+        raise Unsupported(f"The object {object_id} is a can-bus, which QEMU never deletes. It is gone at the VM's next start "
+                          "without it.")
     users = users_of_object(hardware, object_id)
+    if users and kind.startswith(_GUARDED):
+        raise Conflict(f"The object {object_id} is used by {', '.join(users)}, and QEMU does not delete a {kind} in use. Remove "
+                       "that first.", users=users)
     if users and not force:
-        raise Conflict(f"The object {object_id} is used by {', '.join(users)}. Remove that first, or set force: true.", users=users)
+        raise Conflict(f"The object {object_id} is used by {', '.join(users)}. Remove that first, or set force: true.",
+                       users=users)
     exports = exports_on_iothreads(hardware, object_id)
     if exports and not force:
-        raise Conflict(f"The I/O thread {object_id} may serve the block export {', '.join(exports)}: QEMU does not report which I/O "
-                       "thread an export uses, and may crash without it. Remove the export first (block-export-del), or set "
+        raise Conflict(f"The I/O thread {object_id} may serve the block export {', '.join(exports)}: QEMU does not report which "
+                       "I/O thread an export uses, and may crash without it. Remove the export first (block-export-del), or set "
                        "force: true if it uses another.", exports=exports)
 
 
@@ -114,19 +119,13 @@ def _links_and_names(hardware: Hardware) -> list[tuple[str, str, Any]]:
     for device in hardware.devices:
         places += [(_name(device), device.path, name) for name, kind in device.types.items()
                    if kind.startswith("link<") and name != "parent_bus" or _CHARDEV.match(name)]
-    objects = _all_objects(hardware)
+    objects = [*hardware.objects, *hardware.monitors]
     paths = [f"{_OBJECTS}/{name}" for name in objects]
     for name, path, types in zip(objects, paths, hardware.snapshot.qom_list(paths)):
         places += [(name, path, one) for one, kind in types.items()
                    if kind.startswith("link<") or one in _CHARDEV_OF_OBJECT | _OBJECT_OF_OBJECT | {"netdev"}]
     values = hardware.snapshot.qom_get(((path, one) for _name_, path, one in places), str)
     return [(name, one, value) for (name, _path, one), value in zip(places, values) if value]
-
-
-def _all_objects(hardware: Hardware) -> dict[str, str]:
-    """All that is below /objects, id to type, monitors too."""
-    types = hardware.snapshot.qom_list([_OBJECTS])[0]
-    return {name: kind[len("child<"):-1] for name, kind in types.items() if kind.startswith("child<")}
 
 
 def _name(device: Device) -> str:

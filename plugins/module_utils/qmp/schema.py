@@ -83,6 +83,10 @@ class Schema:
         """What ``query-qmp-schema`` says of a type: its ``meta-type`` and what QEMU documents for that (SchemaInfo)."""
         return self._entities[name]
 
+    def member_types(self, type_name: str, case: str | None = None) -> dict[str, str]:
+        """The members of a type, in any of its variants or in that of *case*, each with the name of its type."""
+        return {member["name"]: member["type"] for member in self._members(type_name, case)}
+
     def device_properties(self, driver: str) -> dict[str, dict[str, Any]]:
         """What ``device_add`` takes for *driver*: by property its ``type``, ``description`` ("" if QEMU has none) and,
         where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
