@@ -169,6 +169,7 @@ class AnsibleModule(basic.AnsibleModule):
 
     def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
         masking = self._masking()
+        self.no_log_values = set()  # what is left to Ansible to replace has nothing to be replaced in it
         if log_args is None and not str(msg).startswith("Invoked"):
             super().log(masking.text(str(msg)))
         else:  # Ansible would log the options escaped, and so with secrets that it does not recognise
@@ -218,8 +219,8 @@ def _run(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> No
         _with_monitor(module, work)
     except Exception as error:
         module.fail_json(
-            msg=f"This is a fault of the module itself ({type(error).__name__}: {error}). What the VM has now is not known: read it "
-                "with vmops.qemu.qmp_info. Please report it with the traceback, which -vvv or ANSIBLE_DISPLAY_TRACEBACK=error shows.",
+            msg=f"This is a fault of the module itself ({type(error).__name__}: {error}). The VM's state is not known: read it "
+                "with vmops.qemu.qmp_info. Please report this with its traceback (ANSIBLE_DISPLAY_TRACEBACK=error, or -vvv).",
             error_code="outcome_unknown", changed=True)
 
 

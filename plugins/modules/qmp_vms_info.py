@@ -166,14 +166,13 @@ vms:
       complete: true
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes import virtual_machines
 
 
 def main() -> None:
     # no VM is connected to, so there are none of the options and failures that the other modules share
-    module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = _module.AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     module.exit_json(changed=False, vms=virtual_machines(name=module.params["name"]))
 
 

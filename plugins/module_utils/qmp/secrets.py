@@ -21,16 +21,17 @@ _NAMES = ("password", "passphrase", "passwd", "secret", "cookie")
 _PARTS = (*_NAMES, "credential", "apikey", "accesskey", "token")
 _SHORT = frozenset(("pass", "pwd", "psk"))
 _SECRET_PROPERTIES = ("data", "rawdata")
+_URL_STARTS = ("?", "&", ":")
 _IN_URLS = frozenset(("key", "sig", "signature", "auth", "xamzsignature"))
 
 SHOWN = frozenset((
     "addr", "aio", "backend", "bus", "ca_file", "cache", "cert_file", "chardev", "cookie-secret", "core-id", "cpu-index",
-    "detect-zeroes", "device", "die-id", "dir", "direct", "discard", "driver", "endpoint", "execute", "export", "file", "filename", "format", "host",
-    "id", "ifname", "image", "iothread", "job-id", "key-secret", "key_file", "keyid", "limits", "mac", "name", "netdev", "no-flush",
-    "no_flush", "node-name", "node_name", "password-secret", "path", "pool", "port", "property", "protocol",
-    "proxy-password-secret", "qom-path", "qom-type", "qom_type", "queues", "read-only", "serial", "server", "server-name",
-    "server_name", "size", "slot", "socket-id", "speed", "sync", "target", "thread-id", "type", "uri", "url", "user", "username",
-    "vhost", "wait",
+    "detect-zeroes", "device", "die-id", "dir", "direct", "discard", "driver", "endpoint", "execute", "export", "file",
+    "filename", "format", "host", "id", "ifname", "image", "iothread", "job-id", "key-secret", "key_file", "keyid", "limits",
+    "mac", "name", "netdev", "no-flush", "no_flush", "node-name", "node_name", "password-secret", "path", "pool", "port",
+    "property", "protocol", "proxy-password-secret", "qom-path", "qom-type", "qom_type", "queues", "read-only", "serial",
+    "server", "server-name", "server_name", "size", "slot", "socket-id", "speed", "sync", "target", "thread-id", "type",
+    "uri", "url", "user", "username", "vhost", "wait",
 ))
 """Members of free-form options that are shown though nobody knows of which kind the options are."""
 
@@ -138,6 +139,7 @@ class Redactor:
         if kind == "qomset" and self._strict:
             return {**self.value(arguments), "value": self._walk({"id": arguments.get("value")}, is_secret_name)["id"]}
         if kind == "humanmonitorcommand" and not str(arguments.get("command-line")).startswith("info "):
+            self.found.update(str(arguments.get("command-line")).split()[1:])  # QEMU repeats words of it
             return self._walk(arguments, lambda name: name != "cpu-index")
         return self.value(arguments)
 
@@ -223,7 +225,7 @@ class Redactor:
 
     def _hide_value(self, match: re.Match[str]) -> str:
         start, name, value = match.groups()
-        if not value or not (is_secret_name(name) or _letters(name.lower()) in _IN_URLS):
+        if not value or not (is_secret_name(name) or (start in _URL_STARTS and _letters(name.lower()) in _IN_URLS)):
             return match.group()
         self.found.update({value, unquote(value), value.replace(",,", ",")} - {"", HIDDEN})
         return f"{start}{name}={HIDDEN}"
