@@ -75,6 +75,14 @@ FRONT: dict[str, Any] = {
 }
 """The option groups that modules share; the doc fragments of the same names describe them."""
 
+_PLACES = {
+    "socket": "give the path of the VM's QMP socket, the one of QEMU's -qmp unix:PATH,server=on,wait=off.",
+    "host": "give the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
+    **{f"tls.{name}": "give the path of a PEM file, or leave it out." for name in ("ca_file", "cert_file", "key_file")},
+    "tls.server_name": "give the name that QEMU's certificate is for, or leave it out.",
+}
+"""What to give for the options that say where the monitor is."""
+
 _CODES = (
     (MonitorBusy, "monitor_busy"),
     (ProtocolError, "protocol_error"),
@@ -278,6 +286,9 @@ def _check_values(params: Mapping[str, Any]) -> None:
 
 def _address(params: Mapping[str, Any]) -> Address:
     """Where the monitor is. Raises InvalidOption for one that could be listened in on, or spoken to by anybody."""
+    for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:
+        if name in _PLACES and value == "":
+            raise InvalidOption(f"{name} is empty: {_PLACES[name]}")
     if params["socket"]:
         return UnixAddress(params["socket"])
     host, port, tls = params["host"], params["port"], params["tls"]
