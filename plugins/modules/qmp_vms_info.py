@@ -33,8 +33,8 @@ options:
     type: str
 notes:
   - A process is taken for a VM by the name of its program, which is C(qemu-system-*), C(qemu-kvm) or C(kvm). Any user can start a
-    program of that name, with any command line. Where you do not trust all users, use only VMs whose RV(vms[].user) you trust, and
-    only monitors that are RV(vms[].monitors[].listening).
+    program of that name, with any command line. Where you do not trust all users, use only VMs whose RV(vms[].user) you trust,
+    and only monitors that are RV(vms[].monitors[].listening).
   - A process cannot make another one look different. What a VM listens on is read from the kernel (C(sock_diag)), and a path is
     returned only if the file there is that socket.
 seealso:
@@ -149,8 +149,8 @@ vms:
     complete:
       description:
         - Whether RV(vms[].monitors) has all monitors. It may not where QEMU was given C(-readconfig), which is not followed,
-          a socket whose address may not be seen, options that cannot be read, or where the socket's file is no longer the one that
-          it listens on.
+          a socket whose address may not be seen, options that cannot be read, or where the socket's file is no longer the one
+          that it listens on.
       type: bool
     notes:
       description: What could not be determined, or is suspicious, such as a program that is not named like QEMU.

@@ -107,6 +107,7 @@ def test_another_user_is_told_what_it_may_see(make_vm: Callable[..., VM]) -> Non
         "complete": True, "monitors": [unix(vm.directory / one, held_by=None) for one in ("qmp.sock", "watch.sock")]}
 
 
+Stranger = Callable[..., "subprocess.Popen[bytes]"]
 STRANGER = """
 import os, socket, sys, time
 os.setgid(65534); os.setuid(65534)
@@ -117,7 +118,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def stranger() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def stranger() -> Iterator[Stranger]:
     """Run a program as nobody until the test ends."""
     children: list[subprocess.Popen[bytes]] = []
 
@@ -135,14 +136,13 @@ def stranger() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture
-def disguised() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def disguised() -> Iterator[Stranger]:
     """Run a program of nobody that calls itself a QEMU and has any command line."""
     children: list[subprocess.Popen[bytes]] = []
 
     def run(*words: bytes | str) -> subprocess.Popen[bytes]:
-        sleeper = "import os, sys; print('ready', flush=True); sys.stdin.read()"
-        child = subprocess.Popen(["qemu-system-x86_64", "-c", sleeper, *words], executable=sys.executable, stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, user=NOBODY)
+        child = subprocess.Popen(["qemu-system-x86_64", "-c", "echo ready; read line", *words], executable="/bin/sh",
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=NOBODY)
         children.append(child)
         assert child.stdout and child.stdout.readline() == b"ready\n"
         return child
@@ -164,7 +164,7 @@ GIVEN = ("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=cont
 
 
 def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(make_vm: Callable[..., VM], tmp_path: Path,
-                                                                    stranger: Callable[..., subprocess.Popen[bytes]]) -> None:
+                                                                    stranger: Stranger) -> None:
     vm = make_vm(binary=given_socket(tmp_path / "given"), boot=False, extra=GIVEN)
     inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
     before = find(vm)
@@ -175,8 +175,8 @@ def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(make_vm: Cal
     assert before["complete"] and before["monitors"][-1] == unix(tmp_path / "given") and "notes" not in before
 
 
-def test_nor_can_it_where_only_the_text_of_proc_is_there(make_vm: Callable[..., VM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                         stranger: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_nor_can_it_where_only_the_text_of_proc_is_there(make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> Any:
         raise OSError("no")
 
@@ -218,28 +218,29 @@ CHARDEV = '{{"id": "m", "backend": {{"type": "socket", "data": {{"addr": {}}}}}}
     ("-chardev", CHARDEV.format('{"x":' * 900 + "1" + "}" * 900), "-mon", "m,mode=control"),
     ("-chardev", CHARDEV.format('{"type": "unix", "path": "/tmp/\\ud800"}'), "-mon", "m,mode=control"),
     ("-chardev", CHARDEV.format('{"type": "inet", "host": "\\ud800", "port": 5}'), "-mon", "m,mode=control"),
-    ("-chardev", CHARDEV.format('{"type": "inet", "host": [1], "port": {"a": 1e999}}'), "-mon", '{"chardev": [], "mode": "control"}'),
+    ("-chardev", CHARDEV.format('{"type": "inet", "host": [1], "port": {"a": 1e999}}'),
+     "-mon", '{"chardev": [], "mode": "control"}'),
     ("-qmp", b"unix:/tmp/\xff\xfe,server=on"),
     ("-qmp", "unix:/tmp/\x1b[2J\n,server=on"),
     ("-name", "\x1b[31mred\x07", "-uuid", "\x1b[2J", "-machine", "\x9bx"),
     ("-name", b"\xff", "-qmp", "unix:"),
     ("-qmp", "unix:/x,server=on") * 2000,
-], ids=["port", "braces", "two braces", "nest", "surrogate", "surrogate host", "types", "bytes", "escape", "names", "name", "many"])
+], ids=["port", "braces", "two braces", "nest", "surrogate", "surrogate host", "types", "bytes", "escape", "names", "name",
+        "many"])
 def test_a_process_that_calls_itself_a_qemu_hides_no_other(shared_vm: VM, words: tuple[bytes | str, ...],
-                                                           disguised: Callable[..., subprocess.Popen[bytes]]) -> None:
+                                                           disguised: Stranger) -> None:
     before = find(shared_vm)
     bad = disguised(*words)
     assert find(shared_vm) == before
     result = finish(start("qmp_vms_info", {}))
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
     assert found["user"] == pwd.getpwuid(NOBODY).pw_name
-    assert found["binary"] == os.path.realpath(sys.executable) and "its program is not" in str(found["notes"])
+    assert found["binary"] == os.path.realpath("/bin/sh") and "its program is not" in str(found["notes"])
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(str(value) for value in found.values()))
     assert found["monitors"] == [] or not found["complete"]
 
 
-def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(shared_vm: VM,
-                                                                              disguised: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(shared_vm: VM, disguised: Stranger) -> None:
     bad = disguised("-qmp", f"unix:{shared_vm.qmp_socket},server=on")
     result = finish(start("qmp_vms_info", {}))
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]

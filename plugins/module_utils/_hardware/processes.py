@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The QEMU processes of this host and their QMP monitors, as Linux's /proc tells of them. No VM is spoken to.
 
-See proc(5) for the files, sock_diag(7) for who is connected to whom, qemu(1) for -qmp, -mon and -chardev. Any user can start a process
-that looks like a QEMU, with any command line. So nothing in one is believed of another process, or hides another.
+See proc(5) for the files, sock_diag(7) for who is connected to whom, qemu(1) for -qmp, -mon and -chardev. Any user can start a
+process that looks like a QEMU, with any command line. So nothing in one is believed of another process, or hides another.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class _Process:
         if not _QEMU.fullmatch(os.path.basename(binary)):
             self._note("It is called like a QEMU, but its program is not.")
         if self._host.is_blind:
-            self._note("Linux does not tell of sockets by sock_diag here, so it was not checked that the paths lead to this process.")
+            self._note("Linux refused sock_diag, so it was not checked that the paths lead to this process.")
         return self._told(
             name=None if name is None else printable(name),
             uuid=printable(uuid[0].lower()) if uuid else None,
@@ -210,7 +210,8 @@ class _Process:
     def unknown(self, error: Exception) -> dict[str, Any]:
         """What is told of a process that cannot be described."""
         self._note(f"It could not be read ({type(error).__name__}).")
-        return self._told(name=None, uuid=None, machine=None, binary=printable(self._words[0]), user=None, monitors=[], complete=False)
+        return self._told(name=None, uuid=None, machine=None, binary=printable(self._words[0]), user=None, monitors=[],
+                          complete=False)
 
     def _told(self, **facts: Any) -> dict[str, Any]:
         return {"pid": self._pid, **facts, **({"notes": self._notes} if self._notes else {})}

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The unix sockets of a network namespace, as Linux tells of them.
 
-By sock_diag(7), where a name is a value of its own. In /proc/net/unix it is text, with the line ends that any user may give to the
-name of a socket; so what is read there is taken only where no two lines contradict each other.
+By sock_diag(7), where a name is a value of its own. In /proc/net/unix it is text, with the line ends that any user may give to
+the name of a socket; so what is read there is taken only where no two lines contradict each other.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class UnixSocket(NamedTuple):
     """A unix socket. An abstract name begins with ``@``; a path is as it was bound, which may be relative; "" for no name.
 
     ``peer`` is the inode of the other end, 0 for one that no process has any more, or not yet; None for a socket that is not
-    connected. ``file`` is the inode number of the socket's file, its lower 32 bits, and the number of the device that it is on, as
-    the kernel has it. Neither is known of a socket in /proc/net/unix.
+    connected. ``file`` is the inode number of the socket's file, its lower 32 bits, and the number of the device that it is on,
+    as the kernel has it. Neither is known of a socket in /proc/net/unix.
     """
 
     name: str
