@@ -36,6 +36,7 @@ from .qmp import (
     TcpAddress,
     TlsAddress,
     UnixAddress,
+    has_address,
     is_loopback,
     others_may_write,
 )
@@ -295,6 +296,8 @@ def _address(params: Mapping[str, Any]) -> Address:
     if tls:
         return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
     if not params["allow_plaintext"] and not is_loopback(host):
+        if not has_address(host):
+            raise InvalidOption(f"host {host} has no address: check its spelling, and name resolution.")
         raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: "
                             "give tls, go through an SSH tunnel, or set allow_plaintext: true.")
     return TcpAddress(host, port)

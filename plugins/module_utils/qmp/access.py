@@ -174,11 +174,21 @@ def others_may_write(path: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether all addresses of *host* are this very host's; False where it has none."""
+    found = _addresses(host)
+    return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def has_address(host: str) -> bool:
+    """Whether *host* is an address, or the system knows one for it."""
+    return bool(_addresses(host))
+
+
+def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return False
-    return all(ipaddress.ip_address(str(place[0]).partition("%")[0]).is_loopback for *_rest, place in found)
+        return []
+    return [str(place[0]).partition("%")[0] for *_rest, place in found]
 
 
 def _links(path: Path) -> Iterator[Path]:
