@@ -14,8 +14,9 @@ from typing import Any, Callable, Mapping, NoReturn
 from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+from ._hardware import race
 from ._hardware.device import Front
-from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
+from ._hardware.errors import HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
 from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
@@ -119,7 +120,8 @@ class Operation:
 
     ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``preview`` is what check
     mode tells instead; by default the planned state under the key ``result``, or, where there is no such thing, what ``tell``
-    reads. ``places`` masks the options that have secrets in places of their own; all others are masked without it.
+    reads. ``places`` masks the options that have secrets in places of their own; all others are masked without it. ``looks``:
+    whether the plan looks at what is there, so that what it adds was not.
     """
 
     plan: Callable[[Hardware, Mapping[str, Any]], Plan]
@@ -129,6 +131,7 @@ class Operation:
     result: str | None = None
     preview: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]] | None = None
     places: Places = no_places
+    looks: bool = True
 
 
 def converge(kind: Kind) -> None:
@@ -306,7 +309,11 @@ def _address(params: Mapping[str, Any]) -> Address:
 def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> dict[str, Any]:
     params = module.params
     hardware = Hardware(monitor)
-    plan = operation.plan(hardware, params)
+    try:
+        plan = operation.plan(hardware, params)
+    except (NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+        hardware = Hardware(monitor)
+        plan = operation.plan(hardware, params)
     result = {
         "changed": plan.changed,
         "status": params.get("state"),
@@ -326,6 +333,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
             run = plan.apply(monitor, params["timeout"])
             result["commands"], told = [redacted(command) for command in run.sent], run.told
         except PlanFailed as failure:
+            if operation.looks:
+                failure.cause = race.lost(failure.cause)
             if not isinstance(failure.cause, UnplugPending) or failure.left or params.get("on_pending") != "report":
                 raise
             module.warn(str(failure.cause))

@@ -135,6 +135,7 @@ def main() -> None:
         preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
         options=OPTIONS,
         places=places,
+        looks=False,
         rules={
             "required_one_of": [("execute", "commands")],
             "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],
