@@ -5,18 +5,24 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import traceback
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping, NoReturn
+from typing import Any, Callable, Mapping, NoReturn
 
+from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+from ._hardware import race
 from ._hardware.device import Front
-from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
+from ._hardware.errors import HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
 from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
+from ._masking import Masking, Places, no_places
 from ._output import PrintableModule
 from .qmp import (
     Address,
@@ -31,6 +37,7 @@ from .qmp import (
     TcpAddress,
     TlsAddress,
     UnixAddress,
+    has_address,
     is_loopback,
     others_may_write,
     unreadable,
@@ -71,6 +78,14 @@ FRONT: dict[str, Any] = {
 }
 """The option groups that modules share; the doc fragments of the same names describe them."""
 
+_PLACES = {
+    "socket": "give the path of the VM's QMP socket, the one of QEMU's -qmp unix:PATH,server=on,wait=off.",
+    "host": "give the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
+    **{f"tls.{name}": "give the path of a PEM file, or leave it out." for name in ("ca_file", "cert_file", "key_file")},
+    "tls.server_name": "give the name that QEMU's certificate is for, or leave it out.",
+}
+"""What to give for the options that say where the monitor is."""
+
 _CODES = (
     (MonitorBusy, "monitor_busy"),
     (ProtocolError, "protocol_error"),
@@ -84,13 +99,6 @@ _CODES = (
 
 _LEAST_SECONDS = 1.0
 """For QEMU to answer, also where a task does not want to wait for the guest."""
-
-Secrets = Callable[[Mapping[str, Any]], Iterable[str]]
-
-
-def no_secrets(params: Mapping[str, Any]) -> Iterable[str]:
-    """Of a module that has its secrets in options of their own, which are no_log."""
-    return ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Kind:
     describe: Callable[[Hardware, Any], Any]
     options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
-    secrets: Secrets = no_secrets
+    places: Places = no_places
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,8 @@ class Operation:
 
     ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``preview`` is what check
     mode tells instead; by default the planned state under the key ``result``, or, where there is no such thing, what ``tell``
-    reads. ``secrets`` finds what of the options is to be shown nowhere, besides those that are no_log.
+    reads. ``places`` masks the options that have secrets in places of their own; all others are masked without it. ``looks``:
+    whether the plan looks at what is there, so that what it adds was not.
     """
 
     plan: Callable[[Hardware, Mapping[str, Any]], Plan]
@@ -126,7 +135,8 @@ class Operation:
     rules: dict[str, Any] = field(default_factory=dict)
     result: str | None = None
     preview: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]] | None = None
-    secrets: Secrets = no_secrets
+    places: Places = no_places
+    looks: bool = True
 
 
 def converge(kind: Kind) -> None:
@@ -138,13 +148,13 @@ def converge(kind: Kind) -> None:
     def tell(hardware: Hardware, params: Mapping[str, Any]) -> dict[str, Any]:
         return {kind.result: kind.describe(hardware, kind.spec(params))}
 
-    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result, secrets=kind.secrets))
+    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result, places=kind.places))
 
 
 def operate(operation: Operation) -> None:
     """Run a module that changes a VM by a plan."""
-    module = _make_module(operation.options, operation.secrets, **operation.rules)
-    _with_monitor(module, lambda monitor: _operate(module, operation, monitor))
+    module = _make_module(operation.options, operation.places, **operation.rules)
+    _run(module, lambda monitor: _operate(module, operation, monitor))
 
 
 def inform(options: dict[str, Any]) -> None:
@@ -156,26 +166,60 @@ def inform(options: dict[str, Any]) -> None:
         hardware = Hardware(monitor)
         return {"changed": False, **{name: read(hardware) for name, read in SUBSETS.items() if wanted & {"all", name}}}
 
-    _with_monitor(module, work)
+    _run(module, work)
 
 
 class AnsibleModule(PrintableModule):
-    """Ansible's own, but that it shows nowhere, neither in its log nor in its result, what ``secrets`` finds in its options."""
+    """Ansible's own, but that the secrets of a task are left out where they stand, in its log and in its result.
 
-    def __init__(self, secrets: Secrets, **arguments: Any) -> None:
-        self._secrets = secrets
+    Ansible replaces each occurrence of what a secret option holds, in all that it tells. That is done here instead, by place.
+    Only what Ansible documents is overridden.
+    """
+
+    def __init__(self, places: Places = no_places, **arguments: Any) -> None:
+        self._places = places
         super().__init__(**arguments)
 
-    def _log_invocation(self) -> None:
-        self.no_log_values.update(self._secrets(self.params))
-        super()._log_invocation()
+    def _masking(self) -> Masking:
+        """From the options as they are now: as given, or, when they are checked, brought to their types."""
+        return Masking(self.params, self.argument_spec, self.aliases, self._places)
 
-    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        self.no_log_values.update(self._secrets(self.params))  # options that do not go together fail before the log
-        super().fail_json(msg, **kwargs)
+    def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
+        masking = self._masking()
+        self.no_log_values = set()  # what is left to Ansible to replace has nothing to be replaced in it
+        if log_args is None and not str(msg).startswith("Invoked"):
+            super().log(masking.text(str(msg)))
+        else:  # Ansible would log the options escaped, and so with secrets that it does not recognise
+            shown = {name: str(value) for name, value in masking.options.items()}
+            super().log(" ".join(["Invoked with", *(f"{name}={value}" for name, value in shown.items())]), log_args=shown)
+
+    def warn(self, warning: str, **more: Any) -> None:
+        super().warn(self._masking().text(warning), **more)
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        super().exit_json(**self._shown(result))
+        raise AssertionError("exit_json returned")
+
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
+        """Options that Ansible refuses come here as well, before they are logged."""
+        contract = {"error_code": "invalid_option", "status": "failed", "changed": False, "details": {}}
+        super().fail_json(**self._shown({**contract, **result, **self._traceback(), "msg": str(msg)}))
+        raise AssertionError("fail_json returned")
+
+    def _traceback(self) -> dict[str, str]:
+        """What Ansible would add of the error that is being handled, if it is asked to, for its text may have a secret in it."""
+        if sys.exc_info()[1] is None:
+            return {}
+        wanted = self._verbosity >= 3 or "exception" in inspect.signature(basic.AnsibleModule.fail_json).parameters
+        return {"exception": traceback.format_exc()} if wanted else {}
+
+    def _shown(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        masking = self._masking()
+        self.no_log_values = set()
+        return {**masking.result(result), "invocation": {"module_args": masking.options}}
 
 
-def _make_module(options: dict[str, Any], secrets: Secrets = no_secrets, **rules: Any) -> AnsibleModule:
+def _make_module(options: dict[str, Any], places: Places = no_places, **rules: Any) -> AnsibleModule:
     """An AnsibleModule that has the connection options besides *options*."""
     rules = {
         **rules,
@@ -183,7 +227,18 @@ def _make_module(options: dict[str, Any], secrets: Secrets = no_secrets, **rules
         "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
         "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",), **rules.get("required_by", {})},
     }
-    return AnsibleModule(secrets=secrets, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+    return AnsibleModule(places, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+
+
+def _run(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
+    """As ``_with_monitor``. An error that nobody has foreseen fails as others do, for its text may have a secret in it."""
+    try:
+        _with_monitor(module, work)
+    except Exception as error:
+        module.fail_json(
+            msg=f"This is a fault of the module itself ({type(error).__name__}: {error}). The VM's state is not known: read it "
+                "with vmops.qemu.qmp_info. Please report this with its traceback (ANSIBLE_DISPLAY_TRACEBACK=error, or -vvv).",
+            error_code="outcome_unknown", changed=True)
 
 
 def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
@@ -247,12 +302,17 @@ def _check_values(params: Mapping[str, Any]) -> None:
 
 def _address(params: Mapping[str, Any]) -> Address:
     """Where the monitor is. Raises InvalidOption for one that could be listened in on, or spoken to by anybody."""
+    for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:
+        if name in _PLACES and value == "":
+            raise InvalidOption(f"{name} is empty: {_PLACES[name]}")
     if params["socket"]:
         return UnixAddress(params["socket"])
     host, port, tls = params["host"], params["port"], params["tls"]
     if tls:
         return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
     if not params["allow_plaintext"] and not is_loopback(host):
+        if not has_address(host):
+            raise InvalidOption(f"host {host} has no address: check its spelling, and name resolution.")
         raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: "
                             "give tls, go through an SSH tunnel, or set allow_plaintext: true.")
     return TcpAddress(host, port)
@@ -261,7 +321,11 @@ def _address(params: Mapping[str, Any]) -> Address:
 def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> dict[str, Any]:
     params = module.params
     hardware = Hardware(monitor)
-    plan = operation.plan(hardware, params)
+    try:
+        plan = operation.plan(hardware, params)
+    except (NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+        hardware = Hardware(monitor)
+        plan = operation.plan(hardware, params)
     result = {
         "changed": plan.changed,
         "status": params.get("state"),
@@ -283,6 +347,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
             run = plan.apply(monitor, params["timeout"])
             result["commands"], told = [redacted(command) for command in run.sent], run.told
         except PlanFailed as failure:
+            if operation.looks:
+                failure.cause = race.lost(failure.cause)
             if not isinstance(failure.cause, UnplugPending) or failure.left or params.get("on_pending") != "report":
                 raise
             module.warn(str(failure.cause))

@@ -24,5 +24,5 @@ class PrintableModule(basic.AnsibleModule):
         make_printable(kwargs)
         super().fail_json(printable(msg), **kwargs)
 
-    def warn(self, warning: str) -> None:
-        super().warn(printable(warning))
+    def warn(self, warning: str, **more: Any) -> None:
+        super().warn(printable(warning), **more)

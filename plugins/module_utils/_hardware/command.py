@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from .arguments import check_arguments
 from .errors import InvalidOption
 from .model import Hardware
-from .plan import Execute, Plan, Run, Step, redacted
+from .plan import Execute, Plan, Run, Step
 from .qom import refuse_secret
 from .values import nearest
 
@@ -63,20 +63,3 @@ def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[st
     if name == "qom-get":
         refuse_secret(hardware, arguments["path"], arguments["property"])
     return name, arguments
-
-
-def secrets(commands: Iterable[Any]) -> set[str]:
-    """What of the arguments of *commands*, as a task has them, is to be shown nowhere. Ansible takes it out of all that it tells,
-    so an HMP command of one word, which has no secret and may be part of any text, is not among it."""
-    pairs: list[tuple[Any, Any]] = [
-        (entry, redacted(entry)) for entry in commands
-        if isinstance(entry, dict) and isinstance(entry.get("execute"), str) and isinstance(entry.get("arguments"), dict)
-        and " " in str(entry["arguments"].get("command-line", " "))]
-    found: set[str] = set()
-    for value, shown in pairs:  # which grows meanwhile
-        if isinstance(value, (dict, list)):
-            keys = value if isinstance(value, dict) else range(len(value))
-            pairs += [(value[key], shown[key] if isinstance(shown, (dict, list)) else shown) for key in keys]
-        elif value != shown and value is not None and not isinstance(value, bool):
-            found.add(str(value))
-    return found - {""}

@@ -9,7 +9,7 @@ with Monitor.connect(UnixAddress("/run/vm.qmp")) as monitor:
 
 from __future__ import annotations
 
-from .access import is_loopback, others_may_write
+from .access import has_address, is_loopback, others_may_write
 from .errors import (
     CommandError,
     ConnectError,
@@ -53,6 +53,7 @@ __all__ = [
     "UnixAddress",
     "Version",
     "check",
+    "has_address",
     "is_a",
     "is_loopback",
     "make_printable",
