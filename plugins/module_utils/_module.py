@@ -264,6 +264,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
         module.warn(warning)
     if module.check_mode:
         planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
+        if "reserved" in params:
+            result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
         return {**result, **planned}
     told: dict[str, Any] = {}
     if plan.steps:

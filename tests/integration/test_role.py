@@ -98,29 +98,29 @@ def test_every_kind_comes_and_goes_in_the_order_of_what_needs_what(playbooks: Pl
     assert "Changed: -net1, -data1, -port1, -rng1, -ctl1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
 
 
-def test_a_failure_takes_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+def test_a_failure_rolls_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     wanted = everything(tmp_path)
     wanted["netdevs"] = [{"id": "net1", "type": "tap", "ifname": "nosuchtap"}]
     played = hotplug(playbooks, vm, **wanted)
     assert played.recap["failed"] == 1
-    assert "was taken back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
+    assert "was rolled back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
 
 
-def test_a_failure_takes_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
+def test_a_failure_rolls_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
                      netdevs=[{"id": "net1", "type": "user"}])
     assert played.recap["failed"] == 1
     assert "Disk data3: QEMU refused blockdev-add: Could not open ''/nosuch.img''" in played.output, played.output
-    assert "was taken back: data1, data2" in " ".join(played.output.split())
+    assert "was rolled back: data1, data2" in " ".join(played.output.split())
 
 
-def test_a_nic_that_fails_takes_back_the_disks_before_it(playbooks: Playbooks, vm: VM) -> None:
+def test_a_nic_that_fails_rolls_back_the_disks_before_it(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1")], netdevs=[{"id": "net1", "type": "tap", "ifname": "nosuchtap"}])
     assert played.recap["failed"] == 1
     assert "Interface nosuchtap does not exist" in " ".join(played.output.split()), played.output
 
 
-def test_what_was_there_before_the_play_is_not_taken_back(playbooks: Playbooks, vm: VM) -> None:
+def test_what_was_there_before_the_play_is_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     assert hotplug(playbooks, vm, blockdevs=[disk("old"), disk("new"), {"id": "bad", "file": "/nosuch"}]).recap["failed"] == 1
     assert "old" in vm.hardware()["devices"] and "new" not in vm.hardware()["devices"]
@@ -148,16 +148,16 @@ def test_a_passphrase_is_in_no_output(playbooks: Playbooks, vm: VM, tmp_path: Pa
 def test_a_play_that_fails_in_check_mode_says_that_nothing_was_changed(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, "--check", blockdevs=[disk("a"), {"id": "b", "file": "relative.img"}])
     assert played.recap["failed"] == 1 and "Check mode has changed nothing." in " ".join(played.output.split()), played.output
-    assert "taken back" not in played.output
+    assert "rolled back" not in played.output
 
 
-def test_what_a_failed_play_had_removed_is_told_to_stay_so(playbooks: Playbooks, vm: VM) -> None:
+def test_what_a_failed_play_removed_is_reported_as_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     played = hotplug(playbooks, vm, blockdevs=[*gone("old"), {"id": "bad", "file": "/nosuch"}])
-    assert "What it had removed or changed stays so: -old." in " ".join(played.output.split()), played.output
+    assert "What it removed or changed was not rolled back: -old." in " ".join(played.output.split()), played.output
 
 
-def test_what_became_of_the_last_thing_is_said_to_be_unknown_where_the_connection_broke(
+def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_broke(
         playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "cut.sock", vm.qmp_socket, Fault.CUT_AFTER_REQUEST, {1}, lambda: None, clients=2)
     try:
@@ -165,7 +165,7 @@ def test_what_became_of_the_last_thing_is_said_to_be_unknown_where_the_connectio
     finally:
         proxy.close()
     told = " ".join(played.output.split())
-    assert played.recap["failed"] == 1 and "What came of lost is not known" in told, played.output
+    assert played.recap["failed"] == 1 and "The state of lost is unknown" in told, played.output
     assert hotplug(playbooks, vm, blockdevs=gone("lost")).recap["failed"] == 0
 
 
