@@ -67,7 +67,6 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
 import yaml
-from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 
 _SPECS = Path(__file__).parents[2] / "roles" / "hotplug" / "meta" / "argument_specs.yml"
@@ -105,7 +104,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?(?:0|[1
 def hotplug_input(variables: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
     """See DOCUMENTATION."""
     if not isinstance(variables, Mapping):
-        raise AnsibleFilterError("hotplug_input needs a dictionary of variables.")
+        raise TypeError("hotplug_input needs a dictionary of variables.")
     specs = _specs()
     found: dict[str, Any] = {"data": {}, "entries": [], "problems": [], "warnings": list(_unknown(names, specs))}
     for name, given in variables.items():
@@ -193,8 +192,10 @@ def _options(where: str, given: Mapping[str, Any], specs: Mapping[str, Any]) -> 
             name = _without_value(name)
             raise _Mistake(f"{where}: {name} is not an option.{_did_you_mean(name, specs)}")
     values = {name: _typed(f"{where}: {name}", value, specs[name]) for name, value in given.items()
-              if not _empty(value) or (value is not None and name in _EMPTY_COUNTS)}
+              if not _empty(value) or (value == "" and name in _EMPTY_COUNTS)}
     missing = [name for name, spec in specs.items() if spec.get("required") and name not in values]
+    if "id" in specs and not {"id", "total"} & set(values) and not missing:
+        missing = ["id or total"]
     if missing:
         raise _Mistake(f"{where}: missing required arguments: {', '.join(missing)}.")
     if any(isinstance(value, _NotSet) for value in values.values()):
