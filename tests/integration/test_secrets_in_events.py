@@ -102,6 +102,7 @@ def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp
         assert_marked(played)
 
 
+@pytest.mark.newest_core
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("place", ["properties", "cookie", "password", "url"])
 def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, tmp_path: Path, place: str, shape: str) -> None:
@@ -123,6 +124,7 @@ def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, 
 WORDS = "wOrd7Zq"
 
 
+@pytest.mark.newest_core
 @pytest.mark.parametrize("disks", [
     [{"id": "a", "passphrase": {WORDS: WORDS}}],
     [{"id": "a", "passphrase": [WORDS]}],
