@@ -340,6 +340,8 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
         if plan.doubts:
             raise plan.doubts[0]
         planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
+        if "reserved" in params:
+            result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
         return {**result, **planned}
     told: dict[str, Any] = {}
     if plan.steps:
