@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import survives
+from .tally import survives
 
 DISK = {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
 NIC = {"id": "x1", "type": "user", "mac": "52:54:00:00:00:01"}
