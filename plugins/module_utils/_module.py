@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, NoReturn
 
-from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._hardware.device import Front
@@ -18,8 +17,8 @@ from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
+from ._output import PrintableModule
 from .qmp import (
-    COMMAND_TIMEOUT,
     Address,
     CommandError,
     Disconnected,
@@ -34,6 +33,7 @@ from .qmp import (
     UnixAddress,
     is_loopback,
     others_may_write,
+    unreadable,
 )
 
 CONNECTION: dict[str, Any] = {
@@ -81,6 +81,9 @@ _CODES = (
     (QMPError, "connect_failed"),
 )
 
+
+_LEAST_SECONDS = 1.0
+"""For QEMU to answer, also where a task does not want to wait for the guest."""
 
 Secrets = Callable[[Mapping[str, Any]], Iterable[str]]
 
@@ -156,7 +159,7 @@ def inform(options: dict[str, Any]) -> None:
     _with_monitor(module, work)
 
 
-class AnsibleModule(basic.AnsibleModule):
+class AnsibleModule(PrintableModule):
     """Ansible's own, but that it shows nowhere, neither in its log nor in its result, what ``secrets`` finds in its options."""
 
     def __init__(self, secrets: Secrets, **arguments: Any) -> None:
@@ -190,8 +193,9 @@ def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any
                     "folder that QEMU makes it in.")
     try:
         _check_values(module.params)
-        with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
-                             command_timeout=max(COMMAND_TIMEOUT, module.params["timeout"])) as monitor:
+        seconds = max(_LEAST_SECONDS, module.params["timeout"])
+        with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"], command_timeout=seconds,
+                             read_timeout=seconds) as monitor:
             result = work(monitor)
     except PlanFailed as failure:
         _fail_plan(module, failure)
@@ -227,12 +231,18 @@ def _check_values(params: Mapping[str, Any]) -> None:
     pending: list[tuple[str, Any]] = list(params.items())
     while pending:
         name, value = pending.pop()
-        if isinstance(value, (dict, list)):
-            pending += [(name, one) for one in (value if isinstance(value, list) else [*value, *value.values()])]
+        if isinstance(value, dict):
+            pending += [(name, key) for key in value]
+            pending += [(f"{name}.{key}" if len(str(key)) < 40 else name, one) for key, one in value.items()]
+        elif isinstance(value, list):
+            pending += [(name, one) for one in value]
         elif isinstance(value, float) and not abs(value) < float("inf"):
             raise InvalidOption(f"{name} has {value} in it, which is no number that QEMU takes.")
-        elif isinstance(value, str) and "\0" in value:
-            raise InvalidOption(f"{name} has a NUL byte in it, which ends a text for QEMU.")
+        elif isinstance(value, str) and unreadable(value):
+            found = unreadable(value)
+            what = "a NUL byte in it, which ends a text for QEMU" if found == "U+0000" else (
+                f"{found} in it, which is no character that QEMU reads")
+            raise InvalidOption(f"{name} has {what}: leave it out.")
 
 
 def _address(params: Mapping[str, Any]) -> Address:
@@ -275,7 +285,14 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
                 raise
             module.warn(str(failure.cause))
             result.update(status="unplug_pending", commands=[redacted(command) for command in failure.sent])
-    return {**result, **operation.tell(Hardware(monitor), params), **told}
+    monitor.read_again(_LEAST_SECONDS)
+    try:
+        return {**result, **operation.tell(Hardware(monitor), params), **told}
+    except QMPError as error:
+        if not plan.steps:
+            raise
+        _fail(module, error, changed=plan.changed, more="All of the change was made before that; what the VM has since could not "
+              "be read. Run this again to see it.", sent=result["commands"], undone=[], left=[], done=result["commands"])
 
 
 def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:

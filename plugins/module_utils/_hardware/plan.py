@@ -192,6 +192,10 @@ class Plan:
 
     def apply(self, monitor: Monitor, timeout: float) -> Run:
         """Perform all steps, each within *timeout* seconds; return the run of it. Raises PlanFailed."""
+        with monitor.acting():
+            return self._apply(monitor, timeout)
+
+    def _apply(self, monitor: Monitor, timeout: float) -> Run:
         run = Run(monitor, timeout)
         done: list[Step] = []
         for step in self.steps:

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterable
+import sys
+from typing import Any, Iterable, Sequence
 
-from ..qmp import CommandError, Monitor, Request, check, is_a
+from ..qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
+
+_AT_ONCE = 256
+"""Questions whose answers are in memory as they came at one time; what is kept of them may be less."""
 
 _REPLIES: dict[str, Any] = {
     "human-monitor-command": str,
@@ -52,6 +56,7 @@ class Snapshot:
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
         self._answers: dict[str, Any] = {}
+        self._lists: dict[str, dict[str, str]] = {}
 
     def ask_many(self, requests: Iterable[Request]) -> list[Any]:
         """The answer to each request, asking only those not asked before; a CommandError stands for a refusal.
@@ -61,12 +66,27 @@ class Snapshot:
         requests = list(requests)
         keys = [json.dumps(request, sort_keys=True) for request in requests]
         missing = {key: request for key, request in zip(keys, requests) if key not in self._answers}
-        if missing:
-            for (key, request), answer in zip(missing.items(), self.monitor.execute_many(missing.values())):
-                if not isinstance(answer, CommandError):
-                    check(request.command, answer, _REPLIES.get(request.command, object))
-                self._answers[key] = answer
+        for some in _portions(list(missing.items())):
+            self._answers.update(zip((key for key, _request in some), self._asked([request for _key, request in some])))
         return [self._answers[key] for key in keys]
+
+    def _asked(self, requests: Sequence[Request], kept: float = 1.0) -> list[Any]:
+        """The answers to *requests* in one round trip, of which so large a part is *kept*.
+
+        What cannot be asked has a name from a monitor that is no QEMU (the task's own are checked before): refused for that one.
+        """
+        try:
+            answers = self.monitor.execute_many(requests)
+        except InvalidArguments as error:
+            if len(requests) == 1:
+                return [CommandError("GenericError", str(error), error.command)]
+            half = len(requests) // 2
+            return [*self._asked(requests[:half], kept), *self._asked(requests[half:], kept)]
+        self.monitor.keep(self, kept)
+        for request, answer in zip(requests, answers):
+            if not isinstance(answer, CommandError):
+                check(request.command, answer, _REPLIES.get(request.command, object))
+        return answers
 
     def ask(self, command: str, /, **arguments: Any) -> Any:
         """The answer to one command; raises the CommandError of a refusal."""
@@ -83,14 +103,22 @@ class Snapshot:
             return default
 
     def qom_list(self, paths: Iterable[str]) -> list[dict[str, str]]:
-        """For each QOM path its properties, name to type; empty where there is no such object."""
-        answers = self.ask_many([Request("qom-list", {"path": path}) for path in paths])
-        return [
-            {} if isinstance(answer, CommandError) else {entry["name"]: entry["type"] for entry in answer}
-            for answer in answers
-        ]
+        """For each QOM path its properties, name to type; empty where there is no such object.
+
+        They are nearly all that there is to remember of a large VM, and most of it over and over: each text is kept once.
+        """
+        paths = list(paths)
+        for some in _portions([path for path in dict.fromkeys(paths) if path not in self._lists]):
+            for path, answer in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], 1 / 4)):
+                self._lists[path] = {} if isinstance(answer, CommandError) else {
+                    sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in answer}
+        return [self._lists[path] for path in paths]
 
     def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
         """For each (path, property) its value; None where there is no such property of this JSON type."""
         answers = self.ask_many([Request("qom-get", {"path": path, "property": name}) for path, name in places])
         return [None if isinstance(answer, CommandError) or not is_a(answer, kind) else answer for answer in answers]
+
+
+def _portions(whole: list[Any]) -> list[list[Any]]:
+    return [whole[start:start + _AT_ONCE] for start in range(0, len(whole), _AT_ONCE)]

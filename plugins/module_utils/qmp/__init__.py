@@ -20,10 +20,12 @@ from .errors import (
     OutcomeUnknown,
     ProtocolError,
     QMPError,
+    ReadTimeout,
 )
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
 from .shapes import check, is_a
+from .text import printable, printable_value, unreadable
 from .trace import Tracer, redact_request
 from .transport import Address, TcpAddress, TlsAddress, UnixAddress
 
@@ -42,6 +44,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProtocolError",
     "QMPError",
+    "ReadTimeout",
     "Request",
     "Schema",
     "TcpAddress",
@@ -53,5 +56,8 @@ __all__ = [
     "is_a",
     "is_loopback",
     "others_may_write",
+    "printable",
+    "printable_value",
     "redact_request",
+    "unreadable",
 ]

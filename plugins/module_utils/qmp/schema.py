@@ -80,6 +80,7 @@ class Schema:
         where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
         if driver not in self._devices:
             properties = self._monitor.execute("device-list-properties", {"typename": driver})
+            self._monitor.keep(self)
             check("device-list-properties", properties, _PROPERTIES)
             self._devices[driver] = {entry["name"]: _property(entry) for entry in properties}
         return self._devices[driver]
@@ -89,6 +90,7 @@ class Schema:
         """Commands, events and types by name; QEMU gives types numbers for names, so that they do not clash."""
         if not self._kept_entities:
             entities = self._monitor.execute("query-qmp-schema")
+            self._monitor.keep(self)
             check("query-qmp-schema", entities, _ENTITIES)
             for entity in entities:
                 check("query-qmp-schema", entity, _ENTITY.get(entity["meta-type"], {}))
