@@ -59,7 +59,7 @@ class Proxy:
 
     *act* is called for the faults that befall a process: it kills the client, or kills or stops a QEMU. ``seen`` are the
     changing commands that came, in order; ``caused`` are the points at which the fault happened,
-    ``waits`` those after which something was read.
+    ``waits`` those after which something was read; ``greeted`` is set when QEMU has begun to speak to a client.
     """
 
     def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], act: Callable[[], None],
@@ -69,6 +69,7 @@ class Proxy:
         self.seen: list[str] = []
         self.caused: set[int] = set()
         self.waits: set[int] = set()
+        self.greeted = threading.Event()
         self._monitor, self._fault, self._points, self._act = monitor, fault, points, act
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -116,6 +117,7 @@ class Proxy:
                 data = qemu.recv(65536)
                 if not data:
                     return
+                self.greeted.set()
                 replies += data
                 while b"\n" in replies:
                     line, _newline, replies = replies.partition(b"\n")

@@ -31,6 +31,7 @@ from .thaw import thawed
 _DEATHS = (Fault.QEMU_KILLED, Fault.QEMU_KILLED_AFTER_REQUEST, Fault.QEMU_KILLED_BEFORE_REPLY, Fault.QEMU_KILLED_WAITING)
 _PEER_DEATHS = (Fault.PEER_KILLED, Fault.PEER_KILLED_WAITING)
 _SECONDS = 60.0
+_PATIENCE = 10.0  # seconds, with a QEMU that hangs
 _numbers = itertools.count()
 
 
@@ -179,7 +180,8 @@ class Rig:
 
         proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.target.qmp_socket, fault, set(points), act)
         try:
-            children.append(self.start(self.kind.module, self.options(wanted), proxy.path))
+            patience = {"timeout": _PATIENCE} if fault is Fault.QEMU_STOPPED else {}
+            children.append(self.start(self.kind.module, {**self.options(wanted), **patience}, proxy.path))
             if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_WAITING):
                 assert children[0].wait(timeout=_SECONDS) == -signal.SIGKILL
                 children[0].communicate()
