@@ -67,6 +67,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{'fault':40} {'tried':>8} {'survived':>8} {'lost':>8}")
         for what, counts in [*TALLY.items(), ("all", sum(TALLY.values(), Counter()))]:
             terminalreporter.line(f"{what:40} {counts.total():8} {counts['survived']:8} {counts['lost']:8}")
-    skipped = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
-    for reason, count in sorted(skipped.items()):
-        terminalreporter.line(f"not tried, {count} times: {reason.replace('Skipped: ', '')}")
+    left_out: dict[str, set[str]] = {}  # tests by reason
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2]).replace("Skipped: ", "")
+        left_out.setdefault(reason, set()).add(report.nodeid.rpartition("[")[2].rstrip("]").split("-")[0] or report.nodeid)
+    for reason, kinds in sorted(left_out.items()):
+        terminalreporter.line(f"not tried, as {reason}: {', '.join(sorted(kinds))}")

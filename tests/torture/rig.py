@@ -348,9 +348,9 @@ class Rig:
         assert self.run("present")["changed"]
 
     def needs(self, holds: Any, reason: str) -> None:
-        """Skip the test for a kind to which it does not apply, and say so."""
+        """Skip the test for a kind to which it does not apply; the summary tells kind and reason."""
         if not holds:
-            pytest.skip(f"{self.kind.name}: {reason}")
+            pytest.skip(reason)
 
 
 def _status(vm: VM) -> str:
