@@ -109,7 +109,7 @@ def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
         if now.get("requested_size") or now.get("plugged"):
             steps += [_request(piece.id, 0), _reached(piece.id, 0)]
     if device:
-        steps.append(Unplug(piece.id))
+        steps.append(Unplug(piece.id, by_scan=not device.driver.startswith("virtio")))
     backend = _backend_of(hardware, device, piece)
     if backend:
         steps.append(delete_object(backend))
