@@ -23,6 +23,11 @@ make_vm, make_tap, image = live.make_vm, live.make_tap, live.image  # fixtures
 _taps = itertools.count()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "removes: what the kind adds is removed by the VM's consent")
+    config.addinivalue_line("markers", "other_side: for a kind with another QEMU at its other side")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "rig" in metafunc.fixturenames:
         kinds = [kind for kind in KINDS if kind.sample or kind.data or ALL]
@@ -30,21 +35,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the kinds with a guest's data, a sample takes one for each test and fault, in turn."""
+    """Of the kinds with a guest's data, a sample takes one for each test and fault that is for them, in turn."""
     if ALL:
         return
     with_data = [kind for kind in KINDS if kind.data]
-    turns: dict[str, int] = {}  # by test and fault
-    left_out = []
+    takers: dict[str, list[pytest.Item]] = {}  # by test and fault
     for item in items:
-        parameters = dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        kind = parameters.pop("rig", None)
-        if isinstance(kind, Kind) and kind.data:
-            turn = turns.setdefault(f"{item.nodeid.split('[')[0]}{parameters}", len(turns))
-            if kind is not with_data[turn % len(with_data)]:
-                left_out.append(item)
+        kind, test = _kind(item), item.nodeid.split("[")[0]
+        if kind and kind.data and not item.get_closest_marker("removes"):
+            fault = item.callspec.params.get("fault")  # type: ignore[attr-defined]
+            takers.setdefault(f"{test} {fault}", []).append(item)
+    taken = []
+    for turn, of_one in enumerate(takers.values()):
+        fitting = [item for item in of_one if _fits(item)]
+        taken += [item for item in fitting if _kind(item) is _kind(fitting[turn % len(fitting)])]
+    left_out = [item for item in items if (_kind(item) or KINDS[0]) in with_data and item not in taken]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def _kind(item: pytest.Item) -> Kind | None:
+    return item.callspec.params.get("rig") if hasattr(item, "callspec") else None
+
+
+def _fits(item: pytest.Item) -> bool:
+    """Whether a test of the other side has a kind with one."""
+    kind = _kind(item)
+    return not item.get_closest_marker("other_side") or bool(kind and kind.peer and not kind.at_peer)
 
 
 @pytest.fixture(scope="session")

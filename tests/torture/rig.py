@@ -193,12 +193,12 @@ class Rig:
 
     def points(self, wanted: str, fault: Fault = Fault.FAIL, first: int = 0) -> Iterator[int]:
         """The commands on the way to *wanted*, by number, at which there is such a fault; counted anew for each, for a way once
-        gone may be shorter. Where a sample is taken of a kind with a guest, one of them."""
+        gone may be shorter. A sample of a kind with a guest's data, or of faults that take long, is one of them."""
         count = self._count(wanted)
         assert count, f"{self.kind.name}: nothing is planned on the way to {wanted}"
         self.needs(count > first, f"there is but one command on the way to {wanted}")
         where = self._waits_of(wanted) if fault in WAITING else set(range(first, count))
-        if self.kind.data and not ALL:
+        if not ALL and (self.kind.data or fault in WAITING or fault in _DEATHS):
             where = {sorted(where)[0 if fault in WAITING else len(where) // 2]}
         for point in sorted(where):
             if point < self._count(wanted):

@@ -64,6 +64,7 @@ def test_plugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
         rig.reset()
 
 
+@pytest.mark.removes
 @pytest.mark.parametrize("fault", [*KILLS, *CUTS], ids=named)
 def test_unplugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
     rig.needs(not rig.kind.stays, rig.kind.stays)
@@ -77,6 +78,7 @@ def test_unplugging_is_finished_by_the_next_run(rig: Rig, fault: Fault) -> None:
     rig.reset()
 
 
+@pytest.mark.removes
 def test_what_was_begun_can_be_given_up_too(rig: Rig) -> None:
     rig.needs(not rig.kind.stays, rig.kind.stays)
     for point in rig.points("present"):
@@ -137,6 +139,7 @@ def test_what_cannot_be_taken_back_is_told_with_the_commands_that_do_it(rig: Rig
         rig.reset()
 
 
+@pytest.mark.removes
 def test_a_removal_that_is_refused_is_finished_by_the_next_run(rig: Rig) -> None:
     rig.needs(not rig.kind.stays, rig.kind.stays)
     rig.have()
@@ -165,6 +168,7 @@ def test_qemu_that_dies_is_told_and_a_new_one_takes_it_all(rig: Rig, fault: Faul
         rig.reset()
 
 
+@pytest.mark.other_side
 @pytest.mark.parametrize("fault", PEER_DEATHS, ids=named)
 def test_the_other_side_that_dies_is_told_and_the_guest_goes_on_here(rig: Rig, fault: Fault) -> None:
     rig.needs(rig.kind.peer and not rig.kind.at_peer, "there is no other side that could die")
