@@ -17,7 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Uni
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import ALL, survives
+from .tally import ALL, survives
 
 CYCLES = 2000 if ALL else 25
 LATEST = 60.0  # seconds for one step

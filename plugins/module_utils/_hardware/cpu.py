@@ -158,7 +158,7 @@ def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list
         if place_id(place) in hardware.ids:
             raise Conflict(f"The id {place_id(place)} for the new CPU belongs to another device.")
         steps += plug({"driver": place.type, "id": place_id(place), **place.props})
-    steps += [Unplug(place.id or str(place.path)) for place in removed]
+    steps += [Unplug(place.id or str(place.path), by_scan=True) for place in removed]
     before = {place_id(place): place.path is not None for place in places}
     after = {**before, **{place_id(place): True for place in added}, **{place_id(place): False for place in removed}}
     return Plan(tuple(steps), _description(hardware, places, before), _description(hardware, places, after),

@@ -143,7 +143,7 @@ def _unplug_steps(hardware: Hardware, device: Device, undo: bool = False) -> lis
         if now.get("requested_size") or now.get("plugged"):
             steps += [_request(name, 0, now.get("requested_size") if undo else None), _reached(name, 0)]
     again = Plug({**settled_arguments(hardware, device), "memdev": _memdev(device)}) if undo else None
-    return [*steps, Unplug(name, again)]
+    return [*steps, Unplug(name, again, by_scan=not device.driver.startswith("virtio"))]
 
 
 def _left_behind(hardware: Hardware, piece: Piece) -> str:
