@@ -59,6 +59,10 @@ options:
     description:
       - Seconds to wait for what takes time. With devices that is the guest, which has to let go of each of them.
       - An ordinary guest lets go within 1 second, with native PCIe hotplug within 6 to 18.
+      - Each step that changes the VM has so many seconds, and so has each that undoes one. All reading of the VM's state
+        together has so many seconds, counted from when the monitor is ready; what QEMU takes to answer depends on the size of
+        the VM, some 10 seconds for 1000 disks.
+      - QEMU itself has at least 1 second to answer, so with V(0) a task does not wait for the guest, and works.
     type: float
     default: 30.0
 """

@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import traceback
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping, NoReturn
+from typing import Any, Callable, Mapping, NoReturn
 
 from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+from ._hardware import race
 from ._hardware.device import Front
-from ._hardware.errors import HardwareError, InvalidOption, NotYet, UnplugPending
+from ._hardware.errors import HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
 from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
+from ._masking import Masking, Places, no_places
+from ._output import PrintableModule
 from .qmp import (
-    COMMAND_TIMEOUT,
     Address,
     CommandError,
     Disconnected,
@@ -32,8 +37,10 @@ from .qmp import (
     TcpAddress,
     TlsAddress,
     UnixAddress,
+    has_address,
     is_loopback,
     others_may_write,
+    unreadable,
 )
 
 CONNECTION: dict[str, Any] = {
@@ -71,6 +78,14 @@ FRONT: dict[str, Any] = {
 }
 """The option groups that modules share; the doc fragments of the same names describe them."""
 
+_PLACES = {
+    "socket": "give the path of the VM's QMP socket, the one of QEMU's -qmp unix:PATH,server=on,wait=off.",
+    "host": "give the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
+    **{f"tls.{name}": "give the path of a PEM file, or leave it out." for name in ("ca_file", "cert_file", "key_file")},
+    "tls.server_name": "give the name that QEMU's certificate is for, or leave it out.",
+}
+"""What to give for the options that say where the monitor is."""
+
 _CODES = (
     (MonitorBusy, "monitor_busy"),
     (ProtocolError, "protocol_error"),
@@ -82,12 +97,8 @@ _CODES = (
 )
 
 
-Secrets = Callable[[Mapping[str, Any]], Iterable[str]]
-
-
-def no_secrets(params: Mapping[str, Any]) -> Iterable[str]:
-    """Of a module that has its secrets in options of their own, which are no_log."""
-    return ()
+_LEAST_SECONDS = 1.0
+"""For QEMU to answer, also where a task does not want to wait for the guest."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class Kind:
     describe: Callable[[Hardware, Any], Any]
     options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
-    secrets: Secrets = no_secrets
+    places: Places = no_places
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,8 @@ class Operation:
 
     ``plan`` makes the plan from the options; ``tell`` reads what the result says of the VM after it. ``preview`` is what check
     mode tells instead; by default the planned state under the key ``result``, or, where there is no such thing, what ``tell``
-    reads. ``secrets`` finds what of the options is to be shown nowhere, besides those that are no_log.
+    reads. ``places`` masks the options that have secrets in places of their own; all others are masked without it. ``looks``:
+    whether the plan looks at what is there, so that what it adds was not.
     """
 
     plan: Callable[[Hardware, Mapping[str, Any]], Plan]
@@ -123,7 +135,8 @@ class Operation:
     rules: dict[str, Any] = field(default_factory=dict)
     result: str | None = None
     preview: Callable[[Hardware, Mapping[str, Any]], dict[str, Any]] | None = None
-    secrets: Secrets = no_secrets
+    places: Places = no_places
+    looks: bool = True
 
 
 def converge(kind: Kind) -> None:
@@ -135,13 +148,13 @@ def converge(kind: Kind) -> None:
     def tell(hardware: Hardware, params: Mapping[str, Any]) -> dict[str, Any]:
         return {kind.result: kind.describe(hardware, kind.spec(params))}
 
-    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result, secrets=kind.secrets))
+    operate(Operation(plan, tell, {**STATE, **kind.options}, kind.rules, kind.result, places=kind.places))
 
 
 def operate(operation: Operation) -> None:
     """Run a module that changes a VM by a plan."""
-    module = _make_module(operation.options, operation.secrets, **operation.rules)
-    _with_monitor(module, lambda monitor: _operate(module, operation, monitor))
+    module = _make_module(operation.options, operation.places, **operation.rules)
+    _run(module, lambda monitor: _operate(module, operation, monitor))
 
 
 def inform(options: dict[str, Any]) -> None:
@@ -153,26 +166,60 @@ def inform(options: dict[str, Any]) -> None:
         hardware = Hardware(monitor)
         return {"changed": False, **{name: read(hardware) for name, read in SUBSETS.items() if wanted & {"all", name}}}
 
-    _with_monitor(module, work)
+    _run(module, work)
 
 
-class AnsibleModule(basic.AnsibleModule):
-    """Ansible's own, but that it shows nowhere, neither in its log nor in its result, what ``secrets`` finds in its options."""
+class AnsibleModule(PrintableModule):
+    """Ansible's own, but that the secrets of a task are left out where they stand, in its log and in its result.
 
-    def __init__(self, secrets: Secrets, **arguments: Any) -> None:
-        self._secrets = secrets
+    Ansible replaces each occurrence of what a secret option holds, in all that it tells. That is done here instead, by place.
+    Only what Ansible documents is overridden.
+    """
+
+    def __init__(self, places: Places = no_places, **arguments: Any) -> None:
+        self._places = places
         super().__init__(**arguments)
 
-    def _log_invocation(self) -> None:
-        self.no_log_values.update(self._secrets(self.params))
-        super()._log_invocation()
+    def _masking(self) -> Masking:
+        """From the options as they are now: as given, or, when they are checked, brought to their types."""
+        return Masking(self.params, self.argument_spec, self.aliases, self._places)
 
-    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        self.no_log_values.update(self._secrets(self.params))  # options that do not go together fail before the log
-        super().fail_json(msg, **kwargs)
+    def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
+        masking = self._masking()
+        self.no_log_values = set()  # what is left to Ansible to replace has nothing to be replaced in it
+        if log_args is None and not str(msg).startswith("Invoked"):
+            super().log(masking.text(str(msg)))
+        else:  # Ansible would log the options escaped, and so with secrets that it does not recognise
+            shown = {name: str(value) for name, value in masking.options.items()}
+            super().log(" ".join(["Invoked with", *(f"{name}={value}" for name, value in shown.items())]), log_args=shown)
+
+    def warn(self, warning: str, **more: Any) -> None:
+        super().warn(self._masking().text(warning), **more)
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        super().exit_json(**self._shown(result))
+        raise AssertionError("exit_json returned")
+
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
+        """Options that Ansible refuses come here as well, before they are logged."""
+        contract = {"error_code": "invalid_option", "status": "failed", "changed": False, "details": {}}
+        super().fail_json(**self._shown({**contract, **result, **self._traceback(), "msg": str(msg)}))
+        raise AssertionError("fail_json returned")
+
+    def _traceback(self) -> dict[str, str]:
+        """What Ansible would add of the error that is being handled, if it is asked to, for its text may have a secret in it."""
+        if sys.exc_info()[1] is None:
+            return {}
+        wanted = self._verbosity >= 3 or "exception" in inspect.signature(basic.AnsibleModule.fail_json).parameters
+        return {"exception": traceback.format_exc()} if wanted else {}
+
+    def _shown(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        masking = self._masking()
+        self.no_log_values = set()
+        return {**masking.result(result), "invocation": {"module_args": masking.options}}
 
 
-def _make_module(options: dict[str, Any], secrets: Secrets = no_secrets, **rules: Any) -> AnsibleModule:
+def _make_module(options: dict[str, Any], places: Places = no_places, **rules: Any) -> AnsibleModule:
     """An AnsibleModule that has the connection options besides *options*."""
     rules = {
         **rules,
@@ -180,7 +227,18 @@ def _make_module(options: dict[str, Any], secrets: Secrets = no_secrets, **rules
         "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
         "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",), **rules.get("required_by", {})},
     }
-    return AnsibleModule(secrets=secrets, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+    return AnsibleModule(places, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+
+
+def _run(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
+    """As ``_with_monitor``. An error that nobody has foreseen fails as others do, for its text may have a secret in it."""
+    try:
+        _with_monitor(module, work)
+    except Exception as error:
+        module.fail_json(
+            msg=f"This is a fault of the module itself ({type(error).__name__}: {error}). The VM's state is not known: read it "
+                "with vmops.qemu.qmp_info. Please report this with its traceback (ANSIBLE_DISPLAY_TRACEBACK=error, or -vvv).",
+            error_code="outcome_unknown", changed=True)
 
 
 def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:
@@ -190,8 +248,9 @@ def _with_monitor(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any
                     "folder that QEMU makes it in.")
     try:
         _check_values(module.params)
-        with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"],
-                             command_timeout=max(COMMAND_TIMEOUT, module.params["timeout"])) as monitor:
+        seconds = max(_LEAST_SECONDS, module.params["timeout"])
+        with Monitor.connect(_address(module.params), timeout=module.params["connect_timeout"], command_timeout=seconds,
+                             read_timeout=seconds) as monitor:
             result = work(monitor)
     except PlanFailed as failure:
         _fail_plan(module, failure)
@@ -227,22 +286,33 @@ def _check_values(params: Mapping[str, Any]) -> None:
     pending: list[tuple[str, Any]] = list(params.items())
     while pending:
         name, value = pending.pop()
-        if isinstance(value, (dict, list)):
-            pending += [(name, one) for one in (value if isinstance(value, list) else [*value, *value.values()])]
+        if isinstance(value, dict):
+            pending += [(name, key) for key in value]
+            pending += [(f"{name}.{key}" if len(str(key)) < 40 else name, one) for key, one in value.items()]
+        elif isinstance(value, list):
+            pending += [(name, one) for one in value]
         elif isinstance(value, float) and not abs(value) < float("inf"):
             raise InvalidOption(f"{name} has {value} in it, which is no number that QEMU takes.")
-        elif isinstance(value, str) and "\0" in value:
-            raise InvalidOption(f"{name} has a NUL byte in it, which ends a text for QEMU.")
+        elif isinstance(value, str) and unreadable(value):
+            found = unreadable(value)
+            what = "a NUL byte in it, which ends a text for QEMU" if found == "U+0000" else (
+                f"{found} in it, which is no character that QEMU reads")
+            raise InvalidOption(f"{name} has {what}: leave it out.")
 
 
 def _address(params: Mapping[str, Any]) -> Address:
     """Where the monitor is. Raises InvalidOption for one that could be listened in on, or spoken to by anybody."""
+    for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:
+        if name in _PLACES and value == "":
+            raise InvalidOption(f"{name} is empty: {_PLACES[name]}")
     if params["socket"]:
         return UnixAddress(params["socket"])
     host, port, tls = params["host"], params["port"], params["tls"]
     if tls:
         return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
     if not params["allow_plaintext"] and not is_loopback(host):
+        if not has_address(host):
+            raise InvalidOption(f"host {host} has no address: check its spelling, and name resolution.")
         raise InvalidOption(f"{host} is not this host, and without tls whoever is in between can read along and rule the VM: "
                             "give tls, go through an SSH tunnel, or set allow_plaintext: true.")
     return TcpAddress(host, port)
@@ -251,7 +321,11 @@ def _address(params: Mapping[str, Any]) -> Address:
 def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> dict[str, Any]:
     params = module.params
     hardware = Hardware(monitor)
-    plan = operation.plan(hardware, params)
+    try:
+        plan = operation.plan(hardware, params)
+    except (NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+        hardware = Hardware(monitor)
+        plan = operation.plan(hardware, params)
     result = {
         "changed": plan.changed,
         "status": params.get("state"),
@@ -263,7 +337,11 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
+        if plan.doubts:
+            raise plan.doubts[0]
         planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.tell)(hardware, params)
+        if "reserved" in params:
+            result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
         return {**result, **planned}
     told: dict[str, Any] = {}
     if plan.steps:
@@ -271,11 +349,21 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
             run = plan.apply(monitor, params["timeout"])
             result["commands"], told = [redacted(command) for command in run.sent], run.told
         except PlanFailed as failure:
+            if operation.looks:
+                failure.cause = race.lost(failure.cause)
             if not isinstance(failure.cause, UnplugPending) or failure.left or params.get("on_pending") != "report":
                 raise
             module.warn(str(failure.cause))
             result.update(status="unplug_pending", commands=[redacted(command) for command in failure.sent])
-    return {**result, **operation.tell(Hardware(monitor), params), **told}
+    del hardware  # what it remembers would be there twice
+    monitor.read_again(_LEAST_SECONDS)
+    try:
+        return {**result, **operation.tell(Hardware(monitor), params), **told}
+    except QMPError as error:
+        if not plan.steps:
+            raise
+        _fail(module, error, changed=plan.changed, more="All of the change was made before that; what the VM has since could not "
+              "be read. Run this again to see it.", sent=result["commands"], undone=[], left=[], done=result["commands"])
 
 
 def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
@@ -284,12 +372,15 @@ def _fail_plan(module: AnsibleModule, failure: PlanFailed) -> NoReturn:
     unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, NotYet))
     more = ""
     if failure.left:
-        more = ("What this run had added could not all be taken back; these commands, sent when the cause is gone, "
-                f"remove the rest: {[redacted(one) for one in failure.left]}")
+        more = ("What this run had changed could not all be undone; these commands, sent when the cause is gone, "
+                f"undo the rest: {[redacted(one) for one in failure.left]}")
     elif unclear and not isinstance(cause, NotYet):
         more = "Run this again: it reads what the VM has now and goes on from there."
     elif failure.undone:
         more = "What this run had added was taken back."
+        back = [command["arguments"]["id"] for command in failure.undone
+                if command["execute"] in ("device_add", "object-add", "chardev-add")]
+        more += f" {', '.join(dict.fromkeys(back))} was put back as it was." if back else ""
     gone = [] if unclear else [command["arguments"]["id"] for command in failure.done if command["execute"] == "device_del"]
     if gone:
         more += f" {', '.join(gone)} had been unplugged before that, and stays so."

@@ -46,8 +46,9 @@ options:
   format:
     description:
       - Format of the image. It is never guessed from the content, which the guest can write.
+      - When it is not set, a new disk is V(raw), and a disk that exists keeps the format that it has. A warning is given if the header of
+        the file shows another format.
     type: str
-    default: raw
   read_only:
     description:
       - Whether the guest may only read. By default V(false), but V(true) for a CD.
@@ -358,14 +359,15 @@ disk:
 from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockdev, throttle
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import backend, blockdev, throttle
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.disk import Disk, describe
 
 BYTES = [f"bps{way}{burst}" for way in ("", "_rd", "_wr") for burst in ("", "_max")]
 OPTIONS = {
     "id": {"type": "str", "required": True},
     "file": {"type": "str"},
     "backend": {"type": "dict"},
-    "format": {"type": "str", "default": "raw"},
+    "format": {"type": "str"},
     "read_only": {"type": "bool"},
     "cache": {"type": "dict", "options": {"direct": {"type": "bool"}, "no_flush": {"type": "bool"}}},
     "aio": {"type": "str", "choices": ["threads", "native", "io_uring"]},
@@ -387,11 +389,11 @@ OPTIONS = {
 }
 
 
-def disk(params: Mapping[str, Any]) -> blockdev.Disk:
+def disk(params: Mapping[str, Any]) -> Disk:
     """The domain's wish from the module's options."""
     cache = params["cache"] or {}
-    backend = blockdev.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
-    return blockdev.Disk(
+    on = backend.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
+    return Disk(
         front=_module.front(params, {
             "serial": params["serial"],
             "num-queues": params["queues"],
@@ -399,8 +401,8 @@ def disk(params: Mapping[str, Any]) -> blockdev.Disk:
             "bootindex": params["bootindex"],
             "iothread": params["iothread"],
         }),
-        backend=backend,
-        format=params["format"],
+        backend=on,
+        stated_format=params["format"],
         read_only=params["read_only"],
         cache_direct=cache.get("direct"),
         cache_no_flush=cache.get("no_flush"),
@@ -431,7 +433,7 @@ def main() -> None:
         spec=disk,
         present=blockdev.plan_present,
         absent=blockdev.plan_absent,
-        describe=lambda hardware, wish: blockdev.describe(hardware, wish.id),
+        describe=lambda hardware, wish: describe(hardware, wish.id),
         options={**_module.FRONT, **OPTIONS},
         rules={"mutually_exclusive": [("file", "backend"), ("backend", "aio")]},
     ))

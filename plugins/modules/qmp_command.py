@@ -98,10 +98,12 @@ replies:
   sample: [{}]
 """
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command
+from ansible_collections.vmops.qemu.plugins.module_utils._masking import as_dict, as_list
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "execute": {"type": "str"},
@@ -116,9 +118,14 @@ def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
 
 
-def secrets(params: Mapping[str, Any]) -> Iterable[str]:
-    """What of the options is to be shown nowhere."""
-    return command.secrets(params.get("commands") or [{name: params.get(name) for name in ("execute", "arguments")}])
+def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The options without the secrets in commands, whether or not these are well formed."""
+    single = {name: as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
+    shown = redactor.request(single)
+    if params.get("commands") is not None:
+        given = as_list(params["commands"])
+        shown["commands"] = [redactor.request(as_dict(one)) for one in given] if isinstance(given, list) else redactor.hide(given)
+    return shown
 
 
 def main() -> None:
@@ -127,7 +134,8 @@ def main() -> None:
         tell=lambda hardware, params: {},
         preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
         options=OPTIONS,
-        secrets=secrets,
+        places=places,
+        looks=False,
         rules={
             "required_one_of": [("execute", "commands")],
             "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],

@@ -77,7 +77,9 @@ commands:
     - execute: device_del
       arguments: {id: cpu-0-3-0}
 launch_args:
-  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  description:
+    - Arguments for QEMU's command line that give the VM the same at its next start. A CPU beyond a place that is free has a
+      C(-device) of its own.
   returned: success
   type: list
   elements: str
@@ -132,14 +134,48 @@ cpus:
         topology:
           description: Its topology ids.
           type: dict
+        type:
+          description: The type of CPU that is there or fits there, as C(device_add) takes it for C(driver).
+          type: str
+        qom_path:
+          description: QOM path of the CPU; null where there is none.
+          type: str
+        thread_id:
+          description: Thread on the host that runs the first vCPU of the place; null where there is none, and in check mode.
+          type: int
+    vcpus:
+      description: Each vCPU that is there, also where the machine has no CPU hotplug and so no places.
+      type: list
+      elements: dict
+      contains:
+        index:
+          description: Its number.
+          type: int
+        type:
+          description: Its type.
+          type: str
+        qom_path:
+          description: Its QOM path.
+          type: str
+        thread_id:
+          description: Thread on the host that runs it.
+          type: int
   sample:
-    count: 2
+    count: 1
     maximum: 4
     places:
       - id: cpu-0-0-0
         present: true
         vcpus: 1
         topology: {socket-id: 0, core-id: 0, thread-id: 0}
+        type: qemu64-x86_64-cpu
+        qom_path: /machine/unattached/device[0]
+        thread_id: 4711
+    vcpus:
+      - index: 0
+        type: qemu64-x86_64-cpu
+        qom_path: /machine/unattached/device[0]
+        thread_id: 4711
 """
 
 from typing import Any, Mapping

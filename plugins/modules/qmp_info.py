@@ -47,7 +47,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 vm:
-  description: Name, UUID, status, QEMU's version, machine type, architecture and accelerator.
+  description: Name, UUID, status, QEMU's version, machine type, architecture and accelerator (V(kvm), V(tcg) or another).
   returned: when asked for
   type: dict
   sample:
@@ -69,21 +69,49 @@ nics:
   type: list
   elements: dict
 cpus:
-  description: Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them.
+  description:
+    - Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them. C(places) are the places for CPUs, C(vcpus) the vCPUs that there
+      are.
   returned: when asked for
   type: dict
+  contains:
+    count:
+      description: How many vCPUs the VM has.
+      type: int
+    maximum:
+      description: How many it may have.
+      type: int
+    places:
+      description: Each place for a CPU, with C(id), C(present), C(vcpus), C(topology), C(type), C(qom_path) and C(thread_id).
+      type: list
+      elements: dict
+    vcpus:
+      description: Each vCPU, with C(index), C(type), C(qom_path) and C(thread_id), its thread on the host.
+      type: list
+      elements: dict
+  sample:
+    count: 1
+    maximum: 1
+    places: []
+    vcpus:
+      - index: 0
+        type: cortex-a57-arm-cpu
+        qom_path: /machine/unattached/device[0]
+        thread_id: 4711
 memory:
-  description: Its RAM in bytes, at start and plugged, the maximum and the number of slots, and the DIMMs.
+  description:
+    - Its RAM in bytes, at start and plugged, the maximum and the number of slots, and the memory devices. Without memory slots
+      C(slots) is 0; it is null, like C(maximum), where QEMU does not tell (before 7.1).
   returned: when asked for
   type: dict
   sample: {base: 268435456, plugged: 0, maximum: 2147483648, slots: 4, devices: []}
 chardevs:
-  description: Its character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it.
+  description: Its character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it, but for those of monitors.
   returned: when asked for
   type: list
   elements: dict
 objects:
-  description: Its objects, each as M(vmops.qemu.qmp_object) returns it; without what secrets hold.
+  description: Its objects, each as M(vmops.qemu.qmp_object) returns it; without what secrets hold, and without monitors.
   returned: when asked for
   type: list
   elements: dict
@@ -117,6 +145,7 @@ capacity:
   description:
     - For each kind of hardware (V(disk), V(scsi_disk), V(nic), V(cpu), V(memory), V(serial_port)) how many more the VM can
       take. Where that is none, the reason, and the arguments with which it would have to be started.
+    - V(memory) counts DIMMs, and has in C(bytes) the room for them; a virtio-mem device needs room, and no slot.
     - Disks and NICs share the free places.
   returned: when asked for
   type: dict

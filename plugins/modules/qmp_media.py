@@ -32,9 +32,10 @@ options:
     description: Path of the image, as QEMU sees it. Needed for O(state=present).
     type: str
   format:
-    description: Format of the image.
+    description:
+      - Format of the image.
+      - When it is not set, a new medium is V(raw). A warning is given if the header of the file shows another format.
     type: str
-    default: raw
   force:
     description: Whether to open the tray even if the guest has locked it.
     type: bool
@@ -72,6 +73,16 @@ commands:
       arguments: {id: cd0}
     - execute: blockdev-remove-medium
       arguments: {id: cd0}
+launch_args:
+  description: Arguments for QEMU's command line that give the VM the drive with this medium at its next start.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - -blockdev
+    - '{"driver": "raw", "node-name": "cd0-medium0", "read-only": true, "file": {"driver": "file", "filename": "/srv/debian.iso"}}'
+    - -device
+    - '{"driver": "scsi-cd", "id": "cd0", "bus": "scsi0.0", "scsi-id": 0, "lun": 0, "drive": "cd0-medium0"}'
 error_code:
   description:
     - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),
@@ -122,7 +133,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware import media
 OPTIONS = {
     "id": {"type": "str", "required": True},
     "file": {"type": "str"},
-    "format": {"type": "str", "default": "raw"},
+    "format": {"type": "str"},
     "force": {"type": "bool", "default": False},
 }
 

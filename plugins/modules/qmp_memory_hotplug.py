@@ -26,7 +26,10 @@ attributes:
     support: full
 options:
   id:
-    description: Name of the memory in the VM. Its backend object is this name with C(.mem).
+    description:
+      - Name of the memory in the VM. Its backend object is this name with C(.mem).
+      - An object that has that name already, such as one that a killed run left, is used if it is just what is needed and nothing
+        uses it; otherwise the task fails with V(conflict).
     type: str
   total:
     description:
@@ -36,35 +39,42 @@ options:
     type: str
   type:
     description:
-      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in a file and cannot be removed. V(virtio-mem) gives
-        the guest O(requested_size) of its O(size).
+      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in the file O(mem_path) and cannot be removed; the VM must
+        have been started with C(-machine nvdimm=on). V(virtio-mem) gives the guest O(requested_size) of its O(size).
       - By default what is there, and V(pc-dimm) for new memory.
     type: str
     choices: [pc-dimm, nvdimm, virtio-mem]
   size:
-    description: Size in bytes, or with K, M, G or T. A Linux guest on x86 uses multiples of 128M.
+    description:
+      - Size in bytes, or with K, M, G or T. QEMU takes multiples of 2M for O(backend=ram), and of 4K for others.
+      - A Linux guest on x86 uses multiples of 128M.
     type: str
   requested_size:
     description:
       - How much of a V(virtio-mem) device the guest is to have. By default all of it when it is plugged.
+      - At most O(size), and a multiple of the device's blocks, which are of 2M unless O(properties) has another C(block-size).
       - Waited for until O(timeout). A guest may not be able to give back all.
     type: str
   backend:
-    description: Where the host has the memory.
+    description:
+      - Where the host has the memory.
+      - By default what is there, and for new memory V(file) with O(type=nvdimm), V(ram) with others.
     type: str
     choices: [ram, file, memfd]
-    default: ram
   mem_path:
     description: File, or folder for a file, of O(backend=file). A folder on hugetlbfs gives huge pages.
     type: str
   share:
-    description: Whether other processes may map the memory too, as vhost-user needs it.
+    description:
+      - Whether other processes may map the memory too, as vhost-user needs it.
+      - With O(backend=file), whether what the guest writes goes to the file. An NVDIMM is always shared, because it would lose its
+        content otherwise; V(false) is refused.
     type: bool
   prealloc:
     description: Whether to take all of it from the host at once.
     type: bool
   pmem:
-    description: Whether O(mem_path) is on persistent memory.
+    description: Whether O(mem_path) is on persistent memory. QEMU must have been built with libpmem.
     type: bool
   hugetlb:
     description: Whether a O(backend=memfd) takes huge pages.
@@ -84,13 +94,15 @@ options:
     description: NUMA node of the guest.
     type: int
   slot:
-    description: Memory slot. By default the first that is free.
+    description: Memory slot of a DIMM, from 0. By default the first that is free.
     type: int
   bus:
-    description: Bus of a V(virtio-mem) device. By default the first that has a free place.
+    description: Bus of a V(virtio-mem) device. By default the first that has a free place. A DIMM sits on no bus.
     type: str
   addr:
-    description: Address on O(bus), in QEMU's notation.
+    description:
+      - With O(type=virtio-mem), address on O(bus), in QEMU's notation.
+      - Of a DIMM, the address in the guest's memory, such as V(0x140000000). By default QEMU chooses.
     type: str
   properties:
     description: Any other properties of the device, by QEMU's names.
@@ -102,7 +114,9 @@ options:
     elements: dict
     default: []
   recreate:
-    description: Whether to unplug and plug anew what is there with other properties, instead of failing with V(conflict).
+    description:
+      - Whether to unplug what is there with other properties and recreate it, instead of failing with V(conflict).
+      - What the task does not specify is as it was. If the new memory cannot be added, the old is put back.
     type: bool
     default: false
 """
@@ -118,6 +132,14 @@ EXAMPLES = r"""
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     total: 8G
+
+- name: Persistent memory in a file
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: nvdimm1
+    type: nvdimm
+    size: 1G
+    mem_path: /var/lib/vms/vm1.nvdimm
 
 - name: Memory that grows and shrinks
   vmops.qemu.qmp_memory_hotplug:
@@ -171,11 +193,17 @@ details:
   returned: failure
   type: dict
 launch_args:
-  description: Arguments for QEMU's command line that give the VM the same at its next start.
+  description:
+    - Arguments for QEMU's command line that give the VM the same at its next start. With O(total), all memory devices that make it
+      up.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample:
+    - -object
+    - memory-backend-ram,id=dimm1.mem,size=2147483648
+    - -device
+    - '{"driver": "pc-dimm", "id": "dimm1", "memdev": "dimm1.mem"}'
 unverified:
   description: Options whose present value QEMU does not report, so that they were not compared.
   returned: success
@@ -229,7 +257,7 @@ memory:
 from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory, memory_spec, memory_total
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
 
@@ -239,7 +267,7 @@ OPTIONS = {
     "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"]},
     "size": {"type": "str"},
     "requested_size": {"type": "str"},
-    "backend": {"type": "str", "choices": ["ram", "file", "memfd"], "default": "ram"},
+    "backend": {"type": "str", "choices": ["ram", "file", "memfd"]},
     "mem_path": {"type": "str"},
     "share": {"type": "bool"},
     "prealloc": {"type": "bool"},
@@ -260,12 +288,12 @@ BACKEND = {"mem_path": "mem-path", "share": "share", "prealloc": "prealloc", "pm
            "host_nodes": "host-nodes", "policy": "policy"}
 
 
-def piece(params: Mapping[str, Any]) -> memory.Piece:
+def piece(params: Mapping[str, Any]) -> memory_spec.Piece:
     """The domain's wish from the module's options."""
     backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
     if params["hugetlbsize"] is not None:
         backend["hugetlbsize"] = _module.size_in_bytes(params["hugetlbsize"])
-    return memory.Piece(
+    return memory_spec.Piece(
         front=_module.front(params, {"node": params["node"], "slot": params["slot"]}),
         type=params["type"],
         size=_module.size_in_bytes(params["size"]),
@@ -279,13 +307,13 @@ def piece(params: Mapping[str, Any]) -> memory.Piece:
 def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     """Have a piece, or the total."""
     if params["total"] is not None:
-        return memory.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
+        return memory_total.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
     return memory.plan_present(hardware, piece(params))
 
 
 def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
     """The piece, or all of it."""
-    return memory.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
+    return memory_total.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
 
 
 def main() -> None:

@@ -138,10 +138,12 @@ object:
     properties: {poll-max-ns: 32768}
 """
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command, objects
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import objects
+from ansible_collections.vmops.qemu.plugins.module_utils._masking import as_dict
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -158,9 +160,12 @@ def wish(params: Mapping[str, Any]) -> objects.Object:
     return objects.Object(**{name: params[name] for name in OPTIONS})
 
 
-def secrets(params: Mapping[str, Any]) -> Iterable[str]:
-    """What of the options is to be shown nowhere, besides C(secret): that which stands in the wrong place."""
-    return command.secrets([{"execute": "object-add", "arguments": {"qom-type": "secret", "props": params.get("properties")}}])
+def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The properties without a secret that stands there instead of in C(secret)."""
+    properties = as_dict(params.get("properties"))
+    if isinstance(properties, dict):
+        return {"properties": redactor.object({"qom-type": params.get("qom_type"), "props": properties})["props"]}
+    return {"properties": redactor.hide(properties)}
 
 
 def main() -> None:
@@ -171,7 +176,7 @@ def main() -> None:
         absent=objects.plan_absent,
         describe=lambda hardware, spec: objects.describe(hardware, spec.id),
         options=OPTIONS,
-        secrets=secrets,
+        places=places,
     ))
 
 

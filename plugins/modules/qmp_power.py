@@ -29,7 +29,7 @@ options:
       - V(running) lets the guest run (C(cont)), and wakes it up where it sleeps.
       - V(paused) stops its vCPUs (C(stop)).
       - V(shutdown) presses the guest's power button (C(system_powerdown)) and waits until the guest has shut down, O(timeout)
-        seconds at most. QEMU ends with it, unless it was started with C(-no-shutdown).
+        seconds at most. QEMU ends with it, unless it was started with C(-no-shutdown). See O(wait).
       - V(reset) is the reset button (C(system_reset)). What the guest has not written to its disks is lost.
       - V(wakeup) wakes up a guest that sleeps (C(system_wakeup)) and changes nothing otherwise.
       - V(quit) ends QEMU. What the guest has not written to its disks is lost.
@@ -40,10 +40,17 @@ options:
     description:
       - With O(state=shutdown), whether to end QEMU when the guest has not shut down within O(timeout), or cannot because it
         does not run.
-      - With O(state=running), whether to let a guest run that has migrated away. It must run nowhere else, for two that write
-        to the same disks spoil them.
+      - With O(state=running) and O(state=reset), whether to let a guest run or boot that has migrated away. It must run
+        nowhere else, because two that write to the same disks destroy them. A VM that a guest has come to needs no force.
     type: bool
     default: false
+  wait:
+    description:
+      - With O(state=shutdown), whether to wait until the guest has shut down. If V(false), the power button is pressed and
+        nothing more; RV(status) is then V(shutdown_requested), and RV(vm.status) says what the VM is at that moment.
+      - Each run presses the button again while the guest still runs. O(force) cannot be combined with V(false).
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -54,6 +61,12 @@ EXAMPLES = r"""
     timeout: 120
     force: true
 
+- name: Press the power button and go on
+  vmops.qemu.qmp_power:
+    socket: /run/vm1/qmp.sock
+    state: shutdown
+    wait: false
+
 - name: Pause it
   vmops.qemu.qmp_power:
     socket: /run/vm1/qmp.sock
@@ -61,6 +74,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+status:
+  description:
+    - O(state) when the VM is there, V(shutdown_requested) when O(wait=false) and the button was pressed, V(failed) when it is
+      not.
+  returned: always
+  type: str
+  sample: shutdown_requested
 commands:
   description: What was sent to QEMU to change the VM, or would be in check mode.
   returned: success
@@ -100,15 +120,16 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware import power
 OPTIONS = {
     "state": {"type": "str", "choices": ["running", "paused", "shutdown", "reset", "quit", "wakeup"], "required": True},
     "force": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
 }
 
 
 def main() -> None:
     _module.operate(_module.Operation(
-        plan=lambda hardware, params: power.plan(hardware, params["state"], params["force"]),
+        plan=lambda hardware, params: power.plan(hardware, *(params[name] for name in OPTIONS)),
         tell=lambda hardware, params: {"vm": power.describe(hardware)},
+        preview=lambda hardware, params: power.preview(hardware, *(params[name] for name in OPTIONS)),
         options=OPTIONS,
-        result="vm",
     ))
 
 

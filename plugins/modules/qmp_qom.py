@@ -90,12 +90,13 @@ qom:
     value: 10000
 """
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command, qom
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import qom
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "path": {"type": "str", "required": True},
@@ -111,9 +112,11 @@ def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     return qom.plan_set(hardware, params["path"], params["property"], params["value"])
 
 
-def secrets(params: Mapping[str, Any]) -> Iterable[str]:
-    """What of the options is to be shown nowhere."""
-    return command.secrets([{"execute": "qom-set", "arguments": {name: params.get(name) for name in ("property", "value")}}])
+def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The value, if it is not that of a property that holds a secret."""
+    arguments = {name: params[name] for name in ("path", "property", "value") if params.get(name) is not None}
+    shown = redactor.request({"execute": "qom-set", "arguments": arguments})["arguments"]
+    return {"value": shown["value"]} if "value" in shown else {}
 
 
 def main() -> None:
@@ -121,7 +124,7 @@ def main() -> None:
         plan=plan,
         tell=lambda hardware, params: {"qom": qom.read(hardware, params["path"], params["property"])},
         options=OPTIONS,
-        secrets=secrets,
+        places=places,
         rules={"required_by": {"value": ("property",)}},
     ))
 

@@ -33,7 +33,10 @@ options:
     type: str
 notes:
   - A process is taken for a VM by the name of its program, which is C(qemu-system-*), C(qemu-kvm) or C(kvm). Any user can start a
-    program of that name; where you do not trust all of them, go by RV(vms[].user).
+    program of that name, with any command line. Where you do not trust all users, use only VMs whose RV(vms[].user) you trust,
+    and only monitors that are RV(vms[].monitors[].listening).
+  - A process cannot make another one look different. What a VM listens on is read from the kernel (C(sock_diag)), and a path is
+    returned only if the file there is that socket.
 seealso:
   - module: vmops.qemu.qmp_info
   - module: ansible.builtin.add_host
@@ -57,8 +60,9 @@ EXAMPLES = r"""
       loop_control:
         label: "{{ item.name }}"
       vars:
-        free: "{{ item.monitors | selectattr('type', 'equalto', 'unix') | selectattr('held_by', 'equalto', []) }}"
-      when: free | length > 0
+        sockets: "{{ item.monitors | selectattr('type', 'equalto', 'unix') | selectattr('listening') }}"
+        free: "{{ sockets | selectattr('held_by', 'equalto', []) }}"
+      when: item.user in ['root', 'libvirt-qemu'] and free | length > 0
 
 - name: Look at each VM
   hosts: vms
@@ -144,9 +148,15 @@ vms:
           type: bool
     complete:
       description:
-        - Whether RV(vms[].monitors) has all monitors. It may not where QEMU was given C(-readconfig), which is not followed, or
-          a socket whose address may not be seen.
+        - Whether RV(vms[].monitors) has all monitors. It may not where QEMU was given C(-readconfig), which is not followed,
+          a socket whose address may not be seen, options that cannot be read, or where the socket's file is no longer the one
+          that it listens on.
       type: bool
+    notes:
+      description: What could not be determined, or is suspicious, such as a program that is not named like QEMU.
+      returned: when there is something to say
+      type: list
+      elements: str
   sample:
     - pid: 4242
       name: vm1
@@ -166,14 +176,13 @@ vms:
       complete: true
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes import virtual_machines
 
 
 def main() -> None:
     # no VM is connected to, so there are none of the options and failures that the other modules share
-    module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = _module.AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     module.exit_json(changed=False, vms=virtual_machines(name=module.params["name"]))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import natural, parse_netdevs
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.snapshot import _REPLIES
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import printable
 
 from .conftest import READING, Truth, run
 from .peer import Peer, line
@@ -65,9 +67,23 @@ CODES = {
 }
 
 
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def said(value: Any) -> list[str]:
+    """All texts in *value*."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for one in pair for text in said(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in said(one)]
+    return [value] if isinstance(value, str) else []
+
+
 def check(result: dict[str, Any]) -> None:
-    """A success, or a failure with a sentence and a code of the closed list."""
+    """A success, or a failure with a sentence and a code of the closed list; with nothing in it that controls a terminal."""
     assert "exception" not in result
+    shown = said({name: value for name, value in result.items() if name != "invocation"})
+    assert not [text for text in shown if CONTROLS.search(text)]
     if result.get("failed"):
         assert result["error_code"] in CODES
         assert isinstance(result["msg"], str) and result["msg"]
@@ -152,7 +168,7 @@ def test_any_names_have_a_natural_order(names: list[str]):
 
 
 @pytest.mark.parametrize("evil", [HALF, *filter(None, EVIL)], ids=lambda name: ascii(name)[:20])
-def test_a_device_of_any_name_is_told_as_it_is(truth: Truth, evil: str):
+def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str):
     """QEMU 10 takes any id, so another tool may have plugged a device of this one."""
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:
@@ -165,8 +181,9 @@ def test_a_device_of_any_name_is_told_as_it_is(truth: Truth, evil: str):
 
     result = run("qmp_info", {"gather_subset": ["devices", "disks", "capacity"]}, Peer(reply))
     check(result)
-    assert not result.get("failed")
-    assert evil in [device["id"] for device in result["devices"]] or evil == HALF
+    assert not result.get("failed") or evil == HALF, result
+    if evil != HALF:  # of which nothing more can be asked
+        assert printable(evil) in [device["id"] for device in result["devices"]]
 
 
 def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth):
@@ -174,3 +191,21 @@ def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth
     free = {"qom-get", "query-qmp-schema", "device-list-properties"}
     for name in RUNS:
         assert {command for command in true_answers(truth, name).asked() if command.startswith(READING)} <= _REPLIES.keys() | free
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Truth, name: str):
+    """Each text that is no name of ours has a control in it, and so has each error."""
+    module, options = RUNS[name]
+    for refused in (False, True):
+
+        def reply(request: dict[str, Any], refused: bool = refused) -> Iterable[bytes]:
+            answer = truth(request)
+            if refused and not request["execute"].startswith(READING):
+                answer = {"error": {"class": "GenericError", "desc": "no \x1b[2J\r\x9b\u202e\ud800 way"}}
+            text = json.dumps({**answer, "id": request["id"]})
+            for known in ("null-co", "prelaunch", "q35", "/dev/", "unix:"):
+                text = text.replace(known, f"{known}\\u001b[2J\\u009b\\u202e")
+            return [text.encode() + b"\n"]
+
+        check(run(module, options, Peer(reply)))

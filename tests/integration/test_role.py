@@ -98,29 +98,29 @@ def test_every_kind_comes_and_goes_in_the_order_of_what_needs_what(playbooks: Pl
     assert "Changed: -net1, -data1, -port1, -rng1, -ctl1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
 
 
-def test_a_failure_takes_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+def test_a_failure_rolls_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     wanted = everything(tmp_path)
     wanted["netdevs"] = [{"id": "net1", "type": "tap", "ifname": "nosuchtap"}]
     played = hotplug(playbooks, vm, **wanted)
     assert played.recap["failed"] == 1
-    assert "was taken back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
+    assert "was rolled back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
 
 
-def test_a_failure_takes_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
+def test_a_failure_rolls_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
                      netdevs=[{"id": "net1", "type": "user"}])
     assert played.recap["failed"] == 1
     assert "Disk data3: QEMU refused blockdev-add: Could not open ''/nosuch.img''" in played.output, played.output
-    assert "was taken back: data1, data2" in " ".join(played.output.split())
+    assert "was rolled back: data1, data2" in " ".join(played.output.split())
 
 
-def test_a_nic_that_fails_takes_back_the_disks_before_it(playbooks: Playbooks, vm: VM) -> None:
+def test_a_nic_that_fails_rolls_back_the_disks_before_it(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1")], netdevs=[{"id": "net1", "type": "tap", "ifname": "nosuchtap"}])
     assert played.recap["failed"] == 1
     assert "Interface nosuchtap does not exist" in " ".join(played.output.split()), played.output
 
 
-def test_what_was_there_before_the_play_is_not_taken_back(playbooks: Playbooks, vm: VM) -> None:
+def test_what_was_there_before_the_play_is_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     assert hotplug(playbooks, vm, blockdevs=[disk("old"), disk("new"), {"id": "bad", "file": "/nosuch"}]).recap["failed"] == 1
     assert "old" in vm.hardware()["devices"] and "new" not in vm.hardware()["devices"]
@@ -148,16 +148,16 @@ def test_a_passphrase_is_in_no_output(playbooks: Playbooks, vm: VM, tmp_path: Pa
 def test_a_play_that_fails_in_check_mode_says_that_nothing_was_changed(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, "--check", blockdevs=[disk("a"), {"id": "b", "file": "relative.img"}])
     assert played.recap["failed"] == 1 and "Check mode has changed nothing." in " ".join(played.output.split()), played.output
-    assert "taken back" not in played.output
+    assert "rolled back" not in played.output
 
 
-def test_what_a_failed_play_had_removed_is_told_to_stay_so(playbooks: Playbooks, vm: VM) -> None:
+def test_what_a_failed_play_removed_is_reported_as_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     played = hotplug(playbooks, vm, blockdevs=[*gone("old"), {"id": "bad", "file": "/nosuch"}])
-    assert "What it had removed or changed stays so: -old." in " ".join(played.output.split()), played.output
+    assert "What it removed or changed was not rolled back: -old." in " ".join(played.output.split()), played.output
 
 
-def test_what_became_of_the_last_thing_is_said_to_be_unknown_where_the_connection_broke(
+def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_broke(
         playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     proxy = Proxy(tmp_path / "cut.sock", vm.qmp_socket, Fault.CUT_AFTER_REQUEST, {1}, lambda: None, clients=2)
     try:
@@ -165,25 +165,36 @@ def test_what_became_of_the_last_thing_is_said_to_be_unknown_where_the_connectio
     finally:
         proxy.close()
     told = " ".join(played.output.split())
-    assert played.recap["failed"] == 1 and "What came of lost is not known" in told, played.output
+    assert played.recap["failed"] == 1 and "The state of lost is unknown" in told, played.output
     assert hotplug(playbooks, vm, blockdevs=gone("lost")).recap["failed"] == 0
 
 
-@pytest.mark.parametrize("wanted", [
-    {"blockdevs": [disk(name) for name in "abcde"]},
-    {"blockdevs": [disk(name, attach=True) for name in "abcde"]},
-    {"cpus": 0, "blockdevs": [disk("a")]},
-    {"memory": [{"id": f"m{number}", "size": "128M"} for number in range(5)]},
-    {"memory": [{"id": "m1", "type": "virtio-mem", "size": "128M"}], "blockdevs": [disk(name) for name in "abcd"]},
-    {"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
-    {"cpus": 5, "blockdevs": [disk("a")]},
-    {"blockdevs": [disk("a"), disk("a")]},
-], ids=["disks", "disks that say so", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and NICs", "vCPUs", "an id twice"])
-def test_what_the_vm_cannot_take_is_refused_before_anything_is_changed(
-        playbooks: Playbooks, vm: VM, wanted: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("wanted", "words"), [
+    ({"blockdevs": [disk(name) for name in "abcde"]},
+     ["hotplug_blockdevs: there is no PCI or channel slot for e. The VM has 4 free", "5 are needed", "-device pcie-root-port"]),
+    ({"blockdevs": [disk(name, attach=True) for name in "abcde"]}, ["no PCI or channel slot for e."]),
+    ({"blockdevs": [disk(name, attach="true") for name in "abcde"]}, ["no PCI or channel slot for e."]),
+    ({"cpus": 0, "blockdevs": [disk("a")]}, ["hotplug_cpus is 0, but this VM can have 1 to 4 vCPUs.", "maxcpus in -smp"]),
+    ({"memory": [{"id": f"m{number}", "size": "128M"} for number in range(6)]},
+     ["hotplug_memory: there is no memory slot for m4, m5. The VM has 4 free, and 6 are needed.", "slots in -m"]),
+    ({"memory": [{"id": "m1", "type": "virtio-mem", "size": "128M"}], "blockdevs": [disk(name) for name in "abcd"]},
+     ["no PCI or channel slot for d."]),
+    ({"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
+     ["hotplug_netdevs: there is no PCI or channel slot for net1."]),
+    ({"cpus": 5, "blockdevs": [disk("a")]}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
+    ({"cpus": "5"}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
+    ({"blockdevs": [disk("a"), disk("a")]}, ["The id a is used more than once, by hotplug_blockdevs[0] and hotplug_blockdevs[1]."]),
+], ids=["disks", "disks that say so", "disks that say so as text", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and NICs", "vCPUs",
+        "vCPUs as text", "an id twice"])
+def test_what_the_vm_cannot_take_is_refused_by_its_cause_before_anything_is_changed(
+        playbooks: Playbooks, vm: VM, wanted: dict[str, Any], words: list[str]) -> None:
     played = hotplug(playbooks, vm, **wanted)
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
-    assert "so nothing was changed" in " ".join(played.output.split())
+    shown = " ".join(played.output.split())
+    for word in [*words, "so nothing was changed"]:
+        assert word in shown, played.output
+    causes = [cause for cause in ("is no PCI", "is no memory slot", "is no SCSI", "this VM can have", "more than once") if cause in shown]
+    assert len(causes) == 1, causes
 
 
 def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM) -> None:
@@ -196,9 +207,86 @@ def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM)
 
 @pytest.mark.parametrize(("variables", "words"), [
     ({"hotplug_blockdevs": [{"file": "/srv/a.img"}]}, "missing required arguments: id"),
-    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]}, "fille"),
-    ({"hotplug_cpus": "many"}, "many"),
-], ids=["no id", "an option that is none", "no number"])
+    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]}, "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?"),
+    ({"hotplug_cpus": "many"}, "hotplug_cpus is 'many'. Give a whole number."),
+    ({"hotplug_blockdevs": "- id: a\n  file: ["}, "hotplug_blockdevs is text that is not YAML or JSON. It breaks off at line 2"),
+    ({"hotplug_blockdevs": {"id": "a"}}, "hotplug_blockdevs is a dictionary, not a list."),
+    ({"hotplug_blockdevs": [disk("a", attach="perhaps")]}, "hotplug_blockdevs[0] (a): attach is 'perhaps'. Give true or false."),
+    ({"hotplug_nics": [], "hotplug_cpus": 99}, "hotplug_nics is not a variable of this role and was ignored. Did you mean hotplug_netdevs?"),
+], ids=["no id", "an option that is none", "no number", "text that is not YAML", "no list", "no boolean", "a misspelt variable"])
 def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
     played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **variables)
-    assert played.recap["failed"] == 1 and words in played.output, played.output
+    assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
+    assert words in " ".join(played.output.replace("''", "'").split()), played.output
+
+
+def test_everything_can_be_text_as_a_survey_sends_it(playbooks: Playbooks, vm: VM) -> None:
+    empty = {f"hotplug_{name}": "" for name in ("host", "port", "tls", "allow_plaintext", "connect_timeout", "objects", "devices")}
+    survey = {
+        **empty, "hotplug_memory": None, "hotplug_timeout": "20", "hotplug_cpus": "1",
+        "hotplug_netdevs": '[{"id": "n1", "type": "user", "mac": "", "queues": null}]',
+        "hotplug_blockdevs": """
+- id: d1
+  backend: {driver: null-co, size: 1048576}
+  queues: "2"
+  share_rw: "yes"
+  limits: {iops: "100", bps: ""}
+- id: d2
+  backend: '{"driver": "null-co", "size": 4096}'
+  attach: "false"
+  bootindex: ""
+""",
+    }
+    first = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **survey)
+    assert first.recap["failed"] == 0 and "Changed: +d1, +d2, +n1" in first.output, first.output
+    assert {"d1", "n1"} < set(vm.hardware()["devices"]) and "d2" not in vm.hardware()["devices"]
+    again = hotplug(playbooks, vm, netdevs=[{"id": "n1", "type": "user"}], blockdevs=[
+        disk("d1", queues=2, share_rw=True, limits={"iops": 100}), disk("d2", 4096, attach=False)])
+    assert again.recap["failed"] == again.recap["changed"] == 0, again.output
+    gone_text = "[{id: d1, state: absent}, {id: d2, state: absent}]"
+    assert hotplug(playbooks, vm, blockdevs=gone_text, netdevs=gone("n1")).recap["failed"] == 0
+
+
+def test_a_misspelt_variable_is_warned_of_in_the_report(playbooks: Playbooks, vm: VM) -> None:
+    played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), hotplug_disks=[disk("a")], hotplug_cpu=2)
+    shown = " ".join(played.output.split())
+    assert played.recap["failed"] == 0 and "Changed: nothing" in shown, played.output
+    assert "Warning: hotplug_cpu is not a variable of this role and was ignored. Did you mean hotplug_cpus?" in shown
+    assert "hotplug_disks is not a variable of this role and was ignored. Did you mean hotplug_blockdevs?" in shown
+
+
+def test_text_that_looks_like_a_template_is_not_run(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    """A survey's answers come marked as unsafe; they stay so on their way through the role, in messages too."""
+    (tmp_path / "survey.yml").write_text(
+        "hotplug_blockdevs: !unsafe |\n  - id: x\n    file: \"/nosuch/{{ lookup('pipe', 'touch " + str(tmp_path / "ran") + "') }}\"\n"
+        "hotplug_misspelt: !unsafe \"{{ lookup('pipe', 'touch " + str(tmp_path / "ran") + "') }}\"\n")
+    played = hotplug(playbooks, vm, "-e", "@survey.yml")
+    assert played.recap["failed"] == 1 and "/nosuch/{{" in played.output, played.output
+    assert not (tmp_path / "ran").exists()
+
+
+def test_vcpus_that_were_added_are_rolled_back_by_name(playbooks: Playbooks, tmp_path: Path) -> None:
+    with VM(tmp_path / "vm") as vm:
+        played = hotplug(playbooks, vm, cpus=2, blockdevs=[disk("data1"), {"id": "bad", "file": "/nosuch"}])
+        assert "What this play added was rolled back: vCPUs, data1." in " ".join(played.output.split()), played.output
+        assert vm.hardware()["cpus"] == 1
+
+
+def test_a_run_without_changes_is_short(playbooks: Playbooks, vm: VM) -> None:
+    wanted = {"blockdevs": [disk("data1"), disk("data2")], "netdevs": [{"id": "net1", "type": "user"}]}
+    assert hotplug(playbooks, vm, **wanted).recap["failed"] == 0
+    again = hotplug(playbooks, vm, **wanted)
+    assert again.recap["changed"] == 0 and len(again.output.splitlines()) < 65, again.output
+    assert hotplug(playbooks, vm, blockdevs=gone("data1", "data2"), netdevs=gone("net1")).recap["failed"] == 0
+
+
+def test_a_list_can_be_long(playbooks: Playbooks, tmp_path: Path) -> None:
+    names = [f"d{number}" for number in range(32)]
+    with VM(tmp_path / "vm", boot=False) as vm:
+        disks = [disk(name, driver="scsi-hd") for name in names]
+        checked = hotplug(playbooks, vm, "--check", blockdevs=disks)
+        first = hotplug(playbooks, vm, blockdevs=disks)
+        assert checked.recap["failed"] == first.recap["failed"] == 0, checked.output + first.output
+        assert set(names) < set(vm.hardware()["devices"])
+        planned, done = ([one.output.count(f'"scsi-id": {number},') for number in range(32)] for one in (checked, first))
+        assert planned == done == [1] * 32, first.output

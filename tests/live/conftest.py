@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,14 @@ def make_tap() -> Iterator[Callable[..., str]]:
     yield make
     for name in made:
         subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this host on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.blockdev import Disk, plan_absent
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.blockdev import plan_absent
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.disk import Disk
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, UnixAddress

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .conftest import Modules, unchanged
@@ -69,6 +71,69 @@ def test_controllers_of_any_sort_stay_while_they_carry_something(make_vm: Callab
     refused(device(vm, id="x1", state="absent"), "conflict", child, "force")
     refused(device(vm, id="x1", driver="virtio-rng-pci", recreate=True), "conflict", child, "force")
     assert device(vm, check=True, id="x1", state="absent", force=True)["changed"]
+
+
+HUB = ("-device", "qemu-xhci,id=x1,bus=rp0", "-device", "usb-hub,id=h1,bus=x1.0,port=1",
+       "-device", "usb-hub,id=h2,bus=x1.0,port=1.3", "-device", "usb-kbd,id=k1,bus=x1.0,port=1.3.1", "-device", "usb-mouse,id=m1,bus=x1.0,port=2",
+       "-device", "usb-hub,id=h3,bus=x1.0,port=3")
+
+
+def test_what_is_behind_a_usb_hub_goes_with_it(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False, extra=HUB)
+    refused(device(vm, id="h1", state="absent"), "conflict", "h2", "k1", "force")
+    refused(device(vm, check=True, id="h2", state="absent"), "conflict", "k1", "force")
+    refused(device(vm, id="h1", driver="usb-tablet", recreate=True), "conflict", "h2", "k1")
+    refused(device(vm, id="x1", state="absent"), "conflict", "h1", "k1", "m1")
+    assert device(vm, id="h3", state="absent").get("changed") and device(vm, id="m1", state="absent").get("changed")
+    assert device(vm, id="h1", state="absent", force=True).get("changed")
+    assert not {"h1", "h2", "k1"} & set(vm.hardware()["devices"])
+
+
+SLOT = ("-device", "virtio-rng-pci,id=r0,addr=5.0,multifunction=on", "-device", "virtio-rng-pci,id=r1,addr=5.1",
+        "-device", "ich9-usb-ehci1,id=e1,addr=1d.7,multifunction=on", "-device", "ich9-usb-uhci1,id=u1,masterbus=e1.0,addr=6",
+        "-device", "pci-bridge,id=b1,chassis_nr=2,addr=7", "-device", "virtio-scsi-pci,id=s1,bus=b1,addr=1",
+        "-blockdev", "null-co,node-name=n1", "-device", "scsi-hd,id=d1,drive=n1,bus=s1.0")
+
+
+def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_together(binary: Binary,
+                                                                                  make_vm: Callable[..., VM]) -> None:
+    """The guest ejects a slot whole, whichever of its functions was asked for."""
+    vm = make_vm(binary=binary, machine="pc", extra=SLOT)
+    refused(device(vm, id="r0", state="absent"), "conflict", "r1", "force")
+    refused(device(vm, id="r1", state="absent"), "conflict", "r0", "force")
+    refused(device(vm, id="e1", state="absent"), "conflict", "u1", "force")
+    refused(device(vm, id="b1", state="absent"), "conflict", "s1", "d1", "force")
+    assert device(vm, check=True, id="u1", state="absent").get("changed")
+    assert device(vm, id="r1", state="absent", force=True).get("changed")
+    deadline = time.monotonic() + 30
+    while "r0" in vm.hardware()["devices"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_device_that_cannot_be_made_anew_is_put_back(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=bare_vm.binary, boot=False, native=True)
+    options = {"id": "rng1", "driver": "virtio-rng-pci", "properties": {"max-bytes": 1024, "period": 1000}}
+    assert device(vm, **options).get("changed")
+    place = device(vm, check=True, **options)["device"]
+    failed = device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 0}, recreate=True)
+    refused(failed, "command_failed", "period", "rng1", "put back")
+    again = device(vm, **options)
+    assert unchanged(again) and {**again["device"], "at_launch": False} == {**place, "at_launch": False}, again
+
+
+def test_a_disk_or_nic_is_not_made_by_its_property(vm: VM) -> None:
+    for name, module in (("drive", "qmp_blockdev"), ("netdev", "qmp_netdev")):
+        refused(device(vm, id="x1", driver="virtio-blk-pci", properties={name: "n1"}), "invalid_option", name, module)
+
+
+@pytest.mark.parametrize("cid", ["42", "0x2a", 42])
+def test_guest_cid_in_any_form(bare_vm: VM, cid: Any) -> None:
+    planned = device(bare_vm, True, id="x1", driver="vhost-vsock-pci", properties={"guest-cid": cid}, descriptors=False)
+    assert planned["commands"][0]["arguments"]["guest-cid"] == 42, planned
+    for bad in (0, -1, 2, (1 << 32) - 1, 1 << 32, "x", "", None):
+        wish = {"id": "x1", "driver": "vhost-vsock-pci", "properties": {"guest-cid": bad}, "descriptors": False}
+        refused(device(bare_vm, True, **wish), "invalid_option", "guest_cid")
 
 
 def test_usb_devices_have_a_bus_and_no_address(make_vm: Callable[..., VM]) -> None:

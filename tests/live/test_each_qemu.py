@@ -156,15 +156,6 @@ def test_what_a_task_does_not_state_is_not_compared(binary: Binary, make_vm: Cal
     refused(modules.blockdev(id="d1", read_only=False), "conflict", "read_only")
 
 
-def test_a_disk_that_could_not_be_made_anew_is_told_to_be_gone(binary: Binary, make_vm: Callable[..., VM]) -> None:
-    modules = Modules(make_vm(binary=binary, native=True, boot=False))
-    assert modules.blockdev(id="d1", backend=NULL)["changed"]
-    failed = modules.blockdev(id="d1", file="/nosuch", recreate=True)
-    assert failed["error_code"] == "command_failed" and failed["changed"], failed
-    assert "/nosuch" in failed["msg"] and failed["msg"].endswith("d1 had been unplugged before that, and stays so."), failed
-    assert [command["execute"] for command in failed["details"]["done"]] == ["device_del", "blockdev-del"]
-
-
 def test_a_disk_of_the_drive_option_goes_with_its_node(
         binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
     path = image("a")

@@ -163,7 +163,7 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
     ({"id": "m1", "size": "128M", "backend": "file"}, "invalid_option", ["mem_path"]),
     ({"id": "m1", "size": "128M", "backend": "file", "mem_path": "/nosuch/d/x"}, "command_failed", ["/nosuch/d/x", "No such"]),
     ({"id": "m1", "size": "128M", "requested_size": "64M"}, "invalid_option", ["virtio-mem"]),
-    ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "command_failed", ["multiple", "taken back"]),
+    ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "invalid_option", ["multiple", "2097152"]),
     ({"id": "scsi0", "size": "128M"}, "conflict", ["no memory"]),
 ], ids=str)
 def test_what_cannot_be(vm: VM, options: dict[str, Any], code: str, words: list[str]) -> None:
@@ -204,10 +204,10 @@ def test_an_odd_size_is_warned_of(make_vm: Callable[..., VM]) -> None:
     assert "128 MiB" in str(memory(make_vm(boot=False), id="m1", size="64M")["warnings"])
 
 
-def test_a_backend_that_a_killed_run_left_is_made_anew_or_removed(vm: VM) -> None:
-    vm.query("object-add", qom_type="memory-backend-ram", id="m1.mem", size=2 * MiB)
+def test_a_backend_that_a_killed_run_left_is_used_or_removed(vm: VM) -> None:
+    vm.query("object-add", qom_type="memory-backend-ram", id="m1.mem", size=128 * MiB)
     result = memory(vm, id="m1", size="128M")
-    assert [command["execute"] for command in result["commands"]] == ["object-del", "object-add", "device_add"]
+    assert [command["execute"] for command in result.get("commands", ())] == ["device_add"], result
     assert memory(vm, id="m1", state="absent")["changed"]
     vm.query("object-add", qom_type="memory-backend-ram", id="m1.mem", size=2 * MiB)
     assert [command["execute"] for command in memory(vm, id="m1", state="absent")["commands"]] == ["object-del"]

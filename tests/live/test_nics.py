@@ -190,20 +190,17 @@ def test_a_backend_that_a_filter_or_a_hub_uses_is_not_removed(binary: Binary, ma
     refused(modules.netdev(id="n2", state="absent"), "conflict", "h1 (hubport)")
 
 
-def test_what_a_nic_of_the_start_leaves_behind_goes_with_the_next_run(binary: Binary, make_vm: Callable[..., VM],
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_nic_of_the_start_leaves_behind_goes_with_the_next_run(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, extra=("-netdev", "user,id=u0", "-device", "virtio-net-pci,netdev=u0,id=net0,bus=rp0"))
-    monkeypatch.setattr(Hardware, "launched", {"net0": {"driver": "virtio-net-pci", "netdev": "u0"}}, raising=False)
     vm.query("device_del", id="net0")
     vm.wait_guest(lambda report: report["nics"] == [])
     deadline = time.monotonic() + 30
     while "net0" in vm.hardware()["devices"]:
         assert time.monotonic() < deadline
-    with of_the_monitor(vm) as monitor:
-        plan = netdev.plan_absent(Hardware(monitor), netdev.Nic(Front("net0")))
-        assert plan.commands() == [{"execute": "netdev_del", "arguments": {"id": "u0"}}]
-        plan.apply(monitor, 10.0)
-        assert netdev.plan_absent(Hardware(monitor), netdev.Nic(Front("net0"))).commands() == []
+    modules = Modules(vm)
+    gone = modules.netdev(id="net0", state="absent")
+    assert gone["changed"] and gone["commands"] == [{"execute": "netdev_del", "arguments": {"id": "u0"}}], gone
+    assert unchanged(modules.netdev(id="net0", state="absent"))
     assert vm.hardware()["netdevs"] == []
 
 

@@ -55,6 +55,72 @@ def test_a_guest_that_has_migrated_away_does_not_run_twice(binary: Binary, make_
     assert power(vm, "running", force=True)["vm"] == {"status": "running"}
 
 
+def test_a_guest_that_has_migrated_away_does_not_boot_after_a_reset(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    """QEMU calls the VM prelaunch then, as one that never ran."""
+    vm = make_vm(binary=binary, boot=False, paused=False)
+    assert power(vm, "paused")["changed"]
+    assert Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null")["changed"]
+    for check in (True, False):
+        refused(power(vm, "running", check=check), "unsupported", "another host", "force")
+        refused(power(vm, "reset", check=check), "unsupported", "another host", "force")
+    vm.query("system_reset")
+    assert vm.query("query-status")["status"] == "prelaunch"
+    refused(power(vm, "running"), "unsupported", "another host", "twice", "force")
+    refused(power(vm, "shutdown"), "unsupported", "another host", "force")
+    assert unchanged(Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null"))
+    assert power(vm, "running", force=True)["vm"] == {"status": "running"}
+    assert power(vm, "paused")["changed"] and power(vm, "running")["vm"] == {"status": "running"}
+
+
+def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(binary: Binary, make_vm: Callable[..., VM],
+                                                                           tmp_path: Path) -> None:
+    source = make_vm(binary=binary, boot=False, paused=False)
+    target = make_vm(binary=binary, boot=False, extra=("-incoming", "defer"))
+    uri = f"unix:{tmp_path}/migrate.sock"
+    assert power(source, "paused")["changed"]
+    assert Modules(target).run("qmp_migrate", state="incoming", uri=uri)["changed"]
+    assert Modules(source).run("qmp_migrate", uri=uri)["changed"]
+    refused(power(source, "running"), "unsupported", "another host", "twice")
+    assert unchanged(power(source, "paused"))
+    refused(power(source, "running"), "unsupported", "another host", "twice")
+    for act in ("stop", "system_reset"):
+        target.query(act)
+        assert power(target, "running")["vm"] == {"status": "running"}
+        assert power(target, "paused")["changed"]
+
+
+def test_a_guest_whose_migration_was_cancelled_runs_on_where_it_is(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False, paused=False)
+    assert power(vm, "paused")["changed"]
+    slow = {"uri": "exec:cat>/dev/null", "parameters": {"max-bandwidth": 1000}}
+    assert Modules(vm).run("qmp_migrate", wait=False, **slow)["changed"]
+    assert Modules(vm).run("qmp_migrate", state="cancelled")["changed"]
+    assert power(vm, "running")["vm"] == {"status": "running"}
+
+
+def test_a_guest_on_its_way_is_not_run(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False, paused=False)
+    stands = Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null", capabilities={"pause-before-switchover": True})
+    assert stands["migration"]["status"] == "pre-switchover", stands
+    for check in (True, False):
+        refused(power(vm, "running", check=check), "unsupported", "finish-migrate", "qmp_migrate")
+
+
+def test_the_button_alone(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(extra=("-no-shutdown",))
+    refused(power(vm, "shutdown", wait=False, force=True), "invalid_option", "force", "wait")
+    planned = power(vm, "shutdown", check=True, wait=False)
+    done = power(vm, "shutdown", wait=False)
+    for result in (planned, done):
+        assert result.get("changed") and result["commands"] == [{"execute": "system_powerdown"}], result
+        assert result["status"] == "shutdown_requested" and result["vm"] == {"status": "running"}, result
+    assert vm.query("query-status")["status"] == "running"
+    vm.guest("(dd if=/dev/input/event1 of=/dev/null bs=24 count=1; poweroff -f) >/dev/null 2>&1 &")
+    assert power(vm, "shutdown")["vm"] == {"status": "shutdown"}
+    again = power(vm, "shutdown", wait=False)
+    assert unchanged(again) and (again["status"], again["vm"]) == ("shutdown", {"status": "shutdown"}), again
+
+
 def test_a_guest_that_has_yet_to_come_does_not_run(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=bare_vm.binary, boot=False, extra=("-incoming", "defer"))
     for force in (False, True):

@@ -107,13 +107,36 @@ def test_the_secret_of_another_disk_stays(modules: Modules, vm: VM, encrypted: C
     assert modules.blockdev(id="a.key-secret", state="absent")["changed"]
 
 
-def test_a_secret_that_a_killed_run_left_is_made_anew(modules: Modules, vm: VM, encrypted: Callable[[str], str]) -> None:
-    vm.query("object-add", qom_type="secret", id="safe1.secret", data="something else")
-    result = modules.blockdev(id="safe1", file=encrypted("luks"), format="luks", passphrase=SECRET)
-    assert [command["execute"] for command in result["commands"]][:2] == ["object-del", "object-add"]
+def left_secret(modules: Modules, vm: VM, path: str, passphrase: str) -> None:
+    """The secret of a disk of which a killed run has added nothing else: QEMU deletes a node, and not what it was opened with."""
+    assert modules.blockdev(id="safe1", file=path, format="luks", passphrase=passphrase, attach=False)["changed"]
+    vm.query("blockdev-del", node_name="safe1")
+    assert "safe1.secret" in vm.hardware()["objects"]
+
+
+def test_a_secret_that_a_killed_run_left_is_used_replaced_or_removed(modules: Modules, vm: VM,
+                                                                     encrypted: Callable[[str], str], tmp_path: Path) -> None:
+    path, other = encrypted("luks"), make_encrypted(tmp_path / "other", "luks", f"{SECRET}2")
+    for secret, image, first in ((SECRET, path, ["blockdev-add"]), (f"{SECRET}2", str(other), ["object-del", "object-add"])):
+        left_secret(modules, vm, path, SECRET)
+        result = modules.blockdev(id="safe1", file=image, format="luks", passphrase=secret)
+        assert [command["execute"] for command in result["commands"]][: len(first)] == first, result
+        assert modules.blockdev(id="safe1", state="absent")["changed"]
+    left_secret(modules, vm, path, SECRET)
     assert modules.blockdev(id="safe1", state="absent")["changed"]
+
+
+def test_a_users_own_secret_with_the_name_of_a_disks_stays(modules: Modules, vm: VM, encrypted: Callable[[str], str],
+                                                           image: Callable[..., str]) -> None:
     vm.query("object-add", qom_type="secret", id="safe1.secret", data="something else")
+    assert modules.blockdev(id="safe1", file=image("plain"))["changed"]
     assert modules.blockdev(id="safe1", state="absent")["changed"]
+    assert unchanged(modules.blockdev(id="safe1", state="absent"))
+    for check in (True, False):
+        refused(modules.blockdev(check=check, id="safe1", file=encrypted("luks"), format="luks", passphrase=SECRET),
+                "conflict", "safe1.secret")
+    assert vm.query("qom-get", path="/objects/safe1.secret", property="data") == "something else"
+    vm.query("object-del", id="safe1.secret")
 
 
 def test_a_secret_object_by_itself(modules: Modules, vm: VM, secret_nowhere: list[Any]) -> None:

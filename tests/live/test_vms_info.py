@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import socket
+import subprocess
 import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import processes
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes import virtual_machines
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -99,3 +105,143 @@ def test_another_user_is_told_what_it_may_see(make_vm: Callable[..., VM]) -> Non
     assert found == {
         "pid": vm.pid, "name": name, "uuid": None, "machine": "q35", "user": "root", "binary": "qemu-system-x86_64",
         "complete": True, "monitors": [unix(vm.directory / one, held_by=None) for one in ("qmp.sock", "watch.sock")]}
+
+
+Stranger = Callable[..., "subprocess.Popen[bytes]"]
+STRANGER = """
+import os, socket, sys, time
+os.setgid(65534); os.setuid(65534)
+{what}
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def stranger() -> Iterator[Stranger]:
+    """Run a program as nobody until the test ends."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def run(what: str, *words: str) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen([sys.executable, "-c", STRANGER.format(what=what), *words], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        children.append(child)
+        assert child.stdout and child.stdout.readline() == b"ready\n"
+        return child
+
+    yield run
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def disguised() -> Iterator[Stranger]:
+    """Run a program of nobody that calls itself a QEMU and has any command line."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def run(*words: bytes | str) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(["qemu-system-x86_64", "-c", "echo ready; read line", *words], executable="/bin/sh",
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=NOBODY)
+        children.append(child)
+        assert child.stdout and child.stdout.readline() == b"ready\n"
+        return child
+
+    yield run
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def given_socket(path: Path) -> Binary:
+    """A QEMU that was given a listening socket as descriptor 9, as libvirt does it."""
+    program = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+               "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])")
+    return Binary("", (sys.executable, "-c", program, str(path), "qemu-system-x86_64"))
+
+
+GIVEN = ("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control")
+
+
+def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(make_vm: Callable[..., VM], tmp_path: Path,
+                                                                    stranger: Stranger) -> None:
+    vm = make_vm(binary=given_socket(tmp_path / "given"), boot=False, extra=GIVEN)
+    inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
+    before = find(vm)
+    for line in (f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap", "\nx y z", "\n\n", "\na b c d e f g h",
+                 "\x85\u2028\n0000: 1 2 zz 4 5 notanumber /x"):
+        stranger("s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()", line)
+        assert find(vm) == before
+    assert before["complete"] and before["monitors"][-1] == unix(tmp_path / "given") and "notes" not in before
+
+
+def test_nor_can_it_where_only_the_text_of_proc_is_there(make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Any:
+        raise OSError("no")
+
+    monkeypatch.setattr(processes, "by_netlink", refuse)
+    vm = make_vm(binary=given_socket(tmp_path / "given"), boot=False, extra=GIVEN)
+    inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
+    (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
+    assert found["monitors"][-1]["path"] == str(tmp_path / "given") and "sock_diag" in found["notes"][0]
+    stranger("s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()",
+             f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap")
+    (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
+    assert [one["path"] for one in found["monitors"]] == [str(vm.qmp_socket), str(vm.directory / "watch.sock")]
+    assert not found["complete"]
+
+
+def test_a_socket_that_was_exchanged_is_not_taken_for_the_vms(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False)
+    path = vm.directory / "watch.sock"
+    path.rename(vm.directory / "aside")
+    with socket.socket(socket.AF_UNIX) as trap:
+        trap.bind(str(path))
+        trap.listen()
+        found = find(vm)
+        assert [one["path"] for one in found["monitors"]] == [str(vm.qmp_socket)]
+        assert not found["complete"] and str(path) in found["notes"][0]
+    path.unlink()
+    (vm.directory / "aside").rename(path)
+    assert find(vm)["complete"]
+
+
+DEEP = "{" * 20000
+CHARDEV = '{{"id": "m", "backend": {{"type": "socket", "data": {{"addr": {}}}}}}}'
+
+
+@pytest.mark.parametrize("words", [
+    ("-qmp", f"tcp:127.0.0.1:{'1' * 5000},server=on"),
+    ("-machine", DEEP),
+    ("-chardev", DEEP, "-mon", DEEP),
+    ("-chardev", CHARDEV.format('{"x":' * 900 + "1" + "}" * 900), "-mon", "m,mode=control"),
+    ("-chardev", CHARDEV.format('{"type": "unix", "path": "/tmp/\\ud800"}'), "-mon", "m,mode=control"),
+    ("-chardev", CHARDEV.format('{"type": "inet", "host": "\\ud800", "port": 5}'), "-mon", "m,mode=control"),
+    ("-chardev", CHARDEV.format('{"type": "inet", "host": [1], "port": {"a": 1e999}}'),
+     "-mon", '{"chardev": [], "mode": "control"}'),
+    ("-qmp", b"unix:/tmp/\xff\xfe,server=on"),
+    ("-qmp", "unix:/tmp/\x1b[2J\n,server=on"),
+    ("-name", "\x1b[31mred\x07", "-uuid", "\x1b[2J", "-machine", "\x9bx"),
+    ("-name", b"\xff", "-qmp", "unix:"),
+    ("-qmp", "unix:/x,server=on") * 2000,
+], ids=["port", "braces", "two braces", "nest", "surrogate", "surrogate host", "types", "bytes", "escape", "names", "name",
+        "many"])
+def test_a_process_that_calls_itself_a_qemu_hides_no_other(shared_vm: VM, words: tuple[bytes | str, ...],
+                                                           disguised: Stranger) -> None:
+    before = find(shared_vm)
+    bad = disguised(*words)
+    assert find(shared_vm) == before
+    result = finish(start("qmp_vms_info", {}))
+    (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
+    assert found["user"] == pwd.getpwuid(NOBODY).pw_name
+    assert found["binary"] == os.path.realpath("/bin/sh") and "its program is not" in str(found["notes"])
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(str(value) for value in found.values()))
+    assert found["monitors"] == [] or not found["complete"]
+
+
+def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(shared_vm: VM, disguised: Stranger) -> None:
+    bad = disguised("-qmp", f"unix:{shared_vm.qmp_socket},server=on")
+    result = finish(start("qmp_vms_info", {}))
+    (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
+    assert not any(monitor["listening"] for monitor in found["monitors"])

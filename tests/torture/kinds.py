@@ -1,7 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of hardware to be tortured. A kind that is added here goes through every fault, with no new fault code."""
+"""The kinds of hardware and of operations to be tortured.
+
+A kind that is added here goes through every fault, with no new fault code.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,46 @@ from typing import Any
 SECRET = "correct-horse-battery-staple"
 
 
+KEEP = "the guest writes to its disk"
+
+
 @dataclass(frozen=True)
 class Kind:
-    """Options to have one and to have it no more; ``{tap}``, ``{image}``, ``{luks}`` and ``{directory}`` stand for a
-    tap, an image, an encrypted image and the directory of the test.
+    """Options to have one and to have it no more. Words in braces stand for what is made for each test or VM: ``{tap}``, a tap;
+    ``{image}``, ``{target}``, ``{qcow2}``, ``{luks}``, images; ``{directory}``, a directory; ``{uri}``, a place to migrate to.
 
-    ``given``: modules with options that bring each new VM to where the kind begins. ``removable``: whether the VM gives it up;
-    ``once``: whether only a new VM can have it again. ``descriptors``: names that may be left in QEMU. ``sample``: whether
-    ``make test`` takes it, besides ``make torture``. ``machine``: how the VM differs from one that has no guest, and so gives
-    up at once whatever needs no guest's consent; ``newest``: whether it is of the newest QEMU at hand.
+    ``given``: modules with options that bring each new VM to where the kind begins; KEEP among them has the guest write more.
+    ``stays``: why the VM does not give it up by ``absent``, and so a new VM is taken; ``once``: whether only a new VM can have it
+    again. ``descriptors``: names that may be left in QEMU. ``sample``: whether ``make test`` takes it, besides ``make torture``.
+    ``machine``: how the VM differs from one that has no guest, and so gives up at once whatever needs no guest's consent;
+    ``newest``: whether it is of the newest QEMU at hand.
+
+    ``data``: the id of the disk on which a guest keeps bytes, which are compared after each run and after QEMU's death;
+    ``copy``: a raw image that has these bytes at the end too; ``core``: a file that has the guest's memory at the end.
+    ``repeats``: whether each run does it again. ``busy``: what a run is refused with while what another began goes on, which
+    ends by itself. ``peer``: what is given, as above, to a second VM, to which the guest can move; ``at_peer``: whether the
+    module is run there; ``then``: what moves the guest there in the end.
     """
 
     name: str
     module: str
     present: dict[str, Any]
     absent: dict[str, Any]
-    given: tuple[tuple[str, dict[str, Any]], ...] = ()
-    removable: bool = True
+    given: tuple[Any, ...] = ()
+    stays: str = ""
     once: bool = False
     descriptors: tuple[str, ...] = ()
     sample: bool = True
     machine: dict[str, Any] = field(default_factory=dict)
     newest: bool = False
+    data: str = ""
+    copy: str = ""
+    core: str = ""
+    repeats: bool = False
+    busy: str = ""
+    peer: tuple[Any, ...] = ()
+    at_peer: bool = False
+    then: tuple[Any, ...] = ()
 
 
 def _disk(name: str, sample: bool = True, **options: Any) -> Kind:
@@ -48,6 +69,41 @@ def _other_disk(name: str, present: dict[str, Any], absent: dict[str, Any]) -> K
 def _nic(name: str, sample: bool = True, descriptors: tuple[str, ...] = (), **options: Any) -> Kind:
     return Kind(name, "qmp_netdev", {"id": "x1", "mac": "52:54:00:00:00:01", **options}, {"id": "x1", "state": "absent"},
                 descriptors=descriptors, sample=sample)
+
+
+DISK = ("qmp_blockdev", {"id": "x1", "file": "{qcow2}", "format": "qcow2"})
+TARGET = ("qmp_blockdev", {"id": "t1", "file": "{target}", "attach": False})
+SNAPSHOT = ("qmp_block_job", {"id": "s1", "type": "snapshot", "disk": "x1", "file": "{directory}/overlay"})
+INCOMING = ("qmp_migrate", {"state": "incoming", "uri": "{uri}", "capabilities": {"xbzrle": True}})
+GOES = ("qmp_migrate", {"uri": "{uri}", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 48 << 20}})
+RUNS = ("qmp_power", {"state": "running"})
+NO_WAY_BACK = "what it does to the guest's disk is not undone"
+
+
+def _operation(name: str, act: tuple[str, dict[str, Any]], given: tuple[Any, ...] = (DISK, KEEP), **more: Any) -> Kind:
+    """An act on a VM whose guest keeps bytes on the disk x1."""
+    module, present = act
+    absent = {"id": present["id"], "state": "cancelled"} if module == "qmp_block_job" else {}
+    return Kind(name, module, present, **{"absent": absent, "given": given, "stays": NO_WAY_BACK, "once": True, "data": "x1",
+                                          "machine": {"boot": True}, "sample": False, **more})
+
+
+def _job(type: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """A job that is under way for a second or so."""
+    return "qmp_block_job", {"id": "j1", "type": type, "disk": "x1", "speed": "4M", **options}
+
+
+OPERATIONS = (
+    _operation("snapshot", SNAPSHOT, absent={}),
+    _operation("mirror and its pivot", _job("mirror", target="t1"), (DISK, TARGET, KEEP)),
+    _operation("commit", _job("commit"), (DISK, KEEP, SNAPSHOT, KEEP)),
+    _operation("stream", _job("stream"), (DISK, KEEP, SNAPSHOT, KEEP)),
+    _operation("backup", _job("backup", target="t1"), (DISK, TARGET, KEEP), copy="{target}", repeats=True),
+    _operation("dump", ("qmp_dump", {"path": "{directory}/core", "force": True}), core="{directory}/core", repeats=True,
+               busy="being written"),
+    _operation("guest that moves away", GOES, absent={"state": "cancelled"}, peer=(DISK, INCOMING)),
+    _operation("guest that is awaited", INCOMING, peer=(DISK,), at_peer=True, then=(GOES,)),
+)
 
 
 KINDS = (
@@ -89,6 +145,7 @@ KINDS = (
     Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
     _nic("NIC with its cable out", sample=False, type="user", link="down"),
-    Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, removable=False),
+    Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, stays="a guest has to let go of a vCPU"),
     Kind("vCPUs of a guest", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, once=True, sample=False, machine={"boot": True}),
+    *OPERATIONS,
 )

@@ -4,7 +4,7 @@
 """A proxy between a module and the monitor of a real QEMU that causes one fault at one command.
 
 It speaks the newline-separated JSON that both ends send, and passes descriptors on. Commands that only read are passed through
-and not counted.
+and not counted; what happens *while waiting* happens at the first of them after the command that was counted.
 """
 
 from __future__ import annotations
@@ -29,22 +29,37 @@ class Fault(Enum):
 
     KILL_BEFORE = "killed before the command"
     KILL_AFTER = "killed after the command"
+    KILL_WAITING = "killed while waiting"
     FAIL = "command refused"
     CUT_BEFORE = "cut before the request"
     CUT_IN_REQUEST = "cut inside the request"
     CUT_AFTER_REQUEST = "cut after the request"
     CUT_BEFORE_REPLY = "cut before the reply"
     CUT_IN_REPLY = "cut inside the reply"
-    QEMU_KILLED = "QEMU killed at the request"
+    CUT_WAITING = "cut while waiting"
+    QEMU_KILLED = "QEMU killed before the request"
+    QEMU_KILLED_AFTER_REQUEST = "QEMU killed after the request"
+    QEMU_KILLED_BEFORE_REPLY = "QEMU killed before the reply"
+    QEMU_KILLED_WAITING = "QEMU killed while waiting"
     QEMU_STOPPED = "QEMU stopped at the request"
+    PEER_KILLED = "other side killed at the request"
+    PEER_KILLED_WAITING = "other side killed while waiting"
+
+
+WAITING = (Fault.KILL_WAITING, Fault.CUT_WAITING, Fault.QEMU_KILLED_WAITING, Fault.PEER_KILLED_WAITING)
+_BEFORE = (Fault.KILL_BEFORE, Fault.CUT_BEFORE, Fault.KILL_WAITING, Fault.CUT_WAITING)  # the request is not passed on
+_REPLY = (Fault.KILL_AFTER, Fault.CUT_BEFORE_REPLY, Fault.CUT_IN_REPLY, Fault.QEMU_KILLED_BEFORE_REPLY)
+_TO_PROCESSES = (Fault.KILL_BEFORE, Fault.KILL_WAITING, Fault.QEMU_KILLED, Fault.QEMU_STOPPED, Fault.QEMU_KILLED_WAITING,
+                 Fault.PEER_KILLED, Fault.PEER_KILLED_WAITING)  # before the request is passed on
 
 
 class Proxy:
     """Serves so many *clients*, one after the other, on ``path``. *fault* happens at each changing command whose number, from 0,
     is in *points*.
 
-    *act* is called for the faults that befall a process: it kills the client, or kills or stops QEMU. ``seen`` are the
-    changing commands that came, in order.
+    *act* is called for the faults that befall a process: it kills the client, or kills or stops a QEMU. ``seen`` are the
+    changing commands that came, in order; ``caused`` are the points at which the fault happened,
+    ``waits`` those after which something was read; ``greeted`` is set when QEMU has begun to speak to a client.
     """
 
     def __init__(self, path: Path, monitor: Path, fault: Fault, points: set[int], act: Callable[[], None],
@@ -52,6 +67,9 @@ class Proxy:
         self.path = path
         self._clients = clients
         self.seen: list[str] = []
+        self.caused: set[int] = set()
+        self.waits: set[int] = set()
+        self.greeted = threading.Event()
         self._monitor, self._fault, self._points, self._act = monitor, fault, points, act
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -99,11 +117,12 @@ class Proxy:
                 data = qemu.recv(65536)
                 if not data:
                     return
+                self.greeted.set()
                 replies += data
                 while b"\n" in replies:
                     line, _newline, replies = replies.partition(b"\n")
                     if awaited is not None and json.loads(line).get("id") == awaited:
-                        if self._fault is Fault.KILL_AFTER:
+                        if self._fault in (Fault.KILL_AFTER, Fault.QEMU_KILLED_BEFORE_REPLY):
                             self._act()
                         elif self._fault is Fault.CUT_IN_REPLY:
                             client.sendall(line[: len(line) // 2])
@@ -113,21 +132,24 @@ class Proxy:
     def _request(self, client: socket.socket, qemu: socket.socket, request: dict[str, Any], line: bytes,
                  descriptors: list[int]) -> Any:
         """Pass a request on, or do the fault: StopIteration to hang up, an id to act on its reply."""
-        command = request["execute"]
-        number = len(self.seen)
-        if command.startswith(_READING):
-            number = -1
-        else:
-            self.seen.append(command)
-        fault = self._fault if number in self._points else None
+        waits = request["execute"].startswith(_READING)
+        if not waits:
+            self.seen.append(request["execute"])
+        point = len(self.seen) - 1
+        if waits and point >= 0:
+            self.waits.add(point)
+        due = point in self._points and point not in self.caused and waits == (self._fault in WAITING)
+        fault = self._fault if due else None
+        if fault:
+            self.caused.add(point)
         if fault is Fault.FAIL:
             error = {"class": "GenericError", "desc": "made to fail"}
             client.sendall(json.dumps({"error": error, "id": request["id"]}).encode() + b"\n")
             _close(descriptors)
             return None
-        if fault in (Fault.KILL_BEFORE, Fault.QEMU_KILLED, Fault.QEMU_STOPPED):
+        if fault in _TO_PROCESSES:
             self._act()
-        if fault in (Fault.KILL_BEFORE, Fault.CUT_BEFORE):
+        if fault in _BEFORE:
             _close(descriptors)
             return StopIteration
         if fault is Fault.CUT_IN_REQUEST:
@@ -135,9 +157,11 @@ class Proxy:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         qemu.sendmsg([line], rights)
         _close(descriptors)
+        if fault is Fault.QEMU_KILLED_AFTER_REQUEST:
+            self._act()
         if fault in (Fault.CUT_IN_REQUEST, Fault.CUT_AFTER_REQUEST):
             return StopIteration
-        return request["id"] if fault in (Fault.KILL_AFTER, Fault.CUT_BEFORE_REPLY, Fault.CUT_IN_REPLY) else None
+        return request["id"] if fault in _REPLY else None
 
 
 def _close(descriptors: list[int]) -> None:

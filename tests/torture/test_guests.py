@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish
+from ansible_collections.vmops.qemu.tests.live import conftest as live
+from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import survives
+from .proxy import Fault, Proxy
+from .tally import survives
 
+binary = live.binary  # fixture
 DISK = {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
 NIC = {"id": "x1", "type": "user", "mac": "52:54:00:00:00:01"}
 KINDS = {"disk": ("qmp_blockdev", DISK), "NIC": ("qmp_netdev", NIC)}
@@ -143,3 +148,31 @@ def test_several_unplugs_at_once(make_vm: Callable[..., VM], native: bool) -> No
     results = [finish(child) for child in children]
     gone = [not result.get("failed") and result["status"] == "absent" for result in results]
     survives("several unplugs at once", all(gone) and vm.hardware() == before, results)
+
+
+HOTPLUGGED = {"vCPU": ("qmp_cpu_hotplug", {"count": 2}, {"count": 1}),
+              "memory": ("qmp_memory_hotplug", {"id": "x1", "size": "128M"}, {"id": "x1", "state": "absent"})}
+
+
+@pytest.mark.parametrize("kind", HOTPLUGGED)
+def test_an_unplug_that_comes_before_the_guest_has_seen_the_plug(make_vm: Callable[..., VM], binary: Binary, kind: str,
+                                                                 tmp_path: Path) -> None:
+    """As rolling back does. A guest that looks once sees the plug alone, and then nobody rings again."""
+    vm = make_vm(binary=binary)
+    before = vm.hardware()
+    module, present, absent = HOTPLUGGED[kind]
+    vm.query("stop")
+    assert Modules(vm).run(module, **present)["changed"]
+    proxy = Proxy(tmp_path / "proxy", vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
+    try:
+        unplug = start(module, {"socket": str(proxy.path), "timeout": 20.0, **absent})
+        deadline = time.monotonic() + 30
+        while "device_del" not in proxy.seen:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        vm.query("cont")
+        result = finish(unplug)
+    finally:
+        proxy.close()
+    gone = result.get("changed") is True and not result.get("failed") and vm.hardware() == before
+    survives("unplug before the guest has seen the plug", gone, (kind, result))

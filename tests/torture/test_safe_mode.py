@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import survives
+from .tally import survives
 
 NULL = {"driver": "null-co", "size": 1 << 20}
 LAUNCH = (

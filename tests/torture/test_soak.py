@@ -10,14 +10,14 @@ import resource
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockdev, netdev, objects
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware import backend, blockdev, disk, netdev, objects
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import ALL, survives
+from .tally import ALL, survives
 
 CYCLES = 2000 if ALL else 25
 LATEST = 60.0  # seconds for one step
@@ -37,8 +37,8 @@ done; touch /tmp/stopped) >/dev/null 2>&1 &
 def wishes(image: str, tap: str) -> list[tuple[Any, Any]]:
     """The kind and the wish of each cycle, in turn."""
     return [
-        (blockdev, blockdev.Disk(Front("s1", driver="scsi-hd"), blockdev.file_backend(image, None))),
-        (blockdev, blockdev.Disk(Front("v1"), {"driver": "null-co", "size": 1 << 20})),
+        (blockdev, disk.Disk(Front("s1", driver="scsi-hd"), backend.file_backend(image))),
+        (blockdev, disk.Disk(Front("v1"), {"driver": "null-co", "size": 1 << 20})),
         (objects, objects.Object("io1", "iothread")),
         (netdev, netdev.Nic(Front("n1"), "tap", {"ifname": tap})),
         (netdev, netdev.Nic(Front("n2"), "user")),

@@ -15,7 +15,7 @@ from ansible_collections.vmops.qemu.tests.integration.conftest import Playbooks,
 from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import survives
+from .tally import survives
 
 NULL = {"driver": "null-co", "size": 1 << 20}
 TASKS = 20

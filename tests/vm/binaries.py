@@ -11,13 +11,19 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from .guest import CACHE
 
-_MODULES = Path(f"/usr/lib/{platform.machine()}-linux-gnu/qemu")
+_LIBRARIES = Path(f"/usr/lib/{platform.machine()}-linux-gnu")
+_MODULES = _LIBRARIES / "qemu"
 """Where every QEMU of the distribution looks for its modules, also one of another version, which then aborts."""
+_NEWEST_SUITE = "sid"
+_STRICT = ("-compat", "deprecated-input=reject,deprecated-output=hide")
+"""Has QEMU refuse and hide what is deprecated: a judge of what is sent and read."""
 
 
 class Binary(NamedTuple):
@@ -29,58 +35,98 @@ class Binary(NamedTuple):
 
 @functools.cache
 def binaries() -> tuple[Binary, ...]:
-    """The distribution's QEMU, and the one of its backports where there is such a suite."""
-    own = Binary(_version("qemu-system-x86_64"), ("qemu-system-x86_64",))
-    newer = _backported()
-    return (own, newer) if newer and newer.version != own.version else (own,)
-
-
-def _version(program: str) -> str:
-    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"version (\d+\.\d+)", told)
-    assert match, told
-    return match.group(1)
-
-
-def _backported() -> Binary | None:
-    directory = CACHE / "qemu-backports"
-    if not directory.exists():
-        work = directory.with_name(f"{directory.name}.{os.getpid()}")
-        work.mkdir(parents=True)
+    """The distribution's QEMU, the one of its backports, and the newest there is, oldest first; of the latter two those whose
+    suites can be reached. The newest refuses what is deprecated."""
+    found: dict[str, Binary] = {}
+    for make in (_own, _backported, _newest):
         try:
-            _download(work)
-        except (subprocess.CalledProcessError, LookupError) as error:
-            print(f"No newer QEMU to test against: {error}")
-            shutil.rmtree(work)
-            return None
-        work.rename(directory)
-    program = directory / "usr/bin/qemu-system-x86_64"
+            binary = make()
+            found.setdefault(binary.version, binary)
+        except (subprocess.SubprocessError, LookupError, OSError) as error:
+            if make is _own:
+                raise
+            print(f"One QEMU less to test against: {error}", file=sys.stderr)
+    return tuple(found.values())
+
+
+def _own() -> Binary:
+    return _binary("qemu-system-x86_64")
+
+
+def _backported() -> Binary:
+    """QEMU alone, which runs with this distribution's libraries; the modules of the distribution's QEMU are hidden from it."""
+    directory = _cached("qemu-backports", _backports_suite(), [
+        "download", "qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"])
     empty = directory / "empty"
     empty.mkdir(exist_ok=True)
-    hide = f'mount --bind "{empty}" "{_MODULES}"; exec "$0" "$@"'
     firmware = ("-L", str(directory / "usr/share/qemu"), "-L", "/usr/share/seabios", "-L", "/usr/lib/ipxe/qemu")
-    return Binary(_version(str(program)), ("unshare", "-m", "sh", "-c", hide, str(program), *firmware))
+    return _binary(*_with_mount(empty, _MODULES), str(directory / "usr/bin/qemu-system-x86_64"), *firmware)
 
 
-def _download(work: Path) -> None:
-    """Unpack QEMU from the backports suite of this distribution, leaving the machine's own apt as it is."""
-    source = work / "backports.list"
-    source.write_text(_backports_source())
-    lists = work / "lists"
-    lists.mkdir()
-    options = ["-qq", "-o", f"Dir::Etc::SourceList={source}", "-o", "Dir::Etc::SourceParts=-", "-o", f"Dir::State::Lists={lists}",
-               "-o", "APT::Sandbox::User=root"]
-    subprocess.run(["apt-get", *options, "update"], check=True)
-    packages = ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils")
-    subprocess.run(["apt-get", *options, "download", *packages], cwd=work, check=True)
-    for deb in work.glob("*.deb"):
+def _newest() -> Binary:
+    """QEMU with all that it depends on, in its own libraries' place as long as it runs: they bring its loader too."""
+    fetch = ["install", "--download-only", "--no-install-recommends", "qemu-system-x86"]
+    directory = _cached("qemu-newest", _NEWEST_SUITE, fetch)
+    folders = [directory / "usr" / name for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu")]
+    firmware = [word for folder in folders for word in ("-L", str(folder))]
+    return _binary(*_with_mount(directory / _LIBRARIES.relative_to("/"), _LIBRARIES),
+                   str(directory / "usr/bin/qemu-system-x86_64"), *firmware, *_STRICT)
+
+
+def _with_mount(source: Path, target: Path) -> tuple[str, ...]:
+    """The words before a command that is to see *source* at *target*."""
+    return "unshare", "-m", "sh", "-c", f'mount --bind "{source}" "{target}"; exec "$0" "$@"'
+
+
+def _binary(*command: str) -> Binary:
+    told = subprocess.run([*command, "-version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"version (\d+\.\d+)", told)
+    assert match, told
+    return Binary(match.group(1), command)
+
+
+def _cached(name: str, suite: str, fetch: list[str]) -> Path:
+    """The folder of the user's cache with the packages that ``apt-get`` *fetch* brings from *suite*, unpacked."""
+    directory = CACHE / name
+    if not directory.exists():
+        work = directory.with_name(f"{name}.{os.getpid()}")
+        work.mkdir(parents=True)
+        try:
+            _download(work, suite, fetch)
+            with suppress(OSError):  # another process was faster
+                work.rename(directory)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return directory
+
+
+def _download(work: Path, suite: str, fetch: list[str]) -> None:
+    """Fetch with an apt of its own, which knows of no installed package, leaving the machine's as it is, and unpack."""
+    apt = work / "apt"
+    for name in ("lists", "cache/archives"):
+        (apt / name / "partial").mkdir(parents=True)
+    source, status = apt / "sources.list", apt / "status"
+    source.write_text(_source(suite))
+    status.touch()
+    settings = {
+        "Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "-", "Dir::State": apt, "Dir::State::Lists": apt / "lists",
+        "Dir::State::status": status, "Dir::Cache": apt / "cache", "APT::Sandbox::User": "root", "APT::Update::Error-Mode": "any",
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    subprocess.run(["apt-get", "-qq", *options, "update"], check=True)
+    subprocess.run(["apt-get", "-qq", *options, *fetch], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    for deb in [*work.glob("*.deb"), *apt.glob("cache/archives/*.deb")]:
         subprocess.run(["dpkg", "-x", deb, work], check=True)
         deb.unlink()
-    shutil.rmtree(lists)
+    shutil.rmtree(apt)
 
 
-def _backports_source() -> str:
-    """An apt source for the backports suite, made from the entry that the machine has for its own suite."""
+def _backports_suite() -> str:
+    return f"{platform.freedesktop_os_release()['VERSION_CODENAME']}-backports"
+
+
+def _source(suite: str) -> str:
+    """An apt source for *suite*, made from the entry that the machine has for its own one."""
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
     etc = Path("/etc/apt")
     for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]:
@@ -90,7 +136,7 @@ def _backports_source() -> str:
             if entry:
                 uri, key = entry
                 signed = f"[signed-by={key}] " if key else ""
-                return f"deb {signed}{uri} {codename}-backports main\n"
+                return f"deb {signed}{uri} {suite} main\n"
     raise LookupError(f"this machine has no apt source for {codename}")
 
 

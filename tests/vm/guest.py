@@ -16,7 +16,7 @@ from typing import NamedTuple
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmops-qemu"
 _INIT = Path(__file__).parent / "init"
 _DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "sr_mod", "nvme", "virtio_balloon",
-            "virtio_console", "virtio_mem", "virtio_rng", "button", "evdev")
+            "virtio_console", "virtio_mem", "virtio_rng", "button", "evdev", "nfit", "nd_pmem")
 
 
 class Guest(NamedTuple):

@@ -121,18 +121,21 @@ class VM:
         ]
 
     def query(self, command: str, /, over: str = "watch", **arguments: Any) -> Any:
-        """Send a command; underscores stand for dashes.
+        """Send a command; in the names of *arguments* underscores stand for dashes.
 
         It goes over the second monitor, which the code under test does not use, or with ``over="qmp"`` over the first: what
         ``getfd`` brought is known only to the monitor that it came by.
         """
+        return self.execute(command, {key.replace("_", "-"): value for key, value in arguments.items()}, over)
+
+    def execute(self, command: str, arguments: dict[str, Any], over: str = "watch") -> Any:
+        """Send a command with arguments as QMP has them."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
             connection.connect(str(self.directory / f"{over}.sock"))
             with connection.makefile("rw") as stream:
                 stream.readline()
                 for name, values in (("qmp_capabilities", {}), (command, arguments)):
-                    values = {key.replace("_", "-"): value for key, value in values.items()}
                     stream.write(json.dumps({"execute": name, "arguments": values, "id": name}) + "\n")
                     stream.flush()
                     while (reply := json.loads(stream.readline())).get("id") != name:
@@ -157,6 +160,17 @@ class VM:
         if match.group(2) != "0":
             raise RuntimeError(f"guest: {command}: status {match.group(2)}: {match.group(1)}")
         return match.group(1).replace("\r\n", "\n")
+
+    def wait_command(self, command: str, timeout: float = ANSWER_SECONDS) -> None:
+        """Return when a shell command succeeds in the guest; TimeoutError when it has not in time."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with suppress(RuntimeError):
+                self.guest(command)
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the guest: {command}")
+            time.sleep(0.1)
 
     def report(self) -> dict[str, Any]:
         """What the guest sees: disks (bytes), NICs, CPUs present and online as Linux lists them, MemTotal in kB."""

@@ -9,79 +9,30 @@ inline node with it, so a disk is never left half made. The device has the same 
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import stat
-from dataclasses import dataclass, field, replace
-from typing import Any, Mapping
+from dataclasses import replace
+from typing import Any
 
-from . import throttle
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from . import disk_secrets, throttle
+from .backend import backend_differences, backend_of, can_resize, node_arguments
+from .device import Difference, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .disk import Disk, blockdev_arguments, check_shrink, check_values, describe, doubts, guest_path, refuse_boot_disk, resolved
+from .disk_launch import launch_args
 from .errors import Conflict, InvalidOption, Unsupported
-from .frontend import Unplug, plug
-from .launch import blockdev_argument, device_argument, object_argument
-from .model import PERIPHERAL, Device, Hardware, Node, natural
-from .objects import SECRET_FILE, add_object, delete_object
-from .plan import Command, Delete, Execute, Plan, Run, Step, wire
-from .slots import PLACE_KEYS, default_driver, place_of
+from .frontend import Plug, Unplug, plug
+from .image import probe
+from .model import Hardware
+from .plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
+from .slots import PLACE_KEYS, default_driver
+from .stack import Stack, find, left_by
 from .values import NODE_NAME_MAX, check_id
 
-_SECRET_OPTION = re.compile(r"[a-z-]*-secret\Z")
-_READ_ONLY_DRIVERS = {"scsi-cd", "ide-cd"}
-_SERIAL_MAX = {"virtio-blk-pci": 20, "virtio-blk-ccw": 20, "virtio-blk-device": 20, "nvme": 20, "scsi-hd": 36}
-"""Bytes of a serial number that the guest gets to see; QEMU cuts or refuses longer ones."""
-_GUEST_PATHS = {
-    "virtio-blk": "/dev/disk/by-id/virtio-{serial}",
-    "scsi-hd": "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{serial}",
-    "scsi-cd": "/dev/disk/by-id/scsi-0QEMU_QEMU_CD-ROM_{serial}",
-    "nvme": "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_{serial}",
-}
 
-
-@dataclass(frozen=True)
-class Disk:
-    """What a task says of a disk; None is not stated. ``backend`` is a blockdev protocol driver with its options,
-    as ``blockdev-add`` takes it; ``size`` in bytes; ``limits`` as in throttle.py, 0 for none. ``passphrase`` opens an encrypted
-    image, ``backend_secrets`` are passwords by the option of *backend* that names a secret object (``password-secret`` …)."""
-
-    front: Front
-    backend: dict[str, Any] | None = None
-    format: str = "raw"
-    read_only: bool | None = None
-    cache_direct: bool | None = None
-    cache_no_flush: bool | None = None
-    discard: str | None = None
-    detect_zeroes: str | None = None
-    size: int | None = None
-    limits: Mapping[str, int] | None = None
-    passphrase: str | None = None
-    backend_secrets: Mapping[str, str] = field(default_factory=dict)
-    allow_shrink: bool = False
-    attach: bool = True
-    recreate: bool = False
-    force: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.front.id
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """The data of the secret objects that come and go with the disk, by id. No two disks share one: what follows the last
-        dot is no id of a disk."""
-        image = {} if self.passphrase is None else {f"{self.id}.secret": self.passphrase}
-        return {**image, **{f"{self.id}.{option}": value for option, value in self.backend_secrets.items()}}
-
-
-@dataclass
 class Resize(Step):
-    """``block_resize``, which QEMU would also let shrink; taken back to the size that the image had."""
+    """``block_resize``, which QEMU would also let shrink; undone to the size that the image had."""
 
-    node: str
-    size: int
-    allow_shrink: bool
-    was: int | None = None
+    def __init__(self, node: str, size: int, allow_shrink: bool) -> None:
+        self.node, self.size, self.allow_shrink = node, size, allow_shrink
+        self.was: int | None = None
 
     def commands(self) -> list[Command]:
         return [wire("block_resize", {"node-name": self.node, "size": self.size})]
@@ -97,288 +48,180 @@ class Resize(Step):
         return None if self.was is None else Execute("block_resize", {"node-name": self.node, "size": self.was})
 
 
-def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:
-    if wanted < size and not allow_shrink:
-        raise InvalidOption(f"Disk {node} has {size} bytes; size {wanted} would cut off its end. Set allow_shrink: true "
-                            "if the guest has shrunk what is on it.", size=size, wanted=wanted)
-
-
-def file_backend(path: str, aio: str | None) -> dict[str, Any]:
-    """The protocol node of an image file or a host's block device. Raises InvalidOption for a relative path."""
-    if not path.startswith("/"):
-        raise InvalidOption(f"file {path!r} is relative, and QEMU's working folder is not known: write the whole path.")
-    backend = {"driver": "host_device" if _is_block_device(path) else "file", "filename": path}
-    return {**backend, **({"aio": aio} if aio else {})}
-
-
-def _is_block_device(path: str) -> bool:
-    try:
-        return stat.S_ISBLK(os.stat(path).st_mode)
-    except ValueError:
-        raise InvalidOption(f"file {path!r} is no path.") from None
-    except OSError:  # not visible from here, as when the VM is on another host
-        return path.startswith("/dev/")
-
-
 def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     """Have the disk, or, with ``attach`` false, its block node alone."""
     check_id(disk.id, longest=NODE_NAME_MAX)
-    device = hardware.device(disk.id)
-    node = _node_of(hardware, disk.id, device)
-    if device and "drive" not in device.properties:
-        raise Conflict(f"The id {disk.id} belongs to a {device.driver}, which is no disk. Take another id.")
-    if node is None and disk.backend is None:
+    stack = find(hardware, disk.id)
+    device, node, top = stack.device, stack.own, stack.top
+    is_empty = device is not None and node is None and disk.backend is None and disk.attach
+    if node is None and disk.backend is None and not is_empty:
         raise InvalidOption(f"Disk {disk.id} does not exist yet: say with file or backend what is to be on it.")
     before = describe(hardware, disk.id)
     driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else "")
-    disk = _with_serial(hardware, disk, driver, device)
+    disk, warnings = resolved(hardware, disk, driver, stack)
+    check_values(hardware, disk, driver, stack)
 
-    top = hardware.drive_of(device) if device else None
-    top = top or node  # above the disk's own node where there are snapshots
-    differences, unverified = _node_differences(hardware, disk, node, top, driver) if node and top else ([], [])
+    differences, unverified = _node_differences(hardware, disk, stack, driver)
     if device and disk.attach:
         more, unread = device_differences(hardware, disk.front, device)
         differences, unverified = differences + more, unverified + unread
-    if device and node is None:
-        differences.append(Difference("file", None, (disk.backend or {}).get("filename", disk.id)))
+    if device and node is None and disk.backend is not None:
+        differences.append(Difference("file", None, disk.backend.get("filename", disk.id)))
     if differences and disk.recreate:
-        return _recreated(hardware, disk, device, driver, before)
+        return _recreated(hardware, disk, stack, driver, before, differences, warnings)
     refuse(f"Disk {disk.id}", differences)
 
     steps: list[Step] = []
     if device is None and node and disk.attach:
-        _refuse_other_users(hardware, disk.id, [node.name])
-    if node is None:
+        stack.refuse_users()
+    if node is None and not is_empty:
+        steps += _deletions(hardware, left_by(hardware, disk.id))
         steps += _node_steps(hardware, disk, driver)
     elif top and disk.size is not None and disk.size != top.size:
-        check_shrink(disk.id, top.size, disk.size, disk.allow_shrink)
+        _refuse_resize(hardware, disk, stack)
         steps.append(Resize(top.name, disk.size, disk.allow_shrink))
     arguments = None
     if disk.attach and device is None:
         arguments = device_arguments(hardware, disk.front, driver, {"drive": disk.id})
         steps += plug(arguments)
     elif device and not disk.attach:
-        refuse_boot_disk(hardware, device, disk.force)
-        if top and node and top.name != node.name:
-            raise Conflict(f"The disk {disk.id} has the snapshot {top.name} on top, which would go with the device. Commit it "
-                           "first (qmp_block_job).")
-        steps.append(Unplug(disk.id))
-    steps += _limit_steps(hardware, disk, driver, device)
+        _refuse_detaching(hardware, stack, disk.force)
+        steps.append(Unplug(device.id or device.path))
+    steps += _limit_steps(hardware, disk, driver, stack)
     return Plan(tuple(steps), before, _after(disk, before, driver, arguments), tuple(unverified),
-                _launch_args(hardware, disk, driver, arguments, device))
-
-
-def _limit_steps(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> list[Step]:
-    if disk.limits is None or not disk.attach:
-        return []
-    now = throttle.present(hardware, disk.id, driver) if device else {}
-    wanted = throttle.in_force(disk.limits)
-    return [throttle.set_limits(hardware, disk.id, driver, wanted, now)] if wanted != now else []
+                launch_args(hardware, disk, driver, stack, arguments), warnings, doubts(hardware, disk, stack))
 
 
 def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
-    """Have neither the device nor the block nodes that were only there for it."""
-    check_id(disk.id)
-    device = hardware.device(disk.id)
-    if device and "drive" not in device.properties:
-        raise Conflict(f"The id {disk.id} belongs to a {device.driver}, which is no disk. Take another id.")
-    steps: list[Step] = []
+    """Have neither the device nor the node, nor the named nodes below it that came only for it."""
+    check_id(disk.id, longest=NODE_NAME_MAX)
+    stack = find(hardware, disk.id)
+    if stack.device is None:
+        stack = left_by(hardware, disk.id)
+    return Plan(tuple(_removal(hardware, disk, stack)), describe(hardware, disk.id), None)
+
+
+def _removal(hardware: Hardware, disk: Disk, stack: Stack, restore: bool = False) -> list[Step]:
+    """The steps that remove the disk; with *restore*, each knows how to put back what it removes."""
+    device = stack.device
     if device:
         refuse_boot_disk(hardware, device, disk.force)
-        steps.append(Unplug(disk.id))
-    nodes = _nodes_to_delete(hardware, disk.id, device)
-    _refuse_other_users(hardware, disk.id, nodes)
-    if device:
-        _refuse_work_below(hardware, device)
-    steps += [Delete("blockdev-del", {"node-name": name}) for name in nodes]
-    steps += [delete_object(name) for name in _secrets_of(hardware, disk.id)]
-    return Plan(tuple(steps), describe(hardware, disk.id), None)
+    stack.refuse_users()
+    secrets = disk_secrets.left_over(hardware, disk.id)
+    if stack.own and stack.own.details.get("encrypted"):  # it was opened with what has its name, whoever made that
+        secrets = disk_secrets.of_disk(hardware, disk.id)
+    steps: list[Step] = [Unplug(device.id or device.path, _restored(hardware, stack) if restore else None)] if device else []
+    steps += _deletions(hardware, stack, restore)
+    return steps + disk_secrets.delete_steps(hardware, secrets, restore)
 
 
-def _secrets_of(hardware: Hardware, disk_id: str) -> list[str]:
-    """The secret objects that came with a disk, also after a run that was killed before it made the node."""
-    return [name for name, kind in sorted(hardware.objects.items())
-            if kind == "secret" and re.fullmatch(rf"{re.escape(disk_id)}\.([a-z-]*-)?secret", name)]
+def _deletions(hardware: Hardware, stack: Stack, restore: bool = False) -> list[Step]:
+    """Delete the nodes that came only for the disk; those of a ``-drive`` go by themselves a moment after the device."""
+    steps: list[Step] = []
+    for name in stack.private:
+        back = _added_back(hardware, stack, name) if restore else None
+        steps.append(Delete("blockdev-del", {"node-name": name}, back))
+    if stack.device and stack.drive and stack.top:
+        steps.append(_gone(stack.top.name))
+    return steps
 
 
-def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
-    """The disk as it is now: device, place, node and image; None when there is neither device nor node."""
-    device = hardware.device(disk_id)
-    node = hardware.drive_of(device) if device else hardware.nodes.get(disk_id)
-    if device is None and node is None:
+def _gone(node: str) -> Await:
+    def look(run: Run) -> bool:
+        return node not in {one["node-name"] for one in run.read("query-named-block-nodes")}
+
+    return Await(look, lambda run: Conflict(f"The device is gone, and QEMU still has its block node {node} after {run.timeout:g} s. "
+                                            "Run this again."))
+
+
+def _added_back(hardware: Hardware, stack: Stack, name: str) -> Step | None:
+    secret = f"{stack.id}.secret"
+    arguments = node_arguments(hardware, hardware.nodes[name], secret if secret in hardware.objects else None)
+    return Execute("blockdev-add", arguments) if arguments else None
+
+
+def _restored(hardware: Hardware, stack: Stack) -> Step | None:
+    """What plugs the disk again as it is: its device, and its limits."""
+    device, top = stack.device, stack.top
+    if device is None or top is None or device.id is None:
         return None
-    result: dict[str, Any] = {"id": disk_id, "attached": device is not None}
-    if device:
-        serial = device.properties.get("serial") or None
-        result.update({"driver": device.driver, **place_of(device), "serial": serial,
-                       "guest_path": guest_path(device.driver, serial), "at_launch": device.at_launch,
-                       "limits": throttle.present(hardware, disk_id, device.driver)})
-    if node:
-        file = _backend_of(node).get("filename", node.filename)
-        result.update({"node": node.name, "file": file, "format": node.driver, "read_only": node.read_only, "size": node.size})
-    return result
+    steps: list[Step] = []
+    drive = top.name
+    if stack.drive or top.name.startswith("#"):  # its nodes go with the device
+        arguments = node_arguments(hardware, top)
+        if arguments is None:
+            return None
+        drive = device.id
+        steps.append(Execute("blockdev-add", {**arguments, "node-name": drive}))
+    steps.append(Plug({**settled_arguments(hardware, device), "drive": drive}))
+    limits = throttle.present(stack.entry)
+    if limits:
+        steps.append(throttle.set_limits(throttle.backend_path(device.id, device.driver), device.driver, limits, {}))
+    return Steps(tuple(steps))
 
 
-def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
-    """All disks of the VM that have an id."""
-    found = (describe(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
-    return [disk for disk in found if disk]
+def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
+    """Raise where the node would not stay as it is when the device goes."""
+    device = stack.device
+    assert device is not None
+    refuse_boot_disk(hardware, device, force)
+    jobs = [user for user in stack.users if user.startswith("job ")]
+    if stack.drive:
+        stack.refuse_users(", and QEMU ends that without a word")
+        raise Unsupported(f"The disk {stack.id} was launched with -drive, so QEMU deletes its node together with its device: "
+                          "attach: false cannot be. Set state: absent to remove both.")
+    if stack.has_snapshot and stack.top:
+        raise Conflict(f"The disk {stack.id} has the snapshot {stack.top.name} on top, which would go with the device. Commit it "
+                       "first (qmp_block_job).")
+    if jobs:
+        stack.refuse_users()
 
 
-def guest_path(driver: str, serial: str | None) -> str | None:
-    """Where udev in a Linux guest puts the disk, None where nothing stable is known."""
-    form = next((path for name, path in _GUEST_PATHS.items() if driver.startswith(name)), None)
-    if form is None or not serial:
-        return None
-    return form.format(serial=serial[:20] if driver.startswith("virtio") else serial)
+def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
+    """Raise for a size that the disk cannot get."""
+    top, size = stack.top, disk.size
+    assert top is not None and size is not None
+    check_shrink(disk.id, top.size, size, disk.allow_shrink)
+    jobs = [user for user in stack.users if user.startswith("job ")]
+    if jobs:
+        raise Conflict(f"The disk {disk.id} cannot be resized while {', '.join(jobs)} works on it. Wait for its end, or cancel it.",
+                       users=jobs)
+    if top.read_only:
+        raise InvalidOption(f"The disk {disk.id} is read-only, so its size cannot be changed. Leave size out.")
+    if not can_resize(hardware, top):
+        raise InvalidOption(f"The disk {disk.id} has {top.size} bytes, and its storage cannot be resized by QEMU. Leave size out.")
 
 
-def refuse_boot_disk(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Unsupported for the disk that the VM was started from: of those it was launched with, the one with the
-    lowest bootindex. Where none has any, the firmware chooses, and the first of each driver may be it."""
-    if force or not device.at_launch:
-        return
-    disks = [one for one in hardware.devices if one.at_launch and one.properties.get("drive")]
-    indexed = [one for one in disks if one.properties.get("bootindex", -1) >= 0]
-    if indexed:
-        first = min(indexed, key=lambda one: int(one.properties["bootindex"]))
-    else:
-        first = min((one for one in disks if one.driver == device.driver), key=_boot_order, default=device)
-        if device.driver in _READ_ONLY_DRIVERS and any(one.driver not in _READ_ONLY_DRIVERS for one in disks):
-            return
-    if first.path == device.path:
-        raise Unsupported(f"{device.id} is the disk that the VM boots from, or may be. Set force: true to take it away all the "
-                          "same.")
+def _limit_steps(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[Step]:
+    if disk.limits is None or not disk.attach:
+        return []
+    now = throttle.present(stack.entry)
+    wanted = throttle.in_force(disk.limits)
+    if wanted == now:
+        return []
+    throttle.refuse_shared_group(hardware, disk.id, stack.entry, disk.force)
+    path = throttle.backend_path(disk.id, driver, stack.device)
+    return [throttle.set_limits(path, driver, disk.limits, now)]
 
 
-def _boot_order(device: Device) -> tuple[Any, ...]:
-    """A sort key: the order in which firmware comes upon disks."""
-    places = (device.properties.get(name, 0) for name in ("addr", "scsi-id", "lun"))
-    return (natural(str(device.bus)), *places)
-
-
-def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> Disk:
-    """Check a stated serial; give a new disk its id as serial, so that the guest can find it by a stable name."""
-    options = dict(disk.front.options)
-    serial = options.get("serial")
-    longest = _SERIAL_MAX.get(driver, 20)
-    length = 0 if serial is None else len(serial.encode("utf-8", "surrogatepass"))
-    if length > longest:
-        raise InvalidOption(f"serial {serial!r} has {length} bytes; a {driver} shows the guest {longest}.")
-    if serial is None and driver and device is None and "serial" not in disk.front.properties \
-            and len(disk.id) <= longest and "serial" in hardware.device_properties(driver):
-        options["serial"] = disk.id
-    return replace(disk, front=replace(disk.front, options=options))
-
-
-def _node_of(hardware: Hardware, disk_id: str, device: Device | None) -> Node | None:
-    """The disk's own node: of its name, looked for below what the device has, for a snapshot puts new nodes in between;
-    or, for a disk that the VM was launched with under other names, what the device has."""
-    if device is None:
-        return hardware.nodes.get(disk_id)
-    top = hardware.drive_of(device)
-    pending = [top.name] if top else []
-    while pending:
-        node = hardware.nodes.get(pending.pop())
-        if node and node.name == disk_id:
-            return node
-        pending += node.children.values() if node else ()
-    return top
-
-
-def _nodes_to_delete(hardware: Hardware, disk_id: str, device: Device | None) -> list[str]:
-    """Top to bottom: what the device has, and the named nodes below it down to the disk's own and its protocol node.
-
-    Nodes that QEMU named itself (``#block…``) go with their parents, those of a ``-drive`` with the device.
-    """
-    top = hardware.drive_of(device) if device else hardware.nodes.get(disk_id)
-    names: list[str] = []
-    while top and not top.name.startswith("#"):
-        names.append(top.name)
-        below = top.children.get("file") if top.name == disk_id else top.children.get("backing", top.children.get("file"))
-        top = hardware.nodes.get(below or "")
-    if disk_id in hardware.nodes and disk_id not in names:
-        names.append(disk_id)
-    return names
-
-
-def _refuse_other_users(hardware: Hardware, disk_id: str, names: list[str]) -> None:
-    """Raise Conflict where anything but the disk itself uses one of its nodes: another device, a job, an export."""
-    own = (disk_id, f"{PERIPHERAL}/{disk_id}", f"{PERIPHERAL}/{disk_id}/virtio-backend")
-    for name in names:
-        users = set(hardware.nodes[name].users) - set(own)
-        users |= {node.name for node in hardware.nodes.values() if name in node.children.values() and node.name not in names}
-        if users:
-            raise Conflict(f"The block node {name} is used by {', '.join(sorted(users))}. End that first, or take another id.",
-                           users=sorted(users))
-
-
-def _refuse_work_below(hardware: Hardware, device: Device) -> None:
-    """Raise Conflict where a job or an export works on a node that goes with the device, as those of a ``-drive`` do: QEMU would
-    end it without a word."""
-    top = hardware.drive_of(device)
-    below, pending = set(), [top.name] if top else []
-    while pending:
-        name = pending.pop()
-        if name in hardware.nodes:
-            below.add(name)
-            pending += hardware.nodes[name].children.values()
-    jobs = {entry["id"] for entry in hardware.snapshot.ask_or([], "query-jobs")}
-    users = jobs & {user for name in below for user in hardware.nodes[name].users}
-    users |= {entry["id"] for entry in hardware.snapshot.ask_or([], "query-block-exports") if entry["node-name"] in below}
-    if users:
-        raise Conflict(f"The disk {device.id} is worked on by {', '.join(sorted(users))}. End that first.", users=sorted(users))
-
-
-def _read_only(disk: Disk, driver: str) -> bool:
-    return disk.read_only if disk.read_only is not None else driver in _READ_ONLY_DRIVERS
-
-
-def blockdev_arguments(disk: Disk, driver: str) -> dict[str, Any]:
-    """The arguments for ``blockdev-add``. Cache modes and read-only are inherited by the inline protocol node."""
-    cache = {name: value for name, value in (("direct", disk.cache_direct), ("no-flush", disk.cache_no_flush))
-             if value is not None}
-    optional = {"cache": cache or None, "discard": disk.discard, "detect-zeroes": disk.detect_zeroes}
-    backend = {**(disk.backend or {}), **{option: f"{disk.id}.{option}" for option in disk.backend_secrets}}
-    return {"driver": disk.format, "node-name": disk.id, "read-only": _read_only(disk, driver), "file": backend,
-            **_encryption(disk), **{name: value for name, value in optional.items() if value is not None}}
-
-
-def _encryption(disk: Disk) -> dict[str, Any]:
-    """What names the secret of an encrypted image: LUKS itself, or the LUKS inside a qcow2."""
-    if disk.passphrase is None:
-        return {}
-    secret = {"key-secret": f"{disk.id}.secret"}
-    if disk.format == "luks":
-        return secret
-    if disk.format == "qcow2":
-        return {"encrypt": {"format": "luks", **secret}}
-    raise InvalidOption(f"passphrase is for the formats luks and qcow2, not {disk.format}.")
-
-
-def _node_steps(hardware: Hardware, disk: Disk, driver: str, anew: bool = False) -> list[Step]:
-    """Add the node; *anew* after it was removed with all that came with it."""
-    for option, secret in disk.backend_secrets.items():
-        if not isinstance(secret, str):
-            raise InvalidOption(f"backend_secrets.{option} is no text: put it in quotes.")
-        if not _SECRET_OPTION.match(option):
-            raise InvalidOption(f"backend_secrets has {option!r}, which names no secret; in QEMU's spelling they end in -secret, "
-                                "such as password-secret.")
-    steps: list[Step] = [] if anew else [delete_object(name) for name in _secrets_of(hardware, disk.id)]
-    steps += [add_object(hardware, "secret", name, {"data": data}) for name, data in disk.secrets.items()]
-    delete = Delete("blockdev-del", {"node-name": disk.id})
-    steps.append(Execute("blockdev-add", blockdev_arguments(disk, driver), delete))
+def _node_steps(hardware: Hardware, disk: Disk, driver: str, going: tuple[str, ...] = ()) -> list[Step]:
+    """Add the node and its secrets; *going* are secrets that are removed before."""
+    steps = disk_secrets.add_steps(hardware, disk.id, disk.secrets, going, disk.key_secret)
+    steps.append(Execute("blockdev-add", blockdev_arguments(disk, driver), Delete("blockdev-del", {"node-name": disk.id})))
     if disk.size is not None:
         steps.append(Resize(disk.id, disk.size, disk.allow_shrink))
     return steps
 
 
-def _node_differences(hardware: Hardware, disk: Disk, node: Node, top: Node, driver: str) -> tuple[list[Difference], list[str]]:
-    """How the disk's own node differs; whether it may be written is up to the one on *top*, for below a snapshot none may."""
+def _node_differences(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> tuple[list[Difference], list[str]]:
+    """How the disk's own node differs; whether it may be written is up to the one on top, for below a snapshot none may."""
+    node, top = stack.own, stack.top
+    if node is None or top is None:
+        return [], []
     cache = node.details.get("cache", {})
     pairs = [
-        ("format", node.driver, disk.format if disk.backend is not None else None),
-        ("read_only", top.read_only, disk.read_only if disk.backend is None else _read_only(disk, driver)),
+        ("format", node.driver, disk.stated_format),
+        ("read_only", top.read_only, disk.read_only),
         ("cache.direct", cache.get("direct"), disk.cache_direct),
         ("cache.no_flush", cache.get("no-flush"), disk.cache_no_flush),
         ("detect_zeroes", node.details.get("detect_zeroes"), disk.detect_zeroes),
@@ -386,68 +229,109 @@ def _node_differences(hardware: Hardware, disk: Disk, node: Node, top: Node, dri
     different = [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]]
     unverified = [name for name, value in (("discard", disk.discard), ("passphrase", disk.passphrase)) if value is not None]
     unverified += [f"backend_secrets.{option}" for option in disk.backend_secrets]
-    for name, value in (disk.backend or {}).items():
-        option = "file" if name == "filename" else f"backend.{name}"
-        present = _backend_value(hardware, node, name)
-        if present is None:
-            unverified.append("aio" if name == "aio" else option)
-        elif present != value and not (name == "filename" and same_file(present, value)):
-            different.append(Difference(option, present, value))
-    return different, unverified
+    more, unread = backend_differences(hardware, node, disk.backend or {})
+    return different + more, unverified + unread
 
 
-def _backend_value(hardware: Hardware, node: Node, name: str) -> Any:
-    """What QEMU tells of one option of the protocol node; None where it tells nothing."""
-    if name == "driver":
-        protocol = hardware.nodes.get(node.children.get("file", ""))
-        return protocol.driver if protocol else None
-    return _backend_of(node).get(name)
+def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before: dict[str, Any] | None,
+               differences: list[Difference], warnings: tuple[str, ...]) -> Plan:
+    """Remove the disk and add it again, in the slot that it has unless the task names another.
 
-
-def _backend_of(node: Node) -> dict[str, Any]:
-    """The options of the protocol node: its file name, or, where they have no short form, all of them, told as ``json:{…}``
-    for the whole stack."""
-    if not node.filename.startswith("json:"):
-        return {"filename": node.filename}
-    try:
-        told = json.loads(node.filename[len("json:"):])
-    except (ValueError, RecursionError):  # as when it was cut off
-        told = None
-    if not isinstance(told, dict):
-        return {"filename": node.filename}
-    below = told.get("file") if told.get("driver") == node.driver else None
-    return below if isinstance(below, dict) else told
-
-
-def same_file(one: Any, other: Any) -> bool:
-    try:
-        return bool(os.path.realpath(one) == os.path.realpath(other))
-    except (TypeError, ValueError):  # at least one is no path
-        return False
-
-
-def _recreated(hardware: Hardware, disk: Disk, device: Device | None, driver: str,
-               before: dict[str, Any] | None) -> Plan:
-    """Remove and make anew, at the place it has unless the task names another."""
-    if disk.backend is None:
-        raise InvalidOption(f"Disk {disk.id} cannot be made anew without file or backend.")
-    steps = [*plan_absent(hardware, disk).steps, *_node_steps(hardware, disk, driver, anew=True)]
+    What the task does not specify is carried over from the disk that is there, and what cannot be is refused, before anything
+    is removed. Another image is opened for a try. When the new disk fails all the same, the old one is put back.
+    """
+    if stack.has_snapshot and stack.top:
+        raise Conflict(f"The disk {disk.id} has the snapshot {stack.top.name} on top. The new disk would have the image below it, without "
+                       "what the guest has written since. Commit the snapshot first (qmp_block_job).")
+    if not stack.certain:
+        raise Conflict(f"The disk {disk.id} consists of the images {', '.join(stack.images)}, and QEMU does not tell which of them it "
+                       "was launched with. Remove the disk (state: absent) and add the one that you want.")
+    device = stack.device
+    disk = _carried_over(hardware, disk, stack, driver)
+    _refuse_wrong_format(hardware, disk)
+    if disk.size is not None and stack.top and disk.size != stack.top.size and not _on_other(differences):
+        _refuse_resize(hardware, disk, stack)
+    kept = disk.passphrase is None and disk.key_secret is not None
+    removed = _removal(hardware, disk, stack, restore=True)
+    if kept:
+        removed = [step for step in removed if not (isinstance(step, Delete) and step.arguments.get("id") == disk.key_secret)]
+    going = tuple(step.arguments["id"] for step in removed if isinstance(step, Delete) and step.command == "object-del")
     arguments = None
+    steps = [*_trial(disk, driver, differences), *removed, *_node_steps(hardware, disk, driver, going)]
     if disk.attach:
         arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
         steps += plug(arguments)
-        steps += _limit_steps(hardware, disk, driver, None)
+        if disk.limits:
+            steps.append(throttle.set_limits(throttle.backend_path(disk.id, driver), driver, disk.limits, {}))
+    backend = disk.backend or {}
+    unknown = [name for name, value in (("discard", disk.discard), ("aio", backend.get("aio"))) if value is None]
+    if unknown and backend.get("driver") in ("file", "host_device"):
+        warnings += (f"QEMU does not report {' and '.join(unknown)} of the disk {disk.id}, so the new one has the default. Set what the old "
+                     "one had.",)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
-                _launch_args(hardware, disk, driver, arguments, None))
+                launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings, doubts(hardware, disk, stack))
+
+
+def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> Disk:
+    """The task's disk, and in it what it does not specify as the disk has it now."""
+    node, top = stack.own, stack.top
+    if node is None or top is None:
+        return disk
+    secret = f"{disk.id}.secret"
+    if disk.backend is None:
+        inline = backend_of(hardware, node)
+        if inline is None:
+            raise InvalidOption(f"QEMU does not report what the disk {disk.id} is on in a form that can be used again. Set file or "
+                                "backend to what the new one is to be on.")
+        disk = replace(disk, backend=inline)
+    encrypted = bool(node.details.get("encrypted")) and disk.format in ("luks", "qcow2")
+    if encrypted and disk.passphrase is None:
+        if secret not in hardware.objects:
+            raise InvalidOption(f"The disk {disk.id} is encrypted, and its secret is not in the VM. Set passphrase.")
+        disk = replace(disk, key_secret=secret)
+    cache = node.details.get("cache", {})
+    zeroes = node.details.get("detect_zeroes")
+    limits = throttle.present(stack.entry) if disk.limits is None and driver != "nvme" else disk.limits
+    return replace(
+        disk,
+        read_only=top.read_only if disk.read_only is None else disk.read_only,
+        cache_direct=disk.cache_direct if disk.cache_direct is not None else cache.get("direct") or None,
+        cache_no_flush=disk.cache_no_flush if disk.cache_no_flush is not None else cache.get("no-flush") or None,
+        detect_zeroes=disk.detect_zeroes if disk.detect_zeroes is not None or zeroes == "off" else zeroes,
+        limits=limits,
+    )
+
+
+def _refuse_wrong_format(hardware: Hardware, disk: Disk) -> None:
+    """Raise where the new image has another format by its header than the one that is assumed."""
+    path = (disk.backend or {}).get("filename")
+    found = probe(path, hardware.snapshot.monitor.peer_pid).format if isinstance(path, str) else None
+    if disk.stated_format is None and found and found != disk.format:
+        raise InvalidOption(f"{path} is a {found} image, and without format the disk {disk.id} would become {disk.format}. Set format.")
+
+
+def _trial(disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:
+    """Have QEMU open another image, read-only and beside the old one, to see that it can."""
+    if not _on_other(differences) or disk.secrets or disk.key_secret:
+        return []
+    name = f"try-{disk.id}"[:NODE_NAME_MAX]
+    arguments = {**blockdev_arguments(replace(disk, detect_zeroes=None, discard=None), driver), "node-name": name, "read-only": True}
+    delete = Delete("blockdev-del", {"node-name": name})
+    return [Execute("blockdev-add", {**arguments, "force-share": True}, delete), delete]
+
+
+def _on_other(differences: list[Difference]) -> bool:
+    """Whether the new disk is on another image, or on the same in another format."""
+    return any(one.option in ("file", "format") or one.option.startswith("backend") for one in differences)
 
 
 def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
            arguments: dict[str, Any] | None) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = {"id": disk.id, **(before or {}), "attached": disk.attach}
-    if before is None or "node" not in before:
-        after.update({"node": disk.id, "format": disk.format, "read_only": _read_only(disk, driver)})
-        filename = (disk.backend or {}).get("filename")
+    if (before is None or "node" not in before) and disk.backend is not None:
+        after.update({"node": disk.id, "format": disk.format, "read_only": disk.is_read_only(driver)})
+        filename = disk.backend.get("filename")
         after.update({"file": filename} if filename else {})
     if arguments:
         place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
@@ -464,17 +348,3 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
         after["limits"] = throttle.in_force(limits)
     return after
 
-
-def _launch_args(hardware: Hardware, disk: Disk, driver: str, arguments: dict[str, Any] | None,
-                 device: Device | None) -> tuple[str, ...]:
-    args: list[str] = []
-    if disk.backend is not None:
-        for name in disk.secrets:
-            args += ["-object", object_argument("secret", name, {"file": SECRET_FILE})]
-        args += ["-blockdev", blockdev_argument(blockdev_arguments(disk, driver))]
-    if arguments is None and disk.attach and device:
-        arguments = {"driver": device.driver, "id": disk.id, "drive": disk.id, **place_of(device),
-                     **disk.front.stated(hardware, device.driver)}
-    if arguments:
-        args += ["-device", device_argument(arguments, hardware.version)]
-    return tuple(args)

@@ -16,15 +16,19 @@ from typing import Any, Mapping
 
 from ..qmp import CommandError
 from .errors import Conflict, HardwareError, InvalidOption, JobFailed, NotYet
+from .image import probe
 from .model import Hardware, Node
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, wire
+from .stack import Stack, chain, find
 from .values import NODE_NAME_MAX, check_id
 
 _COMMANDS = {"mirror": "blockdev-mirror", "backup": "blockdev-backup", "commit": "block-commit", "stream": "block-stream"}
 _SETTLED = ("ready", "standby")  # a mirror that is in step with its source, and waits to be completed
 _ENDED = ("concluded", "null")
-_FILTERS = ("mirror_top", "commit_top", "copy-before-write", "copy-on-read", "throttle", "compress", "preallocate")
-"""Drivers of nodes that hold no data; a job that runs has put one of the first four on top of its disk."""
+_COPIES = ("full", "top")
+"""What a mirror copies so that its target can take the disk's place; with any other ``sync`` the target has only parts."""
+_ALLOCATED = 1 << 20
+"""Bytes that a source must have at least for the work of a mirror to be compared with them."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +124,14 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
             raise InvalidOption(f"There is no job {job.id}: say with type and disk what it is to be.")
     elif job.type == "snapshot":
         return _plan_snapshot(hardware, job)
-    elif running is None and _is_done(hardware, job):
+    elif running is None and _is_done(hardware, job):  # before it is refused: what is done needs no second copy
         return Plan(after={"id": job.id, "type": job.type, "status": "concluded"})
     if running and job.type not in (None, running["type"]):
         raise Conflict(f"The job {job.id} is a {running['type']}, not a {job.type}. Take another id.")
     steps: list[Step] = []
+    doubts = _doubts(hardware, job) if running is None else ()
+    if until == "completed" and "mirror" in (job.type, (running or {}).get("type")):
+        _refuse_partial_copy(hardware, job, running)
     if running is None:
         steps.append(Execute(_COMMANDS[str(job.type)], _arguments(hardware, job), Cancel(job.id)))
     ended = running is not None and running["status"] in _ENDED
@@ -137,7 +144,8 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     elif until == "ready" and (running is None or running["status"] not in _SETTLED):
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
-    return Plan(tuple(steps), running, {"id": job.id, "type": job.type or (running or {}).get("type"), "status": status})
+    after = {"id": job.id, "type": job.type or (running or {}).get("type"), "status": status}
+    return Plan(tuple(steps), running, after, doubts=doubts)
 
 
 def plan_cancelled(hardware: Hardware, job: Job) -> Plan:
@@ -173,15 +181,21 @@ def _words(job: Mapping[str, Any]) -> str:
     return "{current} of {total} bytes".format(**progress(job))
 
 
-def _root(hardware: Hardware, job: Job) -> Node:
-    """The node on top of the disk, which may be named by its own id, or the node of that name."""
+def _disk(hardware: Hardware, job: Job) -> Stack:
+    """The disk that the job works on, which may be named by its own id or by a node."""
     if job.disk is None:
         raise InvalidOption(f"Job {job.id} needs disk: the id of a disk, or the name of a block node.")
-    device = hardware.device(job.disk)
-    node = hardware.drive_of(device) if device else hardware.nodes.get(job.disk)
-    if node is None:
+    stack = find(hardware, job.disk)
+    if stack.top is None:
         raise InvalidOption(f"The VM has no disk or block node {job.disk!r}.")
-    return node
+    return stack
+
+
+def _root(hardware: Hardware, job: Job) -> Node:
+    """The node on top of what the job works on."""
+    top = _disk(hardware, job).top
+    assert top is not None
+    return top
 
 
 def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
@@ -193,6 +207,7 @@ def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
         target = hardware.nodes.get(job.target)
         if target is None:
             raise InvalidOption(f"The VM has no block node {job.target!r}; add it with qmp_blockdev and attach: false.")
+        _refuse_target(hardware, job, target, root)
         if target.size < root.size:
             raise InvalidOption(f"The target {job.target} has {target.size} bytes, and the disk {root.size}. Make it as large.")
         arguments.update({"target": job.target, "sync": job.sync})
@@ -212,29 +227,95 @@ def _with_options(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, **job.options}
 
 
+def _refuse_target(hardware: Hardware, job: Job, target: Node, root: Node) -> None:
+    """Raise for a target that is in use or cannot be written: QEMU would overwrite it, or refuse."""
+    if target.name in chain(hardware, root):
+        raise InvalidOption(f"The target {target.name} belongs to the disk {job.disk} itself. Name another block node.")
+    parents = [f"the node {node.name}" for node in hardware.nodes.values() if target.name in node.children.values()]
+    users = sorted({*target.users, *parents})
+    if users:
+        raise Conflict(f"The target {target.name} is used by {', '.join(users)}, and would be overwritten. Name a block node that nothing "
+                       "uses.", users=users)
+    if target.read_only:
+        raise InvalidOption(f"The target {target.name} is read-only. Add it without read_only: true.")
+
+
+def _refuse_partial_copy(hardware: Hardware, job: Job, running: Mapping[str, Any] | None) -> None:
+    """Raise where the target of a mirror would take the disk's place without all that the disk has."""
+    if job.type == "mirror" and job.sync not in _COPIES:
+        raise InvalidOption(f"With sync: {job.sync} the mirror {job.id} does not copy all of the disk, so its target cannot take the disk's "
+                            "place. Set sync: full, or, to have the copy only kept, state: ready or state: started.")
+    if job.type == "mirror" and job.sync == "top":
+        source, target = _images(hardware, _root(hardware, job)), _images(hardware, hardware.nodes.get(job.target or ""))
+        if target and source[1:] != target[1:]:
+            raise InvalidOption(f"With sync: top the mirror {job.id} copies only the topmost image, and the target {job.target} is not an "
+                                "overlay of the images below it. Set sync: full, or make the target with the same backing file.")
+    source_node = _mirrored(hardware, job.id) if running else None
+    if running and source_node and running["type"] == "mirror":
+        allocated = int((source_node.details.get("image") or {}).get("actual-size", 0))
+        copied = int(running["progress"]["total"])
+        if allocated >= _ALLOCATED and copied < allocated // 2:
+            raise Conflict(f"The mirror {job.id} has copied {copied} bytes, and the disk holds about {allocated}: it was started to copy "
+                           "only parts (as with sync: none), so its target cannot take the disk's place. Set state: cancelled.",
+                           copied=copied, allocated=allocated)
+
+
+def _images(hardware: Hardware, node: Node | None) -> list[str]:
+    """The files of an image and of all below it."""
+    return [hardware.nodes[name].filename for name in chain(hardware, node)]
+
+
+def _mirrored(hardware: Hardware, job_id: str) -> Node | None:
+    """The node that a running mirror copies: that below the filter which it has put on top of it."""
+    for node in hardware.nodes.values():
+        if node.driver == "mirror_top":
+            names = [name for name in node.children.values() if name in hardware.nodes]
+            if any(f"job {job_id}" in hardware.nodes[name].users for name in (node.name, *names)):
+                images = chain(hardware, node)
+                return hardware.nodes[images[0]] if images else None
+    return None
+
+
+def _doubts(hardware: Hardware, job: Job) -> tuple[HardwareError, ...]:
+    """Why QEMU will not begin the job, as far as its graph tells."""
+    root = _root(hardware, job)
+    images = chain(hardware, root)
+    if job.base is not None and job.base not in images:
+        return (JobFailed(f"{job.base} is not among the images of {job.disk}: {', '.join(images)}. Set base to one of them."),)
+    if job.speed is not None and job.speed < 0:
+        return (JobFailed(f"speed {job.speed} is less than nothing. Set bytes per second, or 0 for no limit."),)
+    return ()
+
+
 def _is_done(hardware: Hardware, job: Job) -> bool:
     """Whether the VM has what the job would bring; of a backup that cannot be told, so it is made each time."""
     if job.type == "backup":
         return False
     root = _root(hardware, job)
-    chain = _chain(hardware, root)
+    images = chain(hardware, root)
     if job.type == "mirror":
-        return chain[:1] == [job.target]
+        return images[:1] == [job.target]
     base = _base(hardware, job, root)
     if base is None:
-        return len(chain) == 1
-    return base in (chain[:1] if job.type == "commit" else chain[1:2])
+        return len(images) == 1
+    return base in (images[:1] if job.type == "commit" else images[1:2])
 
 
 def _base(hardware: Hardware, job: Job, root: Node) -> str | None:
-    """The node to end at; of a commit by default the disk's own, so that what is below it, such as a template, stays as it is."""
+    """The node to end at; of a commit by default the disk's own, so that what is below it, such as a template, stays as it is.
+    Raises InvalidOption where that is not known."""
     if job.base is not None or job.type != "commit":
         return job.base
-    own = job.disk
-    if own not in hardware.ids:  # a node; the disk's own has the id of the device that it is for
-        users = (device.id for device in hardware.devices if root.name in _chain(hardware, hardware.drive_of(device)))
-        own = next(users, own)
-    return own if own in _chain(hardware, root) else None
+    stack = _disk(hardware, job)
+    if stack.device is None:  # a node; the disk that it belongs to tells which image is its own
+        stacks = (find(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
+        stack = next((one for one in stacks if root.name in one.images), stack)
+    own = stack.own.name if stack.own else root.name
+    images = chain(hardware, root)
+    if not stack.certain or own not in images:
+        raise InvalidOption(f"QEMU does not tell which image the disk {stack.id} had before its first snapshot, and what is below that "
+                            f"one must stay as it is. Set base to the one to commit to: {', '.join(images[1:]) or root.name}.")
+    return own
 
 
 def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
@@ -242,7 +323,7 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
     root = _root(hardware, job)
     present = hardware.nodes.get(job.id)
     if present:
-        if job.id not in _chain(hardware, root):
+        if job.id not in chain(hardware, root):
             raise Conflict(f"There is a block node {job.id}, which does not belong to {job.disk}. Take another id.")
         return Plan(after={"id": job.id, "type": "snapshot", "status": "concluded"})
     if job.file is None or not job.file.startswith("/"):
@@ -250,20 +331,11 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
     if os.path.exists(job.file) and job.options.get("mode") != "existing":
         raise InvalidOption(f"{job.file} exists and would be overwritten. Name another file; or, for an overlay that you have "
                             "made, set options: {mode: existing}.")
+    directory = probe(os.path.dirname(job.file), hardware.snapshot.monitor.peer_pid).problem
+    doubts = (JobFailed(f"QEMU will not make {job.file}: {directory}. Check file."),) if directory.startswith("No such") else ()
     arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id}
     step = Execute("blockdev-snapshot-sync", _with_options(job, arguments))
-    return Plan((step,), None, {"id": job.id, "type": "snapshot", "status": "concluded"})
-
-
-def _chain(hardware: Hardware, node: Node | None) -> list[str]:
-    """The names of *node* and of all images below it, from the top down, without filters."""
-    names = []
-    while node:
-        is_filter = node.driver in _FILTERS
-        names += [] if is_filter else [node.name]
-        below = node.children.get("backing") or (node.children.get("file") if is_filter else None)
-        node = hardware.nodes.get(below or "")
-    return names
+    return Plan((step,), None, {"id": job.id, "type": "snapshot", "status": "concluded"}, doubts=doubts)
 
 
 def _ready(job_id: str) -> Await:

@@ -10,13 +10,17 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from . import chardev_data
+from .chardev_data import check_address, path_member
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
 from .errors import Conflict, InvalidOption
-from .frontend import Unplug, plug
-from .launch import device_argument, key_values
+from .frontend import Plug, Unplug, plug
+from .launch import chardev_argument, device_argument
 from .model import Chardev, Device, Hardware
 from .plan import Delete, Execute, Plan, Step
+from .settled import backends_of
 from .slots import PLACE_KEYS, place_of
+from .users import refuse_monitor_chardev, users_of_chardev
 from .values import check_id, nearest
 
 _SERVER = re.compile(r",server(=on)?( <->.*)?\Z")
@@ -48,13 +52,13 @@ class Line:
         elif kind == "socket" and (self.host or self.port is not None):
             addr = {"type": "inet", "data": {"host": self.host or "127.0.0.1", "port": str(self.port)}}
         else:
-            where = {"out" if kind == "file" else "device": self.path} if self.path else {}
-            return {**where, **self.options}
+            return {**({path_member(kind) or "path": self.path} if self.path else {}), **self.options}
         return {"addr": addr, "server": self.server, **({"wait": self.wait} if self.server else {}), **self.options}
 
 
 def plan_present(hardware: Hardware, line: Line) -> Plan:
     check_id(line.id)
+    refuse_monitor_chardev(hardware, line.id)
     _refuse_others(hardware, line.id)
     chardev, device = hardware.chardevs.get(line.id), _port(hardware, line.id)
     kind = line.type or (chardev.type if chardev else None)
@@ -62,44 +66,51 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
         raise InvalidOption(f"Character device {line.id} does not exist yet: say with type what it is to be.")
     if line.type is not None:
         _check_type(hardware, line.type)
-    backend: dict[str, Any] = {"type": kind, "data": line.data(kind)}
+    check_address(kind, line.path, line.host, line.port, line.options)
+    data = chardev_data.specified(hardware, kind, line.data(kind))
     before = describe(hardware, line.id)
     steps: list[Step] = []
-    changed, unverified = _backend_differences(chardev, kind, backend["data"]) if chardev else ([], [])
+    changed, unverified = _backend_differences(chardev, kind, data) if chardev else ([], [])
+    known = chardev_data.present(chardev, _listens(chardev)) if chardev and chardev.type == kind else None
+    if changed or chardev is None:
+        chardev_data.check(hardware, kind, data)
     differences: list[Difference] = []
     if device and line.front.driver:
         differences, unread = device_differences(hardware, line.front, device)
         unverified += unread
     arguments: dict[str, Any] = {}
-    if differences and line.recreate:
-        steps.append(Unplug(line.id))
+    if differences and line.recreate and device:
+        steps.append(Unplug(line.id, Plug(_as_it_is(hardware, device))))
         arguments = recreated_arguments(hardware, line.front, str(line.front.driver), {"chardev": line.id}, device)
     else:
         refuse(f"Port {line.id}", differences)
+    backend: dict[str, Any] = {"type": kind, "data": data}
     if chardev is None:
         steps.append(Execute("chardev-add", {"id": line.id, "backend": backend}, Delete("chardev-remove", {"id": line.id})))
     elif changed:
-        steps.append(Execute("chardev-change", {"id": line.id, "backend": backend}))
+        old = chardev_data.present(chardev, _listens(chardev))
+        undo = None if old is None else Execute("chardev-change", {"id": line.id, "backend": {"type": chardev.type, "data": old}})
+        steps.append(Execute("chardev-change", {"id": line.id, "backend": backend}, undo))
     if device is None and line.front.driver:
+        _refuse_in_use(hardware, line.id)
         arguments = device_arguments(hardware, line.front, line.front.driver, {"chardev": line.id})
     if arguments:
         steps += plug(arguments)
     after = _after(line, before, arguments, backend if changed or chardev is None else None)
-    return Plan(tuple(steps), before, after, tuple(unverified), _launch_args(hardware, line, backend, arguments, device))
+    port = arguments or (_as_it_is(hardware, device) if device and line.front.driver else {})
+    launch, warnings = _launch_args(hardware, line.id, kind, data if changed else {**(known or {}), **data}, port)
+    return Plan(tuple(steps), before, after, tuple(unverified), launch, warnings)
 
 
 def plan_absent(hardware: Hardware, line: Line) -> Plan:
     """Have neither the port nor the character device behind it."""
     check_id(line.id)
+    refuse_monitor_chardev(hardware, line.id)
     _refuse_others(hardware, line.id)
     device = _port(hardware, line.id)
     steps: list[Step] = [Unplug(line.id)] if device else []
     if line.id in hardware.chardevs:
-        users = (one for one in hardware.devices if one.properties.get("chardev") == line.id)
-        others = [one.id or one.path for one in users if one.id != line.id]
-        if others:
-            raise Conflict(f"The character device {line.id} is used by {', '.join(sorted(others))}. Unplug that first.",
-                           users=sorted(others))
+        _refuse_in_use(hardware, line.id)
         steps.append(Delete("chardev-remove", {"id": line.id}))
     return Plan(tuple(steps), describe(hardware, line.id), None)
 
@@ -147,10 +158,21 @@ def _refuse_others(hardware: Hardware, line_id: str) -> None:
     raise Conflict(f"The id {line_id} belongs to a {device.driver}, which has no character device. Take another id.")
 
 
+def _refuse_in_use(hardware: Hardware, line_id: str) -> None:
+    """Raise Conflict where anything but the port of the same id is on the character device: QEMU lets one alone have it."""
+    others = [one for one in users_of_chardev(hardware, line_id) if one != line_id]
+    if others:
+        raise Conflict(f"The character device {line_id} is used by {', '.join(others)}. Remove that first.", users=others)
+
+
 def _check_type(hardware: Hardware, name: str) -> None:
     known = [entry["name"] for entry in hardware.snapshot.ask("query-chardev-backends")]
     if name not in known:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no character device {name!r}{nearest(name, known)}.")
+
+
+def _listens(chardev: Chardev) -> bool:
+    return _SERVER.search(chardev.told) is not None
 
 
 def _address(chardev: Chardev) -> dict[str, Any]:
@@ -159,7 +181,7 @@ def _address(chardev: Chardev) -> dict[str, Any]:
         return {"path": chardev.told.partition("pty:")[2] or None}
     if chardev.type != "socket":
         return {}
-    return {**_where(chardev.addr), "server": _SERVER.search(chardev.told) is not None}
+    return {**_where(chardev.addr), "server": _listens(chardev)}
 
 
 def _where(addr: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +203,7 @@ def _backend_differences(chardev: Chardev, kind: str, wanted: Mapping[str, Any])
     """How the backend differs from *wanted*, and what of it QEMU does not tell: of most types all but the type."""
     if kind != chardev.type:
         return [Difference("type", chardev.type, kind)], []
-    unverified = {"path" if name in ("out", "device") else name for name in wanted}
+    unverified = {"path" if name == path_member(kind) else name for name in wanted}
     if kind != "socket" or "addr" not in wanted:
         return [], sorted(unverified)
     different: list[Difference] = []
@@ -240,17 +262,21 @@ def _after(line: Line, before: dict[str, Any] | None, arguments: dict[str, Any],
     return after
 
 
-def _launch_args(hardware: Hardware, line: Line, backend: dict[str, Any], arguments: dict[str, Any],
-                 device: Device | None) -> tuple[str, ...]:
-    args: list[str] = []
-    if line.type is not None or backend["data"]:
-        data = {**_inside(backend["data"]), **backend["data"]}
-        data.pop("addr", None)
-        renamed = {"path" if name in ("out", "device") else name: value for name, value in data.items()}
-        args += ["-chardev", ",".join([backend["type"], *key_values({"id": line.id, **renamed})])]
-    if not arguments and device and line.front.driver:
-        arguments = {"driver": device.driver, "id": line.id, "chardev": line.id, **place_of(device),
-                     **line.front.stated(hardware, device.driver)}
-    if arguments:
-        args += ["-device", device_argument(arguments, hardware.version)]
-    return tuple(args)
+def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The arguments of ``device_add`` that make a port again as it is."""
+    settled = settled_arguments(hardware, device)
+    return {"driver": settled.pop("driver"), "id": settled.pop("id"), **backends_of(hardware, device), **settled}
+
+
+def _launch_args(hardware: Hardware, line_id: str, kind: str, data: Mapping[str, Any],
+                 port: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The launch arguments of the character device and its port, and a warning where there are none for the former."""
+    try:
+        chardev_data.check(hardware, kind, data)
+        argument = chardev_argument(kind, line_id, data, hardware.version)
+        why = "QEMU's command line has no words for it. Add it with this task after the next start."
+    except InvalidOption:  # of one that is there, QEMU does not tell what it was made with
+        argument, why = None, "QEMU does not report how it was made. Set all of its options in the task."
+    if argument is None:
+        return (), (f"launch_args is empty for the character device {line_id} ({kind}): {why}",)
+    return ("-chardev", argument, *(("-device", device_argument(port, hardware.version)) if port else ())), ()

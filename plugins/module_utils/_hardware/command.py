@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
+from .arguments import check_arguments
 from .errors import InvalidOption
 from .model import Hardware
-from .plan import Execute, Plan, Run, Step, redacted
+from .plan import Execute, Plan, Run, Step
 from .qom import refuse_secret
 from .values import nearest
 
 _READING = {"qom-get", "qom-list", "qom-list-types", "qom-list-properties", "device-list-properties", "x-debug-query-block-graph"}
-_TAKES_ANY = {"device_add"}  # besides what the schema tells: the properties of the device
-_JSON_TYPES = {"boolean": (bool,), "string": (str,), "enum": (str,), "int": (int,), "integer": (int,), "number": (int, float),
-               "object": (dict,), "array": (list,)}
 
 
 def only_reads(command: str) -> bool:
@@ -57,44 +55,11 @@ def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[st
         raise InvalidOption("Write each command as {execute: NAME, arguments: {…}}, as QMP has it.")
     name, arguments = str(entry["execute"]), entry.get("arguments") or {}
     if not isinstance(arguments, dict):
-        raise InvalidOption(f"The arguments of {name} are a dict, not {arguments!r}.")
+        raise InvalidOption(f"The arguments of {name} are a dict, as QMP has them.")
     known_commands = [one["name"] for one in hardware.snapshot.ask("query-commands")]
     if name not in known_commands:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no command {name!r}{nearest(name, known_commands)}.")
-    known = hardware.schema.command_arguments(name)
-    for argument, value in arguments.items():
-        if argument in known:
-            _check_type(name, argument, value, known[argument].type)
-        elif name not in _TAKES_ANY:
-            others = nearest(argument, known) or f"; it takes {', '.join(map(repr, sorted(known))) or 'none'}"
-            raise InvalidOption(f"{name} has no argument {argument!r}{others}.")
-    always = hardware.schema.command_arguments(name, case="")  # those of no variant
-    missing = [argument for argument, member in always.items() if not member.optional and argument not in arguments]
-    if missing:
-        raise InvalidOption(f"{name} needs {', '.join(map(repr, missing))}.")
+    check_arguments(hardware.schema, name, arguments)
     if name == "qom-get":
         refuse_secret(hardware, arguments["path"], arguments["property"])
     return name, arguments
-
-
-def secrets(commands: Iterable[Any]) -> set[str]:
-    """What of the arguments of *commands*, as a task has them, is to be shown nowhere. Ansible takes it out of all that it tells,
-    so an HMP command of one word, which has no secret and may be part of any text, is not among it."""
-    pairs: list[tuple[Any, Any]] = [
-        (entry, redacted(entry)) for entry in commands
-        if isinstance(entry, dict) and isinstance(entry.get("execute"), str) and isinstance(entry.get("arguments"), dict)
-        and " " in str(entry["arguments"].get("command-line", " "))]
-    found: set[str] = set()
-    for value, shown in pairs:  # which grows meanwhile
-        if isinstance(value, (dict, list)):
-            keys = value if isinstance(value, dict) else range(len(value))
-            pairs += [(value[key], shown[key] if isinstance(shown, (dict, list)) else shown) for key in keys]
-        elif value != shown and value is not None and not isinstance(value, bool):
-            found.add(str(value))
-    return found - {""}
-
-
-def _check_type(command: str, argument: str, value: Any, type_name: str) -> None:
-    types = _JSON_TYPES.get(type_name)
-    if types and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-        raise InvalidOption(f"{command} takes for {argument!r} a JSON {type_name}, not {value!r}.")

@@ -10,14 +10,16 @@ to QEMU unchanged: which topology keys there are is the machine's affair.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable
+from itertools import takewhile
+from typing import Any, Iterable, Mapping
 
 from ..qmp import is_a
 from .errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
 from .frontend import Unplug, plug
-from .launch import key_values
-from .model import Cpu, Hardware
+from .launch import device_argument, key_values
+from .model import PERIPHERAL, Cpu, Hardware
 from .plan import Plan, Step
+from .values import nearest
 
 _TOPOLOGY = ("drawer-id", "book-id", "socket-id", "die-id", "cluster-id", "module-id", "core-id", "thread-id")
 _ONLINE_HINT = ("A Linux guest without a udev rule for it does not bring a new CPU online by itself: "
@@ -26,10 +28,10 @@ _ONLINE_HINT = ("A Linux guest without a udev rule for it does not bring a new C
 
 @dataclass(frozen=True)
 class Cpus:
-    """What a task says of the vCPUs: how many there are to be, or one place by its topology ids."""
+    """What a task says of the vCPUs: how many there are to be, or one place by its topology ids, as the user wrote them."""
 
     count: int | None = None
-    topology: dict[str, int] | None = None
+    topology: dict[str, Any] | None = None
 
 
 def plan_present(hardware: Hardware, cpus: Cpus) -> Plan:
@@ -51,12 +53,24 @@ def plan_absent(hardware: Hardware, cpus: Cpus) -> Plan:
 
 
 def describe(hardware: Hardware) -> dict[str, Any]:
-    """How many vCPUs there are and may be, and each place: id, topology, vCPUs, whether there is a CPU in it."""
+    """How many vCPUs there are and may be, each place (id, topology, vCPUs, whether there is a CPU in it, and which), and each
+    vCPU with its thread on the host."""
     places = hardware.cpus
     if not places:
-        count = len(hardware.snapshot.ask("query-cpus-fast"))
-        return {"count": count, "maximum": count, "places": []}
-    return _description(places, {place_id(place): place.path is not None for place in places})
+        vcpus = _vcpus(hardware, ())
+        return {"count": len(vcpus), "maximum": len(vcpus), "places": [], "vcpus": vcpus}
+    return _description(hardware, places, {place_id(place): place.path is not None for place in places})
+
+
+def _vcpus(hardware: Hardware, places: Iterable[Cpu]) -> list[dict[str, Any]]:
+    """Every present vCPU with its type, QOM path and thread on the host, in the order of their indices."""
+    types: dict[str, Any] = {place.path: place.type for place in places if place.path}
+    found = sorted(hardware.snapshot.ask("query-cpus-fast"), key=lambda one: int(one["cpu-index"]))
+    paths = [one["qom-path"] for one in found]
+    unknown = [path for path in paths if path not in types]
+    types.update(zip(unknown, hardware.snapshot.qom_get(((path, "type") for path in unknown), str)))
+    return [{"index": one["cpu-index"], "type": types[one["qom-path"]], "qom_path": one["qom-path"],
+             "thread_id": one["thread-id"]} for one in found]
 
 
 def place_id(place: Cpu) -> str:
@@ -91,14 +105,27 @@ def _boot_cpu(places: list[Cpu]) -> Cpu:
     return next(place for place in places if place.path)
 
 
-def _find(places: list[Cpu], topology: dict[str, int]) -> Cpu:
-    found = [place for place in places if topology.items() <= place.props.items()]
+def _find(places: list[Cpu], topology: Mapping[str, Any]) -> Cpu:
+    known = list(places[0].props)
+    wanted = {key: _topology_id(known, key, value) for key, value in topology.items()}
+    found = [place for place in places if wanted.items() <= place.props.items()]
     if len(found) == 1:
         return found[0]
     keys = ", ".join(key for key in _TOPOLOGY if key in places[0].props)
     what = "is no place for a CPU" if not found else f"fits {len(found)} places"
     raise InvalidOption(f"Topology {topology} {what} of this VM; give {keys} of one of them.",
                         places=[place.props for place in places])
+
+
+def _topology_id(known: list[str], key: str, value: Any) -> int:
+    """A topology id, which may come as text, as from a survey. Raises InvalidOption."""
+    if key not in known:
+        raise InvalidOption(f"topology has {key!r}, which this VM's CPUs do not have{nearest(key, known)}; they have "
+                            f"{', '.join(known)}.")
+    text = str(value)
+    if isinstance(value, (bool, float)) or not (text.isascii() and text.isdigit()):
+        raise InvalidOption(f"topology: {key} {value!r} is not a number from 0 on.")
+    return int(text)
 
 
 def _to_reach(hardware: Hardware, places: list[Cpu], count: int) -> tuple[list[Cpu], list[Cpu]]:
@@ -131,12 +158,21 @@ def _plan(hardware: Hardware, places: list[Cpu], added: list[Cpu], removed: list
         if place_id(place) in hardware.ids:
             raise Conflict(f"The id {place_id(place)} for the new CPU belongs to another device.")
         steps += plug({"driver": place.type, "id": place_id(place), **place.props})
-    steps += [Unplug(place.id or str(place.path)) for place in removed]
+    steps += [Unplug(place.id or str(place.path), by_scan=True) for place in removed]
     before = {place_id(place): place.path is not None for place in places}
     after = {**before, **{place_id(place): True for place in added}, **{place_id(place): False for place in removed}}
-    count = sum(place.vcpus for place in places if after[place_id(place)])
-    return Plan(tuple(steps), _description(places, before), _description(places, after),
-                launch_args=tuple(launch_argument(hardware, count)), warnings=(_ONLINE_HINT,) if added else ())
+    return Plan(tuple(steps), _description(hardware, places, before), _description(hardware, places, after),
+                launch_args=_launch_args(hardware, places, after), warnings=(_ONLINE_HINT,) if added else ())
+
+
+def _launch_args(hardware: Hardware, places: list[Cpu], present: Mapping[str, bool]) -> tuple[str, ...]:
+    """``-smp`` with as many vCPUs as fill the places from the lowest on, and ``-device`` for each CPU beyond a place that is
+    free."""
+    first = list(takewhile(lambda place: present[place_id(place)], places))
+    others = [place for place in places if present[place_id(place)] and place not in first]
+    devices = ({"driver": place.type, "id": place_id(place), **place.props} for place in others)
+    return (*launch_argument(hardware, total(first)),
+            *(word for arguments in devices for word in ("-device", device_argument(arguments, hardware.version))))
 
 
 def refuse_readd(hardware: Hardware) -> None:
@@ -153,13 +189,29 @@ def refuse_readd(hardware: Hardware) -> None:
                           "added after that. Start the VM anew with as many as it needs.")
 
 
-def _description(places: list[Cpu], present: dict[str, bool]) -> dict[str, Any]:
+def _description(hardware: Hardware, places: list[Cpu], present: Mapping[str, bool]) -> dict[str, Any]:
+    """What there is, or will be: of a CPU to come the path is known, its threads are not."""
+    vcpus = _vcpus(hardware, places)
+    count = sum(place.vcpus for place in places if present[place_id(place)])
     return {
-        "count": sum(place.vcpus for place in places if present[place_id(place)]),
+        "count": count,
         "maximum": total(places),
-        "places": [{"id": place_id(place), "present": present[place_id(place)], "vcpus": place.vcpus, "topology": place.props}
-                   for place in places],
+        "places": [_place(place, present[place_id(place)], vcpus) for place in places],
+        "vcpus": [one for one in vcpus
+                  if any(present[place_id(place)] and place.path and _within(one["qom_path"], place.path) for place in places)],
     }
+
+
+def _place(place: Cpu, present: bool, vcpus: list[dict[str, Any]]) -> dict[str, Any]:
+    path = place.path or f"{PERIPHERAL}/{place_id(place)}"
+    threads = [one["thread_id"] for one in vcpus if present and _within(one["qom_path"], path)]
+    return {"id": place_id(place), "present": present, "vcpus": place.vcpus, "topology": place.props, "type": place.type,
+            "qom_path": path if present else None, "thread_id": threads[0] if threads else None}
+
+
+def _within(path: str, place: str) -> bool:
+    """Whether the vCPU at *path* is the one in a place, or a thread of the core there."""
+    return path == place or path.startswith(f"{place}/")
 
 
 def _told(place: Cpu) -> str:

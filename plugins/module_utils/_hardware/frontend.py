@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..qmp import CommandError, Event, Monitor
@@ -54,7 +54,7 @@ class Plug(Step):
             run.monitor.poll_events(RETRY_SECONDS)
 
     def undo(self) -> Unplug:
-        return Unplug(self.arguments["id"])
+        return Unplug(self.arguments["id"], by_scan="bus" not in self.arguments)
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,15 @@ class Unplug(Step):
     Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
     when it says nothing in time; the guest may then still do it, at its next reset at the latest.
 
-    *device* is an id, or the QOM path of a device that has none.
+    *device* is an id, or the QOM path of a device that has none. ``undo_step`` puts it back, as where a new one was to take its
+    place; None for a removal that stays. *by_scan*: it is on no bus, as CPUs and DIMMs are, which the guest finds by ACPI's scan.
+    A scan that meets a plug and an unplug of one device sees the plug alone, and without a further request there is no further
+    scan; so the request is repeated, which does no harm.
     """
 
     device: str
+    undo_step: Step | None = None
+    by_scan: bool = field(default=False, compare=False)
 
     def commands(self) -> list[Command]:
         return [wire("device_del", {"id": self.device})]
@@ -124,11 +129,15 @@ class Unplug(Step):
                 look_at = now + POLL_SECONDS
             if now >= deadline:
                 raise self._pending(run, refused)
-            if refused and now >= request_at:
+            again = refused is not None or self.by_scan
+            if again and now >= request_at:
                 refused = self._request(run)
                 request_at = now + RESEND_SECONDS
-            wake_at = min(look_at, deadline, request_at) if refused else min(look_at, deadline)
+            wake_at = min(look_at, deadline, request_at) if again else min(look_at, deadline)
             monitor.poll_events(max(0.0, wake_at - now))
+
+    def undo(self) -> Step | None:
+        return self.undo_step
 
     def _request(self, run: Run) -> CommandError | None:
         """Send device_del; return the error when it must be sent again, None when it is under way or done."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..qmp import is_a
-from . import balloon, blockdev, blockjob, chardev, cpu, migration, netdev, objects
+from . import balloon, blockjob, chardev, cpu, disk, migration, netdev, objects
 from .errors import Unsupported
-from .memory import room_beside
+from .memory_room import lack, obstacle, room_beside
 from .model import Device, Hardware
 from .slots import default_driver, free_places, launch_argument, place_of
 
@@ -42,16 +41,16 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def memory(hardware: Hardware) -> dict[str, Any]:
-    """Bytes of RAM at start and plugged, and the DIMMs; ``maximum`` and ``slots`` None where QEMU does not tell."""
+    """Bytes of RAM at start and plugged, and the memory devices; ``maximum`` and ``slots`` None where QEMU does not tell."""
     summary = hardware.snapshot.ask("query-memory-size-summary")
-    machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
-    dimms = hardware.snapshot.ask_or([], "query-memory-devices")
+    room = room_beside(hardware)
+    devices = hardware.snapshot.ask_or([], "query-memory-devices")
     return {
         "base": summary["base-memory"],
         "plugged": summary.get("plugged-memory", 0),
-        **{name: machine[key] if is_a(machine.get(key), int) else None
-           for name, key in (("maximum", "max-size"), ("slots", "slots"))},
-        "devices": [{"type": dimm["type"], **dimm["data"]} for dimm in dimms],
+        "maximum": room.base + room.held + room.size if room else None,
+        "slots": room.total_slots if room else None,
+        "devices": [{"type": one["type"], **one["data"]} for one in devices],
     }
 
 
@@ -70,13 +69,13 @@ def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
 def _places(hardware: Hardware, device: str) -> dict[str, Any]:
     try:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
+        places = list(free_places(hardware, driver))
+        remedy = [] if places else launch_argument(hardware, driver)
     except Unsupported as error:
         return _none(str(error))
-    places = list(free_places(hardware, driver))
     if places:
         return {"count": len(places), "places": places[:_PLACES], "driver": driver, "reason": None, "launch_args": []}
-    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.",
-                    *launch_argument(hardware, driver)), "driver": driver}
+    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.", *remedy), "driver": driver}
 
 
 def _cpus(hardware: Hardware) -> dict[str, Any]:
@@ -95,13 +94,19 @@ def _cpus(hardware: Hardware) -> dict[str, Any]:
 
 
 def _dimms(hardware: Hardware) -> dict[str, Any]:
+    """DIMMs, by slots and bytes. A VM without slots may still take a virtio-mem device: ``bytes`` has the room for it."""
+    against = obstacle(hardware)
     room = room_beside(hardware)
+    size = max(room.size, 0) if room else 0
+    if against:
+        reason, remedy = against
+        return {**_none(reason, *remedy), "bytes": size}
     if room is None:
         return _none(f"QEMU {hardware.version_text} does not tell whether it has memory slots.")
-    if room.slots and room.size:
-        return {"count": room.slots, "bytes": room.size, "reason": None, "launch_args": []}
-    what = "no free memory slot" if not room.slots else "memory slots, but no bytes left to fill them with"
-    return _none(f"The VM has {what}.", *room.launch_args(room.base))
+    reason_now = lack(room, virtio=False)
+    if reason_now:
+        return {**_none(reason_now, *room.launch_args(room.base)), "bytes": size}
+    return {"count": room.slots, "bytes": size, "reason": None, "launch_args": []}
 
 
 def _none(reason: str, *launch_args: str) -> dict[str, Any]:
@@ -118,7 +123,7 @@ def balloon_now(hardware: Hardware) -> dict[str, Any] | None:
 
 SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "vm": vm,
-    "disks": blockdev.describe_all,
+    "disks": disk.describe_all,
     "nics": netdev.describe_all,
     "cpus": cpu.describe,
     "memory": memory,

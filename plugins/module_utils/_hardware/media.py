@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from .blockdev import file_backend, same_file
+from .backend import file_backend, node_arguments, same_file
+from .device import settled_arguments
+from .disk import CannotOpen
 from .errors import Conflict, InvalidOption, UnplugPending
+from .image import probe
+from .launch import blockdev_argument, device_argument
 from .model import PERIPHERAL, Hardware
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire
 from .values import check_id
@@ -24,7 +29,7 @@ class Medium:
 
     id: str
     file: str | None = None
-    format: str = "raw"
+    format: str | None = None
     force: bool = False
 
 
@@ -59,27 +64,44 @@ def plan_present(hardware: Hardware, medium: Medium) -> Plan:
     drive = _drive(hardware, medium.id)
     if medium.file is None:
         raise InvalidOption(f"Say with file what is to be in the drive {medium.id}.")
-    backend = file_backend(medium.file, None)
+    backend = file_backend(medium.file)
     before = describe(hardware, medium.id)
     inserted: dict[str, Any] = drive.get("inserted") or {}
-    same = bool(inserted) and same_file(str(inserted["file"]), medium.file) and inserted["drv"] == medium.format
+    same = bool(inserted) and same_file(str(inserted["file"]), medium.file) and medium.format in (None, inserted["drv"])
     forgotten = _forgotten(hardware, medium.id, inserted)
     steps = _deleted(forgotten)
-    if same and not drive.get("tray_open"):
-        return Plan(tuple(steps), before, before)
-    if not same:
-        taken = hardware.nodes.keys() - forgotten
-        node = next(name for name in (f"{medium.id}-medium{number}" for number in range(len(taken) + 1)) if name not in taken)
-        added = {"driver": medium.format, "node-name": node, "read-only": True, "file": backend}
-        steps.append(Execute("blockdev-add", added, Delete("blockdev-del", {"node-name": node})))
-        steps += _taken_out(hardware, medium, drive)
-        steps.append(Execute("blockdev-insert-medium", {"id": medium.id, "node-name": node},
-                             Execute("blockdev-remove-medium", {"id": medium.id})))
+    if same:
+        node = hardware.nodes.get(inserted["node-name"])
+        launch = _launch_args(hardware, medium.id, node_arguments(hardware, node) if node else None)
+        if not drive.get("tray_open"):
+            return Plan(tuple(steps), before, before, launch_args=launch)
+        steps.append(Execute("blockdev-close-tray", {"id": medium.id}))
+        return Plan(tuple(steps), before, {**before, "tray_open": False, "locked": False}, launch_args=launch)
+    kind = medium.format or "raw"
+    image = probe(medium.file, hardware.snapshot.monitor.peer_pid)
+    warnings = (f"{medium.file} is a {image.format} image, and without format the guest gets the file as it is. Set format: "
+                f"{image.format}, or format: raw if that is meant.",) if image.format and medium.format is None else ()
+    doubts = (CannotOpen(f"QEMU will not open {medium.file}: {image.problem}. Check file."),) if image.problem else ()
+    taken = hardware.nodes.keys() - forgotten
+    name = next(name for name in (f"{medium.id}-medium{number}" for number in range(len(taken) + 1)) if name not in taken)
+    added = {"driver": kind, "node-name": name, "read-only": True, "file": backend}
+    steps.append(Execute("blockdev-add", added, Delete("blockdev-del", {"node-name": name})))
+    steps += _taken_out(hardware, medium, drive)
+    steps.append(Execute("blockdev-insert-medium", {"id": medium.id, "node-name": name},
+                         Execute("blockdev-remove-medium", {"id": medium.id})))
     steps.append(Execute("blockdev-close-tray", {"id": medium.id}))
-    if not same:
-        steps += _deleted(_own(hardware, medium.id, inserted))
-    return Plan(tuple(steps), before, {"id": medium.id, "file": medium.file, "format": medium.format, "tray_open": False,
-                                       "locked": False})
+    steps += _deleted(_own(hardware, medium.id, inserted))
+    after = {"id": medium.id, "file": medium.file, "format": kind, "tray_open": False, "locked": False}
+    return Plan(tuple(steps), before, after, (), _launch_args(hardware, medium.id, added), warnings, doubts)
+
+
+def _launch_args(hardware: Hardware, drive_id: str, node: dict[str, Any] | None) -> tuple[str, ...]:
+    """The drive with the medium in it, in the place of the drive's own -device."""
+    device = hardware.device(drive_id)
+    if device is None or node is None:
+        return ()
+    arguments = {**settled_arguments(hardware, device), "drive": node["node-name"]}
+    return ("-blockdev", blockdev_argument(node), "-device", device_argument(arguments, hardware.version))
 
 
 def plan_absent(hardware: Hardware, medium: Medium) -> Plan:
@@ -115,13 +137,14 @@ def _own(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list
 
 
 def _forgotten(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list[str]:
-    """Nodes for media that a run left which was killed before it had them in the drive, or deleted."""
+    """Nodes for media that a run left which was killed before it had them in the drive, or deleted: read-only and used by none."""
     used = {inserted.get("node-name"), *(name for node in hardware.nodes.values() for name in node.children.values())}
-    return [name for name in _named_for(hardware, drive_id) if name not in used and not hardware.nodes[name].users]
+    return [name for name in _named_for(hardware, drive_id)
+            if name not in used and not hardware.nodes[name].users and hardware.nodes[name].read_only]
 
 
 def _named_for(hardware: Hardware, drive_id: str) -> list[str]:
-    return [name for name in hardware.nodes if name == drive_id or name.startswith(f"{drive_id}-medium")]
+    return [name for name in hardware.nodes if re.fullmatch(rf"{re.escape(drive_id)}(-medium\d+)?", name)]
 
 
 def _deleted(nodes: list[str]) -> list[Step]:

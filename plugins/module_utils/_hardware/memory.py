@@ -5,51 +5,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Mapping, NamedTuple
+from dataclasses import replace
+from typing import Any, Mapping
 
-from .device import Difference, Front, device_arguments, device_differences, refuse
-from .errors import Conflict, InvalidOption, NoFreeSlot, NotYet, Unsupported
-from .frontend import Unplug, plug
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .errors import Conflict, InvalidOption, NotYet, Unsupported
+from .frontend import Plug, Unplug, plug
 from .launch import device_argument
+from .memory_backend import (
+    PREFIX,
+    carried_properties,
+    check_kind,
+    delete_backend,
+    have_backend,
+    kind_of,
+    object_properties,
+    present_properties,
+    size_of,
+    users_of_backend,
+)
+from .memory_room import refuse_lack
+from .memory_spec import Piece, check_new, check_range, check_requested, completed
 from .model import PERIPHERAL, Device, Hardware
-from .objects import add_object, delete_object, launch_argument
+from .objects import add_object, launch_argument
 from .plan import Await, Execute, Plan, Run, Step
 from .slots import PLACE_KEYS, default_driver, place_of
 from .snapshot import Snapshot
-from .values import check_id, typed
+from .users import users_of_object
+from .values import check_id
 
 GUEST_BLOCK = 128 << 20
 """Bytes that a Linux guest on x86 adds at once; it leaves out what is no multiple of it."""
 _VIRTIO_UNPLUG_SINCE = (8, 1)
-_MOST_SUMS = 10_000
 _COMPARED = ("share", "prealloc", "mem-path", "pmem", "policy", "host-nodes", "hugetlb", "hugetlbsize")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """What a task says of a piece of memory, in bytes; None is not stated. ``type`` is pc-dimm, nvdimm or virtio-mem, and where
-    not stated what is there, or pc-dimm; ``properties`` are those of its backend object in QEMU's spelling."""
-
-    front: Front
-    type: str | None = None
-    size: int | None = None
-    backend: str = "ram"
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    requested: int | None = None
-    recreate: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.front.id
-
-    @property
-    def backend_id(self) -> str:
-        return f"{self.id}.mem"
-
-    @property
-    def backend_type(self) -> str:
-        return f"memory-backend-{self.backend}"
 
 
 def plan_present(hardware: Hardware, piece: Piece) -> Plan:
@@ -57,99 +45,146 @@ def plan_present(hardware: Hardware, piece: Piece) -> Plan:
     device = _device(hardware, piece.id)
     before = describe(hardware, piece.id)
     kind = piece.type or (str(before["type"]) if before else "pc-dimm")
-    piece = replace(piece, type=kind)
+    piece = completed(piece, kind, before)
     driver = default_driver(hardware, "virtio-mem") if kind == "virtio-mem" else kind
-    if piece.size == 0:
-        raise InvalidOption("size 0 is no memory. With requested_size: 0 a virtio-mem device gives the guest none of its size.")
     if device is None and piece.size is None:
         raise InvalidOption(f"Memory {piece.id} does not exist yet: say with size how much it is to be.")
-    if piece.requested is not None and kind != "virtio-mem":
-        raise InvalidOption(f"requested_size is for type virtio-mem, not {kind}.")
-    differences, unverified = _differences(hardware, piece, device, before) if device and before else ([], [])
-    steps: list[Step] = []
-    if before and differences and piece.recreate:
-        steps += plan_absent(hardware, piece).steps
-    else:
+    check_kind(str(piece.backend), piece.properties)
+    object_properties(hardware, str(piece.backend), 0, piece.properties)
+    if device and before:
+        differences, unverified = _differences(hardware, piece, device, before)
+        if differences and piece.recreate:
+            return _recreated(hardware, piece, device, before, driver)
         refuse(f"Memory {piece.id}", differences)
-        if before:
-            return Plan(tuple(_requested_steps(hardware, piece.id, piece.requested, before)), before,
-                        _after(piece, before, {}), tuple(unverified))
-    size = piece.size or int((before or {})["size"])
-    _refuse_full(hardware, piece, size)
-    front = piece.front
-    if piece.type == "virtio-mem":
-        requested = size if piece.requested is None else piece.requested
-        front = Front(front.id, None, front.place, {**front.options, "requested-size": requested}, front.properties)
-    backend = _backend_properties(hardware, piece, size)
+        check_requested(hardware, piece, int(before["size"]), device)
+        return Plan(tuple(requested_steps(hardware, piece.id, piece.requested, before)), before, _after(piece, before, {}),
+                    tuple(unverified), launch_args(hardware, device, _stated(hardware, piece, driver)),
+                    _private(hardware, device))
+    size = int(piece.size or 0)
+    properties = check_new(hardware, piece, size, None)
+    refuse_lack(hardware, piece.id, size, kind == "virtio-mem")
+    front = _front(piece, size)
     arguments = device_arguments(hardware, front, driver, {"memdev": piece.backend_id})
-    if piece.backend_id in hardware.objects and not steps:  # a killed run left it
-        steps.append(delete_object(piece.backend_id))
-    steps += [add_object(hardware, piece.backend_type, piece.backend_id, backend), *plug(arguments)]
-    if piece.type == "virtio-mem" and _runs(hardware):
-        steps.append(_reached(piece.id, int(arguments["requested-size"])))
-    launch = ("-object", launch_argument(piece.backend_type, piece.backend_id, backend),
-              "-device", device_argument(arguments, hardware.version))
+    check_range(hardware, piece, size)
+    steps = [*have_backend(hardware, piece.backend_id, str(piece.backend), properties), *plug(arguments)]
+    return _plugged(hardware, piece, size, steps, properties, arguments, None)
+
+
+def _front(piece: Piece, size: int) -> Front:
+    if piece.type != "virtio-mem":
+        return piece.front
+    requested = size if piece.requested is None else piece.requested
+    return replace(piece.front, driver=None, options={**piece.front.options, "requested-size": requested})
+
+
+def _plugged(hardware: Hardware, piece: Piece, size: int, steps: list[Step], properties: Mapping[str, Any],
+             arguments: dict[str, Any], before: dict[str, Any] | None) -> Plan:
+    if piece.type == "virtio-mem" and runs(hardware):
+        steps = [*steps, _reached(piece.id, int(arguments["requested-size"]))]
     warnings = () if size % GUEST_BLOCK == 0 or piece.type != "pc-dimm" else (
         f"{size} bytes are no multiple of 128 MiB: a Linux guest on x86 leaves out what is beyond, or all of it.",)
-    return Plan(tuple(steps), before, _after(replace(piece, size=size), None, arguments), (), launch, warnings)
+    requested = arguments.get("requested-size")
+    return Plan(tuple(steps), before, _after(replace(piece, size=size, requested=requested), None, arguments), (),
+                _words(hardware, str(piece.type), PREFIX + str(piece.backend), piece.backend_id, properties, arguments), warnings)
+
+
+def _recreated(hardware: Hardware, piece: Piece, device: Device, before: dict[str, Any], driver: str) -> Plan:
+    """Have it made anew, with what the task does not specify as it is. All of the new one is checked before the old one goes, and
+    where adding it fails, the old one is put back."""
+    gone = _unplug_steps(hardware, device, undo=True)
+    old = _memdev(device)
+    size = piece.size or int(before["size"])
+    if piece.type == "virtio-mem" == before["type"] and piece.requested is None:
+        piece = replace(piece, requested=min(int(before["requested_size"]), size))
+    kept = carried_properties(hardware, old, str(piece.backend), piece.properties) if old in hardware.objects else {}
+    piece = replace(piece, properties={**kept, **piece.properties})
+    options = dict(piece.front.options)
+    if device.driver != driver:  # what is on a bus has no slot, and neither has what the other kind of memory has
+        for name in ("node", *(() if "virtio-mem" in (piece.type, before["type"]) else ("slot",))):
+            options[name] = options[name] if options.get(name) is not None else before.get(name) or None
+    piece = replace(piece, front=replace(piece.front, options=options))
+    properties = check_new(hardware, piece, size, device if device.driver == driver else None)
+    refuse_lack(hardware, piece.id, size, piece.type == "virtio-mem")
+    check_range(hardware, piece, size)
+    arguments = recreated_arguments(hardware, _front(piece, size), driver, {"memdev": piece.backend_id}, device)
+    steps = [*gone]
+    if old in hardware.objects:
+        steps.append(delete_backend(hardware, old, undo=True))
+    if old != piece.backend_id:
+        steps += have_backend(hardware, piece.backend_id, str(piece.backend), properties)
+    else:
+        steps.append(add_object(hardware, PREFIX + str(piece.backend), old, properties))
+    steps += plug(arguments)
+    return _plugged(hardware, piece, size, steps, properties, arguments, before)
 
 
 def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
     """Have neither the device nor its backend. Raises Unsupported for what QEMU never takes away."""
     check_id(piece.id)
     device = _device(hardware, piece.id)
-    steps: list[Step] = []
-    if device and device.driver == "nvdimm":
-        raise Unsupported(f"{piece.id} is an NVDIMM, which QEMU cannot take away from a running VM.")
-    if device and device.driver.startswith("virtio-mem"):
-        if tuple(hardware.version) < _VIRTIO_UNPLUG_SINCE:
-            raise Unsupported(f"QEMU {hardware.version_text} cannot take a virtio-mem device away; set requested_size: 0 to have "
-                              "all of its memory back.")
-        now = describe(hardware, piece.id) or {}
-        if now.get("requested_size") or now.get("plugged"):
-            steps += [_request(piece.id, 0), _reached(piece.id, 0)]
-    if device:
-        steps.append(Unplug(piece.id))
-    backend = _backend_of(hardware, device, piece)
-    if backend:
-        steps.append(delete_object(backend))
+    steps = _unplug_steps(hardware, device) if device else []
+    backend = _memdev(device) if device else _left_behind(hardware, piece)
+    if backend in hardware.objects and not set(users_of_object(hardware, backend)) - {piece.id}:
+        steps.append(delete_backend(hardware, backend))
     return Plan(tuple(steps), describe(hardware, piece.id), None)
 
 
-def plan_total(hardware: Hardware, total: int) -> Plan:
-    """Have *total* bytes in all, in the way that this VM allows: a virtio-mem device grows and shrinks; otherwise a DIMM comes,
-    or those go that make up the difference."""
-    before = describe_total(hardware)
-    missing = total - before["total"]
-    after = {**before, "total": total, "plugged": total - before["base"]}
-    elastic = next((one for one in describe_all(hardware) if one["type"] == "virtio-mem"), None)
-    if missing == 0:
-        steps = _requested_steps(hardware, elastic["id"], elastic["requested_size"], elastic) if elastic else []
-        return Plan(tuple(steps), before, before)
-    if total < before["base"]:
-        raise InvalidOption(f"total {total} is less than the {before['base']} bytes that the VM was started with.")
-    if elastic:
-        wanted = elastic["requested_size"] + missing
-        if not 0 <= wanted <= elastic["size"]:
-            least = before["total"] - elastic["requested_size"]
-            raise InvalidOption(f"{elastic['id']} has {elastic['requested_size']} of at most {elastic['size']} bytes: the total "
-                                f"can be {least} to {least + elastic['size']}.")
-        return Plan(tuple(_requested_steps(hardware, elastic["id"], wanted, elastic)), before, after)
-    if missing > 0:
-        name = next(name for name in (f"dimm{number}" for number in range(1, 1000))
-                    if name not in hardware.ids and f"{name}.mem" not in hardware.objects)
-        made = plan_present(hardware, Piece(Front(name), size=missing))
-        return Plan(made.steps, before, after, (), made.launch_args, made.warnings)
-    dimms = [one for one in describe_all(hardware) if one["type"] == "pc-dimm" and not one["at_launch"]]
-    sums = _sums(dimms)
-    if -missing not in sums:
-        sizes = [one["size"] for one in dimms]
-        totals = sorted(before["total"] - size for size in sums)
-        near = [*[one for one in totals if one < total][-1:], next(one for one in totals if one > total)]
-        raise InvalidOption(f"No plugged DIMMs make up the {-missing} bytes that are too many; they have {sizes or 'nothing'}. "
-                            f"The nearest total that can be is {' or '.join(map(str, near))}.", sizes=sizes, totals=near)
-    steps = [step for name in sums[-missing] for step in plan_absent(hardware, Piece(Front(name))).steps]
-    return Plan(tuple(steps), before, after)
+def _unplug_steps(hardware: Hardware, device: Device, undo: bool = False) -> list[Step]:
+    """The steps to unplug a memory device; with *undo*, taken back by plugging it again as it is."""
+    name = str(device.id)
+    if device.driver == "nvdimm":
+        raise Unsupported(f"{name} is an NVDIMM, which QEMU cannot take away from a running VM.")
+    steps: list[Step] = []
+    if device.driver.startswith("virtio-mem"):
+        if tuple(hardware.version) < _VIRTIO_UNPLUG_SINCE:
+            raise Unsupported(f"QEMU {hardware.version_text} cannot take a virtio-mem device away; set requested_size: 0 to have "
+                              "all of its memory back.")
+        now = describe(hardware, name) or {}
+        if now.get("requested_size") or now.get("plugged"):
+            steps += [_request(name, 0, now.get("requested_size") if undo else None), _reached(name, 0)]
+    again = Plug({**settled_arguments(hardware, device), "memdev": _memdev(device)}) if undo else None
+    return [*steps, Unplug(name, again, by_scan=not device.driver.startswith("virtio"))]
+
+
+def _left_behind(hardware: Hardware, piece: Piece) -> str:
+    """The backend of a device that is gone: of the id that it gets here, or that QEMU's command line gave it. Empty where there
+    is none, where it is not a memory backend, and where others use it."""
+    launched: Mapping[str, Mapping[str, Any]] = getattr(hardware, "launched", {})
+    for name in (str(launched.get(piece.id, {}).get("memdev", "")), piece.backend_id):
+        if hardware.objects.get(name, "").startswith(PREFIX) and not users_of_backend(hardware, name):
+            return name
+    return ""
+
+
+def _stated(hardware: Hardware, piece: Piece, driver: str) -> dict[str, Any]:
+    """The device's properties that the task specifies."""
+    requested = {} if piece.requested is None else {"requested-size": piece.requested}
+    return {**piece.front.stated(hardware, driver), **requested}
+
+
+def launch_args(hardware: Hardware, device: Device, stated: Mapping[str, Any]) -> tuple[str, ...]:
+    """What gives the VM at its next start the memory device that is there, with the properties that a task specifies."""
+    backend = _memdev(device)
+    properties = present_properties(hardware, backend)
+    if device.driver == "nvdimm":
+        properties["share"] = True
+    arguments = {**settled_arguments(hardware, device), "memdev": backend, **stated}
+    return _words(hardware, device.driver, hardware.objects[backend], backend, properties, arguments)
+
+
+def _words(hardware: Hardware, kind: str, qom_type: str, backend_id: str, properties: Mapping[str, Any],
+           arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    machine = ("-machine", "nvdimm=on") if kind == "nvdimm" else ()
+    return (*machine, "-object", launch_argument(qom_type, backend_id, properties),
+            "-device", device_argument(arguments, hardware.version))
+
+
+def _private(hardware: Hardware, device: Device) -> tuple[str, ...]:
+    """A warning for an NVDIMM that forgets, as one that the VM was started with may."""
+    if device.driver != "nvdimm" or hardware.snapshot.qom_get([(str(device.properties["memdev"]), "share")])[0] is not False:
+        return ()
+    return (f"{device.id} has a private copy of its file: what the guest writes to it is lost with this QEMU. Start the VM with "
+            f"share=on for the object {_memdev(device)}, as launch_args have it.",)
 
 
 def describe(hardware: Hardware, piece_id: str) -> dict[str, Any] | None:
@@ -166,9 +201,10 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
             continue
         backend = str(data.get("memdev", "")).rsplit("/", 1)[-1]
         device = hardware.device(data["id"])
+        labelled = size_of(hardware, backend) if entry["type"] == "nvdimm" else None  # its label is no part of what it reports
         one = {"id": data["id"], "type": {"dimm": "pc-dimm"}.get(entry["type"], entry["type"]),
-               "size": data.get("max-size", data.get("size", 0)),
-               "backend": hardware.objects.get(backend, "")[len("memory-backend-"):],
+               "size": labelled or data.get("max-size", data.get("size", 0)),
+               "backend": kind_of(hardware, backend),
                "node": data.get("node"), "at_launch": bool(device and device.at_launch)}
         if "requested-size" in data:
             one.update(requested_size=data["requested-size"], plugged=data.get("size", 0), **(place_of(device) if device else {}))
@@ -176,14 +212,6 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
             one.update(slot=data.get("slot"))
         found.append(one)
     return found
-
-
-def describe_total(hardware: Hardware) -> dict[str, Any]:
-    """Bytes at start, plugged and in all, with what a virtio-mem device is to have rather than what its guest has taken yet."""
-    summary = hardware.snapshot.ask("query-memory-size-summary")
-    pieces = describe_all(hardware)
-    plugged = sum(one.get("requested_size", one["size"]) for one in pieces)
-    return {"base": summary["base-memory"], "plugged": plugged, "total": summary["base-memory"] + plugged, "devices": pieces}
 
 
 def is_memory(device: Device) -> bool:
@@ -198,30 +226,13 @@ def _device(hardware: Hardware, piece_id: str) -> Device | None:
     return device
 
 
-def _backend_of(hardware: Hardware, device: Device | None, piece: Piece) -> str | None:
-    """The object behind a device, or the one that a killed run left."""
-    name = str(device.properties["memdev"]).rsplit("/", 1)[-1] if device else piece.backend_id
-    return name if name in hardware.objects else None
-
-
-def _backend_properties(hardware: Hardware, piece: Piece, size: int) -> dict[str, Any]:
-    if piece.backend == "file" and not piece.properties.get("mem-path"):
-        raise InvalidOption("backend file needs mem_path, the file or the folder for it.")
-    known = {name: member.type for name, member in hardware.schema.command_arguments("object-add", piece.backend_type).items()}
-    if not known or hardware.schema.has_member("object-add", "props"):
-        return {"size": size, **piece.properties}
-    return {"size": size, **typed(f"object {piece.backend_type}", piece.properties, known)}
-
-
 def _differences(hardware: Hardware, piece: Piece, device: Device,
                  now: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
     """How the piece and its backend differ from the wish, and which properties QEMU does not report back."""
     if now["type"] != piece.type:
         return [Difference("type", now["type"], piece.type)], []
     different, unverified = device_differences(hardware, piece.front, device)
-    pairs: list[tuple[str, Any, Any]] = [("size", now["size"], piece.size)]
-    if piece.size is not None or piece.properties:  # a task that only asks for more or less says nothing of the backend
-        pairs.append(("backend", now["backend"], piece.backend))
+    pairs: list[tuple[str, Any, Any]] = [("size", now["size"], piece.size), ("backend", now["backend"], piece.backend)]
     path = str(device.properties["memdev"])
     wanted = {name: value for name, value in piece.properties.items() if name in _COMPARED}
     values = hardware.snapshot.qom_get((path, name) for name in wanted)
@@ -229,51 +240,22 @@ def _differences(hardware: Hardware, piece: Piece, device: Device,
         if value is None:
             unverified.append(name.replace("-", "_"))
         else:
-            pairs.append((name.replace("-", "_"), value, wanted[name]))
+            present, stated = (sorted(one) if isinstance(one, list) else one for one in (value, wanted[name]))
+            pairs.append((name.replace("-", "_"), present, stated))
     return different + [Difference(*pair) for pair in pairs if pair[2] is not None and pair[1] != pair[2]], unverified
 
 
-def _refuse_full(hardware: Hardware, piece: Piece, size: int) -> None:
-    """Raise NoFreeSlot where the VM was started without a place for so much, beside what has other ids: what is made anew
-    leaves its own place."""
-    room = room_beside(hardware, piece.id)
-    if room and (size > room.size or (piece.type != "virtio-mem" and not room.slots)):
-        raise NoFreeSlot(f"The VM has {room.slots} free memory slots and room for {room.size} bytes, not for {size}. Start it "
-                         f"with {' '.join(room.launch_args(size))}.", free=room.size)
+def _memdev(device: Device) -> str:
+    """The id of the backend behind a memory device."""
+    return str(device.properties["memdev"]).rsplit("/", 1)[-1]
 
 
-class Room(NamedTuple):
-    """What memory a VM can still take: DIMM slots and bytes; ``base`` is what it was started with, ``used`` are taken slots."""
-
-    slots: int
-    size: int
-    base: int
-    used: int
-
-    def launch_args(self, size: int) -> list[str]:
-        """With which there would be slots, and room for several times *size* bytes more."""
-        return ["-m", f"size={self.base},slots={self.slots + self.used + 4},maxmem={self.base + self.size + 8 * size}"]
-
-
-def room_beside(hardware: Hardware, piece_id: str | None = None) -> Room | None:
-    """The room beside all memory but the piece of this id; None where QEMU does not tell, as before 7.1."""
-    machine = hardware.snapshot.qom_get([("/machine", "memory")], dict)[0] or {}
-    maximum, slots = machine.get("max-size"), machine.get("slots")
-    if not isinstance(maximum, int) or not isinstance(slots, int):
-        return None
-    base = hardware.snapshot.ask("query-memory-size-summary")["base-memory"]
-    others = [entry["data"] for entry in hardware.snapshot.ask_or([], "query-memory-devices")
-              if piece_id is None or entry["data"].get("id") != piece_id]
-    used = sum("slot" in one for one in others)
-    return Room(slots - used, maximum - base - sum(one.get("max-size", one.get("size", 0)) for one in others), base, used)
-
-
-def _requested_steps(hardware: Hardware, piece_id: str, wanted: int | None, now: Mapping[str, Any]) -> list[Step]:
+def requested_steps(hardware: Hardware, piece_id: str, wanted: int | None, now: Mapping[str, Any]) -> list[Step]:
     """Grow or shrink a virtio-mem device, or wait for a guest that has not done so yet; one that stands still cannot."""
     if wanted is None:
         return []
     steps: list[Step] = [_request(piece_id, wanted, now["requested_size"])] if wanted != now["requested_size"] else []
-    if (steps or now["plugged"] != wanted) and _runs(hardware):
+    if (steps or now["plugged"] != wanted) and runs(hardware):
         steps.append(_reached(piece_id, wanted))
     return steps
 
@@ -299,17 +281,8 @@ def _reached(piece_id: str, wanted: int) -> Await:
     return Await(lambda run: size(run) == wanted, late)
 
 
-def _runs(hardware: Hardware) -> bool:
+def runs(hardware: Hardware) -> bool:
     return bool(hardware.snapshot.ask("query-status")["running"])
-
-
-def _sums(pieces: list[dict[str, Any]]) -> dict[int, list[str]]:
-    """The numbers of bytes that pieces make up together, _MOST_SUMS at most, with their ids; the newest slots first."""
-    sums: dict[int, list[str]] = {0: []}
-    for piece in sorted(pieces, key=lambda one: -(one["slot"] or 0)):
-        for reached, names in list(sums.items())[:_MOST_SUMS - len(sums)]:
-            sums.setdefault(reached + piece["size"], [*names, piece["id"]])
-    return sums
 
 
 def _after(piece: Piece, before: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from .errors import Conflict, InvalidOption, JobFailed, NotYet, Unsupported
 from .model import Hardware
 from .plan import RETRY_SECONDS, Command, Execute, Plan, Run, Step, wire
+from .power import has_left
 from .values import nearest, typed
 
 _GOING = {"setup", "wait-unplug", "active", "pre-switchover", "device", "cancelling", "colo", "postcopy-device",
@@ -172,7 +173,7 @@ def _start(hardware: Hardware, wish: Migration, status: str) -> Planned:
     if status in _GOING:
         return [Follow(wish.wait)], "completed" if wish.wait else status
     steps: list[Step] = []
-    if _vm(hardware) == _LEFT:
+    if has_left(hardware):
         if not wish.force:
             return [], status
         steps.append(Execute("cont", {}))
@@ -181,7 +182,7 @@ def _start(hardware: Hardware, wish: Migration, status: str) -> Planned:
 
 def _listen(hardware: Hardware, wish: Migration, status: str) -> Planned:
     if _vm(hardware) != _AWAITS:
-        if status == "completed" and _vm(hardware) != _LEFT:
+        if status == "completed" and not has_left(hardware):
             return [], status
         raise Unsupported("This VM does not wait for a guest to come. Start its QEMU with -incoming defer.")
     where = _where(hardware, wish, "migrate-incoming")

@@ -9,11 +9,14 @@ Devices and buses come from QEMU's object model (``qom-list``, ``qom-get``), for
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Iterable, NamedTuple
 
-from ..qmp import CommandError, Monitor, ProtocolError, Request, Schema, Version, is_a
+from ..qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
+from . import launched
 from .errors import InvalidOption
 from .snapshot import Snapshot
 
@@ -30,6 +33,8 @@ _DEVICE_PROPERTIES: dict[str, type] = {
 _BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}
 _BUS_OWNERS_BELOW = {"child<virtio-scsi-device>", "child<vhost-scsi>", "child<virtio-serial-device>"}
 _HOST_BRIDGE = re.compile(r"child<.*(pci-?host|pci-host-bridge|css-bridge)>\Z", re.IGNORECASE)
+_MONITOR_OBJECT = "monitor-"
+_MONITOR_CHARDEV = re.compile(r"compat_monitor\d+\Z")
 _CHILD_LINK = re.compile(r"child\[\d+\]\Z")
 
 
@@ -75,7 +80,8 @@ class Bus(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A block node. ``users`` are the QOM paths, jobs and exports that use it; ``children`` its nodes by role."""
+    """A block node; ``children`` are its nodes by role. ``users`` are what uses it besides other nodes: devices by their id or QOM
+    path, drives by name, ``job NAME``, and ``block-backend`` for what has no name, such as an export."""
 
     name: str
     driver: str
@@ -149,12 +155,27 @@ class Hardware:
 
     @cached_property
     def accelerator(self) -> str:
-        """``kvm``, ``tcg`` or ``other``. No command tells TCG by name, but only with it there is something to tell of its
-        translations."""
+        """The accelerator's name where QEMU tells it, as the newest do; else ``kvm``, ``tcg`` or ``other``.
+
+        There no command tells TCG by name, but only with it there is something to tell of its translations.
+        """
+        told = self.snapshot.ask_or(None, "query-accelerators")
+        if told:
+            return str(told["enabled"])
         if self.snapshot.ask("query-kvm")["enabled"]:
             return "kvm"
-        told = self.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
-        return "tcg" if "TB count" in told else "other"
+        text = self.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
+        return "tcg" if "TB count" in text else "other"
+
+    @cached_property
+    def command_line(self) -> launched.Launched:
+        """What QEMU was started with, as far as this host shows its process."""
+        return launched.read(self.snapshot.monitor.peer_pid)
+
+    @property
+    def launched(self) -> dict[str, launched.Options]:
+        """The devices on QEMU's command line by id, each with its options there: what it was given, whatever it has now."""
+        return self.command_line.devices
 
     # Devices
 
@@ -166,7 +187,11 @@ class Hardware:
     def device(self, device_id: str) -> Device | None:
         """The device with this id, reading no more than it."""
         path = self.ids.get(device_id)
-        return next(iter(self._read_devices([path])), None) if path else None
+        return self.device_at(path) if path else None
+
+    def device_at(self, path: str) -> Device | None:
+        """The device at this QOM path, which may be one without an id."""
+        return next(iter(self._read_devices([path])), None)
 
     @cached_property
     def devices(self) -> list[Device]:
@@ -283,13 +308,34 @@ class Hardware:
 
     @cached_property
     def objects(self) -> dict[str, str]:
-        """The user-creatable objects by id, each with its QOM type (secret, iothread, memory-backend-ram …)."""
+        """The user-creatable objects by id, each with its QOM type (secret, iothread, memory-backend-ram …), but monitors."""
+        return {name: kind for name, kind in self._all_objects.items() if name not in self.monitors}
+
+    @cached_property
+    def monitors(self) -> frozenset[str]:
+        """The ids of monitors, which are objects since QEMU 11.1: never a task's, for it speaks through one of them."""
+        return frozenset(name for name, kind in self._all_objects.items() if kind.startswith(_MONITOR_OBJECT))
+
+    @cached_property
+    def _all_objects(self) -> dict[str, str]:
         types = self.snapshot.qom_list(["/objects"])[0]
         return {name: kind[len("child<"):-1] for name, kind in types.items() if kind.startswith("child<")}
 
     @cached_property
     def chardevs(self) -> dict[str, Chardev]:
-        """All character devices by id."""
+        """All character devices by id, but those of monitors."""
+        return {name: one for name, one in self._all_chardevs.items() if name not in self.monitor_chardevs}
+
+    @cached_property
+    def monitor_chardevs(self) -> frozenset[str]:
+        """The ids of the character devices of monitors: those that monitor objects name. Before QEMU 11.1, which tells none,
+        those that QEMU itself made for ``-qmp`` and ``-monitor``, and the one that is spoken through here."""
+        objects = self.snapshot.qom_get(((f"/objects/{name}", "chardev") for name in sorted(self.monitors)), str)
+        return frozenset(name for name, one in self._all_chardevs.items()
+                         if name in objects or _MONITOR_CHARDEV.match(name) or is_at(one, self.snapshot.monitor.address))
+
+    @cached_property
+    def _all_chardevs(self) -> dict[str, Chardev]:
         listed = self.snapshot.ask("query-chardev")
         kinds = self.snapshot.qom_list(["/chardevs"])[0]
         types = {one["label"]: kinds.get(one["label"], "")[len("child<chardev-"):-1] for one in listed}
@@ -314,6 +360,18 @@ class Hardware:
         entries = self.snapshot.ask_or([], "query-hotpluggable-cpus")
         places = [Cpu(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
         return places[::-1]
+
+
+def is_at(chardev: Chardev, address: Address) -> bool:
+    """Whether *chardev* is the connected socket at *address*, by its path, or on the network by its port."""
+    if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
+        return False
+    path = chardev.addr.get("path")
+    if isinstance(address, UnixAddress) and isinstance(path, str):
+        with suppress(OSError, ValueError):
+            return os.path.samefile(path, address.path)
+        return path == address.path
+    return not isinstance(address, UnixAddress) and str(address.port) == chardev.addr.get("port")
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -367,7 +425,8 @@ def _graph(graph: Any) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]
         if parent["type"] == "block-driver":
             children.setdefault(parent["name"], {})[edge["name"]] = child["name"]
         else:
-            users.setdefault(child["name"], []).append(parent["name"] or parent["type"])
+            job = "job " if parent["type"] == "block-job" else ""
+            users.setdefault(child["name"], []).append(f"{job}{parent['name'] or parent['type']}")
     _refuse_cycles(children)
     return children, users
 

@@ -12,6 +12,7 @@ from .errors import Conflict, InvalidOption
 from .launch import netdev_argument
 from .model import Hardware, Netdev
 from .tap import check_name, interface_of, is_macvtap
+from .users import users_of_netdev
 from .values import check_id, nearest, typed
 
 MOST_QUEUES = 256
@@ -115,9 +116,8 @@ def macs(hardware: Hardware) -> dict[str, str]:
 
 def refuse_users(hardware: Hardware, netdev: Netdev, force: bool) -> None:
     """Raise Conflict for a backend that something besides its NIC uses: filters go with it, a hub loses it."""
-    filters = [name for name, kind in hardware.objects.items() if kind.startswith(("filter-", "colo-"))]
-    behind = hardware.snapshot.qom_get((f"/objects/{name}", "netdev") for name in filters)
-    users = [f"{name} ({hardware.objects[name]})" for name, other in zip(filters, behind) if other == netdev.id]
+    own = {netdev.nic} if netdev.nic else set()
+    users = [f"{name} ({hardware.objects.get(name, 'device')})" for name in users_of_netdev(hardware, netdev.id) if name not in own]
     port = re.search(rf"\\ (\S+): {re.escape(netdev.id)}: index=\d+,type=(?!nic)", _network(hardware))
     if port and port.group(1) in hardware.netdevs and hardware.netdevs[port.group(1)].type == "hubport":
         users.append(f"{port.group(1)} (hubport)")

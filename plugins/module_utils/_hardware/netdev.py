@@ -159,8 +159,7 @@ def _present(hardware: Hardware, nic_id: str) -> tuple[Device | None, Netdev | N
 
 def _left_behind(hardware: Hardware, nic_id: str) -> Netdev | None:
     """The backend of a NIC that the VM was started with, where its guest has released the NIC after a run had stopped waiting."""
-    launched: dict[str, dict[str, Any]] = getattr(hardware, "launched", {})
-    netdev = hardware.netdevs.get(str(launched.get(nic_id, {}).get("netdev")))
+    netdev = hardware.netdevs.get(str(hardware.launched.get(nic_id, {}).get("netdev")))
     return netdev if netdev and netdev.nic is None else None
 
 

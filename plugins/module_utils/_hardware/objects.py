@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
+from . import object_properties
 from .device import Difference, refuse
-from .errors import Conflict, InvalidOption
+from .errors import Conflict, InvalidOption, Unsupported
 from .launch import object_argument
-from .model import Device, Hardware
+from .model import Hardware
 from .plan import Delete, Execute, Plan, Step
-from .values import check_id, known_part, nearest, typed
+from .users import refuse_monitor, refuse_users_of_object
+from .values import check_id, known_part
 
 _IN_PLACE = {("throttle-group", "limits")}
 """What QEMU changes of an object while others use it, by type and property."""
@@ -40,47 +42,68 @@ def add_object(hardware: Hardware, qom_type: str, object_id: str, properties: Ma
     return Execute("object-add", arguments, delete_object(object_id))
 
 
-def delete_object(object_id: str) -> Delete:
-    return Delete("object-del", {"id": object_id})
+def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
+    return Delete("object-del", {"id": object_id}, undo_step)
 
 
 def plan_present(hardware: Hardware, wish: Object) -> Plan:
     check_id(wish.id)
+    refuse_monitor(hardware, wish.id)
     present_type = hardware.objects.get(wish.id)
     qom_type = wish.qom_type or present_type
     if qom_type is None:
         raise InvalidOption(f"Object {wish.id} does not exist yet: say with qom_type what it is to be.")
-    properties = _typed(hardware, qom_type, wish.properties)
+    if qom_type.startswith("monitor-"):
+        raise Unsupported(f"qmp_object does not manage monitors, so it adds no {qom_type}. Use qmp_command.")
+    specified = object_properties.specified(hardware, qom_type, wish.properties)
+    kept = object_properties.present(hardware, wish.id, qom_type) if present_type == qom_type else {}
     before = describe(hardware, wish.id)
-    differences, unverified = _differences(hardware, wish, qom_type, properties) if present_type else ([], [])
+    differences, unverified = _differences(hardware, wish, qom_type, specified) if present_type else ([], [])
+    properties = specified
     if wish.secret is not None:
-        properties = {**properties, "data": wish.secret}
+        properties = {**specified, object_properties.SECRET: wish.secret}
         unverified.append("secret")
+    whole = object_properties.together(qom_type, kept, properties)
+    if differences or not present_type:
+        object_properties.check(hardware, qom_type, whole)
     steps: list[Step] = []
-    after: dict[str, Any] | None = {"id": wish.id, "qom_type": qom_type,
-                                    "properties": {name: value for name, value in properties.items() if name != "data"}}
+    after: dict[str, Any] | None = before
     if before and differences and all((qom_type, one.option) in _IN_PLACE for one in differences):
         steps = [_set(wish.id, one) for one in differences]
         after = {**before, "properties": {**before["properties"], **{one.option: _merged(one) for one in differences}}}
     elif differences and wish.recreate:
-        _refuse_users(hardware, wish)
-        steps = [delete_object(wish.id), add_object(hardware, qom_type, wish.id, properties)]
+        refuse_users_of_object(hardware, wish.id, wish.force)
+        steps = _recreate(hardware, wish.id, qom_type, whole)
+        after = _planned(wish.id, qom_type, whole)
     else:
         refuse(f"Object {wish.id}", differences)
         if present_type is None:
             steps = [add_object(hardware, qom_type, wish.id, properties)]
+            after = _planned(wish.id, qom_type, properties)
             unverified = []
-    return Plan(tuple(steps), before, after if steps else before, tuple(unverified),
-                ("-object", launch_argument(qom_type, wish.id, properties)))
+    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, wish.id, whole)))
+
+
+def _recreate(hardware: Hardware, object_id: str, qom_type: str, properties: Mapping[str, Any]) -> list[Step]:
+    """Delete the object that is there and add it with other properties. If QEMU refuses these, the old one is added again."""
+    old_type = hardware.objects[object_id]
+    old = add_object(hardware, old_type, object_id, object_properties.present(hardware, object_id, old_type))
+    return [delete_object(object_id, old), add_object(hardware, qom_type, object_id, properties)]
+
+
+def _planned(object_id: str, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in properties.items() if name != object_properties.SECRET}
+    return {"id": object_id, "qom_type": qom_type, "properties": shown}
 
 
 def plan_absent(hardware: Hardware, wish: Object) -> Plan:
     check_id(wish.id)
+    refuse_monitor(hardware, wish.id)
     if wish.id not in hardware.objects:
         return Plan()
     if wish.qom_type is not None and hardware.objects[wish.id] != wish.qom_type:
         raise Conflict(f"The object {wish.id} is a {hardware.objects[wish.id]}, not a {wish.qom_type}. Take another id.")
-    _refuse_users(hardware, wish)
+    refuse_users_of_object(hardware, wish.id, wish.force)
     return Plan((delete_object(wish.id),), describe(hardware, wish.id), None)
 
 
@@ -88,40 +111,28 @@ def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
     """The object with its readable properties; never those that hold a secret."""
     if object_id not in hardware.objects:
         return None
-    path = f"/objects/{object_id}"
-    known = hardware.snapshot.qom_list([path])[0]
-    names = [name for name, kind in known.items()
-             if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))]
-    values = hardware.snapshot.qom_get((path, name) for name in names)
-    return {"id": object_id, "qom_type": hardware.objects[object_id],
-            "properties": {name: value for name, value in zip(names, values) if value is not None}}
+    return _described(hardware, [object_id])[0]
 
 
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
-    found = (describe(hardware, object_id) for object_id in sorted(hardware.objects))
-    return [one for one in found if one]
+    return _described(hardware, sorted(hardware.objects))
+
+
+def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
+    """Those with these *ids*, in two round trips however many they are."""
+    listed = hardware.snapshot.qom_list(f"/objects/{one}" for one in ids)
+    names = [[name for name, kind in known.items()
+              if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))] for known in listed]
+    values = iter(hardware.snapshot.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
+    return [{"id": one, "qom_type": hardware.objects[one],
+             "properties": {name: value for name, value in zip(those, values) if value is not None}}
+            for one, those in zip(ids, names)]
 
 
 def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
     """The value of ``-object``, with the name of a file in the place of a secret."""
     shown = [("file", SECRET_FILE) if name == "data" else (name, value) for name, value in properties.items()]
     return object_argument(qom_type, object_id, dict(shown))
-
-
-def _typed(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """*properties* in the types that QEMU's schema has for this type of object; QEMU before 6.0 tells none."""
-    for name in ("id", "qom-type", "data"):
-        if name in properties:
-            option = {"id": "id", "qom-type": "qom_type", "data": "secret"}[name]
-            raise InvalidOption(f"properties has {name!r}, which the option {option!r} is for.")
-    if hardware.schema.has_member("object-add", "props"):
-        return dict(properties)
-    types = hardware.snapshot.ask_or([], "qom-list-types", implements="user-creatable", abstract=False)
-    names = {entry["name"] for entry in types}
-    if qom_type not in names:
-        raise InvalidOption(f"This QEMU ({hardware.version_text}) has no object type {qom_type!r}{nearest(qom_type, names)}.")
-    known = {name: member.type for name, member in hardware.schema.command_arguments("object-add", qom_type).items()}
-    return typed(f"object type {qom_type}", properties, known)
 
 
 def _differences(hardware: Hardware, wish: Object, qom_type: str,
@@ -146,18 +157,3 @@ def _set(object_id: str, one: Difference) -> Execute:
 def _merged(one: Difference) -> Any:
     """What a property will be: of a structure, the members that the task does not state stay."""
     return {**one.present, **one.wanted} if isinstance(one.present, dict) and isinstance(one.wanted, dict) else one.wanted
-
-
-def _iothreads(device: Device) -> set[str]:
-    """The ids of the I/O threads that serve a device: its one, or those of its queues."""
-    names = [device.properties.get("iothread")]
-    names += [one.get("iothread") for one in device.properties.get("iothread-vq-mapping", ()) if isinstance(one, dict)]
-    return {str(name).rsplit("/", 1)[-1] for name in names if name}
-
-
-def _refuse_users(hardware: Hardware, wish: Object) -> None:
-    """Raise Conflict for an I/O thread that serves a device: QEMU lets it be deleted, and the device goes without."""
-    users = [device.id or device.path for device in hardware.devices if wish.id in _iothreads(device)]
-    if users and not wish.force:
-        raise Conflict(f"The object {wish.id} serves {', '.join(sorted(users))}. Unplug that first, or set force: true.",
-                       users=sorted(users))

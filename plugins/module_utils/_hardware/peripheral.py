@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .device import Front, device_arguments, device_differences, recreated_arguments, refuse
+from .device import Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
 from .errors import Conflict, InvalidOption, Unsupported
-from .frontend import Unplug, plug
+from .frontend import Plug, Unplug, plug
 from .launch import device_argument
 from .memory import is_memory
 from .model import Device, Hardware
 from .plan import PassDescriptor, Plan, Step
+from .settled import backends_of
 from .slots import PLACE_KEYS, place_of
 from .values import check_id, nearest
 
 _OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}
 _PCI_HOST = re.compile(r"([0-9A-Fa-f]{4}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7]\Z")
 VHOST_VSOCK = "/dev/vhost-vsock"
+_DIMMS = {"pc-dimm", "nvdimm", "virtio-mem-pci", "virtio-pmem-pci"}
 _FIRST_CID = 3  # 0 to 2 are the hypervisor, loopback and the host
 
 
@@ -49,14 +51,14 @@ def plan_present(hardware: Hardware, wish: Peripheral) -> Plan:
     driver = wish.front.driver or (device.driver if device else None)
     if driver is None:
         raise InvalidOption(f"Device {wish.id} does not exist yet: say with driver what it is to be.")
-    _check(hardware, wish, driver)
+    _check(hardware, wish, driver, device)
     before = describe(hardware, wish.id)
     differences, unverified = device_differences(hardware, wish.front, device) if device else ([], [])
     steps: list[Step] = []
     arguments: dict[str, Any] = {}
     if differences and wish.recreate and device:
         _refuse_children(hardware, device, wish.force)
-        steps.append(Unplug(wish.id))
+        steps.append(Unplug(wish.id, Plug(_as_it_is(hardware, device))))
         arguments = recreated_arguments(hardware, wish.front, driver, {}, device)
     else:
         refuse(f"Device {wish.id}", differences)
@@ -67,7 +69,7 @@ def plan_present(hardware: Hardware, wish: Peripheral) -> Plan:
         passing, arguments = _descriptors(hardware, wish, arguments)
         steps += [*passing, *plug(arguments)]
     elif device:
-        launch = {"driver": driver, "id": wish.id, **place_of(device), **wish.front.stated(hardware, driver)}
+        launch = _as_it_is(hardware, device)
     after = before
     if arguments:
         place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
@@ -92,7 +94,13 @@ def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
     return {"id": device_id, "driver": device.driver, **place_of(device), "at_launch": device.at_launch}
 
 
-def _check(hardware: Hardware, wish: Peripheral, driver: str) -> None:
+def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The arguments of ``device_add`` that make a device again as it is, on what is behind it now."""
+    settled = settled_arguments(hardware, device)
+    return {"driver": settled.pop("driver"), "id": device.id, **backends_of(hardware, device), **settled}
+
+
+def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | None) -> None:
     """Refuse what QEMU would refuse late or not at all."""
     properties = wish.front.properties
     types = hardware.snapshot.ask_or([], "qom-list-types", implements="device", abstract=False)
@@ -101,10 +109,23 @@ def _check(hardware: Hardware, wish: Peripheral, driver: str) -> None:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
     if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
         raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
-    if driver.startswith("vhost-vsock"):
-        cid = str(properties.get("guest-cid", ""))
-        if not cid.isdigit() or not _FIRST_CID <= int(cid) < 1 << 32:
+    for name, module in _OWN_MODULES.items():
+        if name in properties and (name != "memdev" or driver in _DIMMS):
+            raise InvalidOption(f"properties has {name!r}, and a device with something behind it is not for qmp_device. Use "
+                                f"{module}, which adds both.")
+    same = device is not None and device.driver == driver
+    if driver.startswith("vhost-vsock") and not (same and "guest-cid" not in properties):
+        cid = _number(properties.get("guest-cid"))
+        if not _FIRST_CID <= cid < (1 << 32) - 1:
             raise InvalidOption(f"A {driver} needs guest_cid, a number from {_FIRST_CID} that no other VM of the host has.")
+
+
+def _number(value: Any) -> int:
+    """A number in any of the forms that properties may have; -1 for what is none."""
+    try:
+        return int(str(value), 0)
+    except ValueError:
+        return -1
 
 
 def _descriptors(hardware: Hardware, wish: Peripheral, arguments: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
@@ -133,9 +154,38 @@ def _refuse_own_modules(device: Device) -> None:
 
 
 def _refuse_children(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Conflict for a controller with devices on its buses, whatever these are: they would all go with it."""
-    children = [one.id or one.path for one in hardware.devices
-                if one.properties.get("parent_bus", "").startswith(f"{device.path}/")]
+    """Raise Conflict for a device that others go with, whatever these are."""
+    children = [one.id or one.path for one in goes_along(hardware, device)]
     if children and not force:
         raise Conflict(f"{device.id} carries {', '.join(sorted(children))}, which would go with it. Unplug these first, or set "
                        "force: true.", children=sorted(children))
+
+
+def goes_along(hardware: Hardware, device: Device) -> list[Device]:
+    """The devices that QEMU takes away with *device*, though nobody names them: those on its buses and on theirs, those behind a
+    USB hub, the other functions of its PCI slot, and the companions of a USB controller."""
+    found: dict[str, Device] = {}
+    pending = [device]
+    for one in pending:  # it grows meanwhile
+        for other in hardware.devices:
+            if other.path not in found and other.path != device.path and _goes_with(hardware, other, one):
+                found[other.path] = other
+                pending.append(other)
+    return list(found.values())
+
+
+def _goes_with(hardware: Hardware, other: Device, device: Device) -> bool:
+    bus = other.properties.get("parent_bus", "")
+    same_bus = bus == device.properties.get("parent_bus")
+    if bus.startswith(f"{device.path}/"):
+        return True
+    if device.driver == "usb-hub" and same_bus:  # its children sit on the controller's bus, at ports such as 1.2
+        port = hardware.property_of(device, "port")
+        return bool(port) and str(hardware.property_of(other, "port")).startswith(f"{port}.")
+    if "masterbus" in other.types and device.id:
+        return str(hardware.property_of(other, "masterbus")).rpartition(".")[0] == device.id
+    return same_bus and bool(device.addr and other.addr) and _slot(device) == _slot(other) and "multifunction" in device.types
+
+
+def _slot(device: Device) -> str:
+    return str(device.addr).partition(".")[0]

@@ -26,7 +26,8 @@ RETRY_SECONDS = 0.2
 """How long to wait before asking again for a thing that QEMU still has in use."""
 
 _GONE = ("not found", "has not been found", "Failed to find node")
-_IN_USE = ("is in use", "is busy")
+_IN_USE = ("is in use", "is busy", "which is mapped", "is not owned by the monitor")
+"""The third since 11.1, of memory. A node that QEMU named for a parent goes with that parent, which may still be going."""
 
 
 class Run:
@@ -43,7 +44,9 @@ class Run:
         entry = wire(command, arguments)
         if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
             self.sent.append(entry)
-        return self.monitor.execute(command, arguments, fds=fds)
+        reply = self.monitor.execute(command, arguments, fds=fds)
+        self.monitor.keep(self, reply)
+        return reply
 
     def read(self, command: str, /, **arguments: Any) -> Any:
         """The answer to a command that changes nothing, of the documented shape."""
@@ -107,6 +110,20 @@ class Delete(Execute):
 
 
 @dataclass(frozen=True)
+class Steps(Step):
+    """Several steps as one, such as what puts back a thing that consists of several."""
+
+    parts: tuple[Step, ...]
+
+    def commands(self) -> list[Command]:
+        return [command for part in self.parts for command in part.commands()]
+
+    def apply(self, run: Run) -> None:
+        for part in self.parts:
+            part.apply(run)
+
+
+@dataclass(frozen=True)
 class CloseDescriptor(Delete):
     """Have QEMU close what it was handed under a name and nothing uses; that is no change of the VM."""
 
@@ -149,10 +166,11 @@ class PassDescriptor(Step):
 @dataclass(frozen=True)
 class Await(Step):
     """Look again and again until a thing holds. ``look`` tells whether it does and raises a HardwareError if it never will;
-    ``late`` makes the error for when the time is over."""
+    ``late`` makes the error for when the time is over. ``undo_step``: what brings back a thing whose end was awaited."""
 
     look: Callable[[Run], bool]
     late: Callable[[Run], HardwareError]
+    undo_step: Step | None = None
     changes = False
 
     def commands(self) -> list[Command]:
@@ -166,13 +184,17 @@ class Await(Step):
                 raise self.late(run)
             run.monitor.poll_events(min(RETRY_SECONDS, left))
 
+    def undo(self) -> Step | None:
+        return self.undo_step
+
 
 @dataclass(frozen=True)
 class Plan:
     """What has to be done, and what the diff says of it: the object before and after, None for absent.
 
     ``unverified`` names the options that QEMU cannot report back; ``launch_args`` would give the VM the same
-    at its next start.
+    at its next start. ``doubts`` are reasons, as far as they are seen from this host, for which QEMU will refuse a step: check
+    mode fails with the first, a run leaves the decision to QEMU.
     """
 
     steps: tuple[Step, ...] = ()
@@ -181,6 +203,7 @@ class Plan:
     unverified: tuple[str, ...] = ()
     launch_args: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    doubts: tuple[HardwareError, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -192,6 +215,10 @@ class Plan:
 
     def apply(self, monitor: Monitor, timeout: float) -> Run:
         """Perform all steps, each within *timeout* seconds; return the run of it. Raises PlanFailed."""
+        with monitor.acting():
+            return self._apply(monitor, timeout)
+
+    def _apply(self, monitor: Monitor, timeout: float) -> Run:
         run = Run(monitor, timeout)
         done: list[Step] = []
         for step in self.steps:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The QEMU processes of this host and their QMP monitors, as Linux's /proc tells of them. No VM is spoken to.
 
-See proc(5) for the files, sock_diag(7) for who is connected to whom, qemu(1) for -qmp, -mon and -chardev.
+See proc(5) for the files, sock_diag(7) for who is connected to whom, qemu(1) for -qmp, -mon and -chardev. Any user can start a
+process that looks like a QEMU, with any command line. So nothing in one is believed of another process, or hides another.
 """
 
 from __future__ import annotations
@@ -12,49 +13,50 @@ import json
 import os
 import pwd
 import re
-import socket
-import struct
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, NamedTuple
+from typing import Any, Callable, Dict, Iterator
+
+from .unix_sockets import UnixSocket, by_netlink, by_text, is_file
 
 _QEMU = re.compile(r"qemu-system-.+|qemu-kvm|kvm")
 _GONE = " (deleted)"
 _ON = ("on", "yes", "true", "y", True)
 _LISTENING = 0x10000
 
-_SOCK_DIAG_BY_FAMILY, _DUMP, _ERROR, _DONE = 20, 0x301, 2, 3
-_NETLINK_SOCK_DIAG, _UDIAG_SHOW_PEER, _UNIX_DIAG_PEER = 4, 4, 2
-_HEADER, _REQUEST, _SOCKET, _ATTRIBUTE = "=IHHII", "=BBHIIIII", "=BBBBIII", "=HH"
-_NETLINK_SECONDS = 5.0
+_MOST_MONITORS = 64
+"""More of one process are not looked at."""
+_UNREADABLE = "not readable"
 
 Options = Dict[str, Any]
 """What stands behind one option of a command line, by its keys."""
 Peers = Callable[[], Dict[int, int]]
 
 
-class UnixSocket(NamedTuple):
-    """A line of /proc/net/unix. An abstract name begins with ``@``; a path is as it was bound, which may be relative."""
-
-    name: str
-    listening: bool
-
-
 def virtual_machines(proc: Path = Path("/proc"), name: str | None = None, peers: Peers | None = None) -> list[dict[str, Any]]:
     """The QEMUs that may be seen under *proc*, of the given *name* or all, by pid.
 
-    Each is a dict of ``pid``, ``name``, ``uuid``, ``machine``, ``binary``, ``user``, ``monitors`` and ``complete``, as
-    RETURN of the module qmp_vms_info describes it. *peers* asks for what ``unix_peers`` returns.
+    Each is a dict of ``pid``, ``name``, ``uuid``, ``machine``, ``binary``, ``user``, ``monitors`` and ``complete``, and ``notes``
+    where there are any, as RETURN of the module qmp_vms_info describes it. *peers* asks for what ``unix_peers`` returns, where
+    *proc* is not that of this system.
     """
-    host = _Host(proc, peers or unix_peers)
+    host = _Host(proc, by_netlink if peers is None else None, peers)
     found = []
     for pid in host.pids():
         try:
             process = _Process(host, pid)
-            if process.is_qemu() and name in (None, process.name()):
-                found.append(process.describe())
-        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            if not process.is_qemu():
+                continue
+        except OSError:  # it ended meanwhile, or may not be seen
             continue
+        try:
+            if name in (None, process.name()):
+                found.append(process.describe())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except Exception as error:  # whatever it is, the other VMs are told of
+            if name is None:
+                found.append(process.unknown(error))
     return found
 
 
@@ -63,50 +65,25 @@ def unix_peers() -> dict[int, int]:
 
     An end that no process has any more, or not yet, is 0. OSError where Linux refuses to tell.
     """
-    peers: dict[int, int] = {}
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(_NETLINK_SECONDS)
-        request = struct.pack(_REQUEST, socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _UDIAG_SHOW_PEER, 0, 0)
-        length = struct.calcsize(_HEADER) + len(request)
-        netlink.send(struct.pack(_HEADER, length, _SOCK_DIAG_BY_FAMILY, _DUMP, 1, 0) + request)
-        while True:
-            for kind, body in _messages(netlink.recv(1 << 16)):
-                if kind == _DONE:
-                    return peers
-                if kind == _ERROR:
-                    code = -struct.unpack_from("=i", body)[0]
-                    raise OSError(code, os.strerror(code))
-                inode = struct.unpack_from(_SOCKET, body)[4]
-                for attribute, value in _attributes(body[struct.calcsize(_SOCKET):]):
-                    if attribute == _UNIX_DIAG_PEER:
-                        peers[inode] = struct.unpack("=I", value)[0]
+    return _peers(by_netlink())
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and body of each netlink message in *data*."""
-    while data:
-        length, kind = struct.unpack_from(_HEADER, data)[:2]
-        yield kind, data[struct.calcsize(_HEADER):length]
-        data = data[_aligned(length):]
+def _peers(sockets: dict[int, UnixSocket]) -> dict[int, int]:
+    return {inode: unix.peer for inode, unix in sockets.items() if unix.peer is not None}
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each netlink attribute in *data*."""
-    while data:
-        length, kind = struct.unpack_from(_ATTRIBUTE, data)
-        yield kind, data[struct.calcsize(_ATTRIBUTE):length]
-        data = data[_aligned(length):]
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+def printable(text: str) -> str:
+    """A text of another process, without what a terminal would act upon, and what JSON cannot carry."""
+    whole = text.encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match.group())[1:-1], whole)
 
 
 class _Host:
     """What concerns all processes; the costly questions are asked once, and only when they are needed."""
 
-    def __init__(self, proc: Path, peers: Peers) -> None:
+    def __init__(self, proc: Path, sockets: Callable[[], dict[int, UnixSocket]] | None, peers: Peers | None) -> None:
         self.proc = proc
+        self._ask_sockets = sockets
         self._ask_peers = peers
 
     def pids(self) -> list[int]:
@@ -116,9 +93,22 @@ class _Host:
     def peers(self) -> dict[int, int] | None:
         """As ``unix_peers``; None where Linux refuses to tell."""
         try:
-            return self._ask_peers()
+            return self._ask_peers() if self._ask_peers else None if self.kernel is None else _peers(self.kernel)
         except OSError:
             return None
+
+    @cached_property
+    def kernel(self) -> dict[int, UnixSocket] | None:
+        """The unix sockets of this network namespace from the kernel itself; None where it refuses to tell."""
+        try:
+            return self._ask_sockets() if self._ask_sockets else None
+        except OSError:
+            return None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the kernel was asked for its sockets and refused."""
+        return self._ask_sockets is not None and self.kernel is None
 
     def holders(self, inode: int) -> list[dict[str, Any]]:
         """The processes that have the socket *inode* open; one of which nothing is known where they may not be seen."""
@@ -136,7 +126,7 @@ class _Host:
     def _command(self, pid: int) -> str | None:
         """The first 15 bytes of a process's name; None when it ended."""
         try:
-            return (self.proc / str(pid) / "comm").read_text(errors="replace").rstrip("\n")
+            return printable((self.proc / str(pid) / "comm").read_text(errors="replace").rstrip("\n"))
         except OSError:
             return None
 
@@ -150,7 +140,7 @@ class _Host:
             return None
         for descriptor in descriptors:
             try:
-                match = re.match(r"socket:\[(\d+)\]", os.readlink(directory / descriptor))
+                match = re.fullmatch(r"socket:\[([0-9]+)\]", os.readlink(directory / descriptor))
             except OSError:  # closed meanwhile
                 continue
             if match:
@@ -160,18 +150,26 @@ class _Host:
     def unix_sockets_of(self, pid: int) -> dict[int, UnixSocket]:
         """The unix sockets that have a name, by inode: those of this network namespace and of that of the process.
 
-        Both, for the end of a connection that QEMU has is in the namespace of its client.
+        Both, for the end of a connection that QEMU has is in the namespace of its client. The kernel tells of this one only.
         """
-        found = {}
-        for directory in (self.proc, self.proc / str(pid)):
-            try:
-                lines = (directory / "net" / "unix").read_text(errors="replace").splitlines()[1:]
-            except OSError:
-                continue
-            for fields in (line.split(None, 7) for line in lines):
-                if len(fields) == 8:
-                    found[int(fields[6])] = UnixSocket(fields[7], bool(int(fields[3], 16) & _LISTENING))
-        return found
+        kernel = self.kernel
+        homes = [*([self.proc] if kernel is None else []), *([] if self._is_in_ours(pid) else [self.proc / str(pid)])]
+        found = {**by_text(table for table in map(_unix_table, homes)), **(kernel or {})}
+        return {inode: unix for inode, unix in found.items() if unix.name}
+
+    def _is_in_ours(self, pid: int) -> bool:
+        """Whether a process is in this network namespace; False where that may not be seen."""
+        try:
+            return os.path.samestat(os.stat(self.proc / str(pid) / "ns" / "net"), os.stat(self.proc / "self" / "ns" / "net"))
+        except OSError:
+            return False
+
+
+def _unix_table(home: Path) -> bytes:
+    try:
+        return (home / "net" / "unix").read_bytes()
+    except OSError:
+        return b""
 
 
 class _Process:
@@ -181,7 +179,8 @@ class _Process:
         self._host = host
         self._pid = pid
         self._home = host.proc / str(pid)
-        self._words = (self._home / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+        self._words = os.fsdecode((self._home / "cmdline").read_bytes()).rstrip("\0").split("\0")
+        self._notes: list[str] = []
 
     def is_qemu(self) -> bool:
         return any(_QEMU.fullmatch(os.path.basename(path)) for path in (self._words[0], self._binary()))
@@ -191,17 +190,35 @@ class _Process:
 
     def describe(self) -> dict[str, Any]:
         addresses, complete = self._addresses()
+        monitors = [monitor for monitor in map(self._with_clients, addresses) if monitor]
         uuid = self._values("uuid")[-1:]
-        return {
-            "pid": self._pid,
-            "name": self.name(),
-            "uuid": uuid[0].lower() if uuid else None,
-            "machine": self._last("type", "machine", "M"),
-            "binary": self._binary(),
-            "user": self._user(),
-            "monitors": [self._with_clients(address) for address in addresses],
-            "complete": complete,
-        }
+        name, machine, binary = self.name(), self._last("type", "machine", "M"), self._binary()
+        if not _QEMU.fullmatch(os.path.basename(binary)):
+            self._note("It is called like a QEMU, but its program is not.")
+        if self._host.is_blind:
+            self._note("Linux refused sock_diag, so it was not checked that the paths lead to this process.")
+        return self._told(
+            name=None if name is None else printable(name),
+            uuid=printable(uuid[0].lower()) if uuid else None,
+            machine=None if machine is None else printable(machine),
+            binary=printable(binary),
+            user=self._user(),
+            monitors=monitors,
+            complete=complete and len(monitors) == len(addresses),
+        )
+
+    def unknown(self, error: Exception) -> dict[str, Any]:
+        """What is told of a process that cannot be described."""
+        self._note(f"It could not be read ({type(error).__name__}).")
+        return self._told(name=None, uuid=None, machine=None, binary=printable(self._words[0]), user=None, monitors=[],
+                          complete=False)
+
+    def _told(self, **facts: Any) -> dict[str, Any]:
+        return {"pid": self._pid, **facts, **({"notes": self._notes} if self._notes else {})}
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
 
     def _values(self, *options: str) -> list[str]:
         """The values of options of the command line, in its order; ``-option`` and ``--option`` are the same to QEMU."""
@@ -237,14 +254,23 @@ class _Process:
 
     def _addresses(self) -> tuple[list[Options], bool]:
         """The addresses of the monitors that it was started with, and whether these are all."""
-        chardevs = {str(chardev.get("id")): chardev for chardev in map(_chardev, self._values("chardev"))}
+        given = [_chardev(text) for text in self._values("chardev")]
+        chardevs = {str(chardev.get("id")): chardev for chardev in given}
         monitors = [_legacy_chardev(text, chardevs) for text in self._values("qmp", "qmp-pretty")]
-        for monitor in (_parse(text, "chardev") for text in self._values("mon")):
+        options = [_parse(text, "chardev") for text in self._values("mon")]
+        for monitor in options:
             if monitor.get("mode") == "control":
                 monitors.append(chardevs.get(str(monitor.get("chardev")), {}))
         reachable = [chardev for chardev in monitors if _can_be_reached(chardev)]
+        read = not self._values("readconfig")
+        if any(_UNREADABLE in one for one in [*given, *options, *monitors]):
+            self._note("Options of its command line cannot be read.")
+            read = False
+        if len(reachable) > _MOST_MONITORS:
+            self._note(f"It names {len(reachable)} monitors, of which the first {_MOST_MONITORS} were looked at.")
+            read, reachable = False, reachable[:_MOST_MONITORS]
         addresses = [address for address in map(self._address, reachable) if address]
-        return addresses, len(addresses) == len(reachable) and not self._values("readconfig")
+        return addresses, len(addresses) == len(reachable) and read
 
     def _address(self, chardev: Options) -> Options | None:
         """Where a socket is reached; None where that cannot be known. ``bound`` is the name by which Linux knows it."""
@@ -256,9 +282,13 @@ class _Process:
         else:
             port = _number(chardev.get("port"))
             host = str(chardev.get("host") or "localhost")
-            return {"type": "tcp", "host": host, "port": port, "tls": bool(chardev.get("tls-creds"))} if port > 0 else None
-        path = self._absolute(bound) if bound else None
-        return {"type": "unix", "path": path, "bound": bound} if path else None
+            if not 0 < port < 1 << 16 or host != printable(host):
+                return None
+            return {"type": "tcp", "host": host, "port": port, "tls": bool(chardev.get("tls-creds"))}
+        if not bound or bound != printable(bound):
+            return None
+        path = self._absolute(bound)
+        return {"type": "unix", "path": path, "bound": bound} if path and path == printable(path) else None
 
     def _absolute(self, path: str) -> str | None:
         """A path of that process as a path of this one; None where it cannot be known.
@@ -285,17 +315,29 @@ class _Process:
         except OSError:
             return inside
 
-    def _with_clients(self, address: Options) -> Options:
-        """What is told of a monitor."""
+    def _with_clients(self, address: Options) -> Options | None:
+        """What is told of a monitor; None where its path leads to something else than the socket that this process listens on."""
         if address["type"] != "unix":
             return address
-        bound, names = address["bound"], self._unix_sockets
+        bound, names, path = address["bound"], self._unix_sockets, address["path"]
         named = {inode for inode, unix in names.items() if unix.name == bound}
         if self._sockets is not None:
             named &= set(self._sockets.values())
         listeners = {inode for inode in named if names[inode].listening}
-        return {"type": "unix", "path": address["path"], "listening": bool(listeners),
-                "held_by": self._clients(bound, named - listeners)}
+        known = {inode for inode in listeners if names[inode].file}
+        if known and not any(is_file(path, names[inode], self._mounts) for inode in known):
+            if self._sockets is not None or os.path.exists(path):
+                self._note(f"The file {path} is not the socket that this process listens on: it was removed, exchanged, or is in "
+                           "another mount namespace.")
+                return None
+        return {"type": "unix", "path": path, "listening": bool(listeners), "held_by": self._clients(bound, named - listeners)}
+
+    def _mounts(self) -> Iterator[str]:
+        for mounts in (self._host.proc / "self" / "mountinfo", self._home / "mountinfo"):
+            try:
+                yield from mounts.read_text(errors="replace").split("\n")
+            except OSError:
+                continue
 
     def _clients(self, bound: str, connected: set[int]) -> list[dict[str, Any]] | None:
         """Who is at the other end of this process's *connected* sockets, and of those that it connected to *bound* itself.
@@ -323,8 +365,8 @@ def _parse(text: str, implied: str | None = None) -> Options:
     if text.startswith("{"):
         try:
             given = json.loads(text)
-        except ValueError:
-            return {}
+        except (ValueError, RecursionError):
+            return {_UNREADABLE: True}
         return given if isinstance(given, dict) else {}
     options: Options = {}
     for number, word in enumerate(re.findall(r"(?:[^,]|,,)+", text)):
@@ -345,7 +387,10 @@ def _chardev(text: str) -> Options:
     if not isinstance(backend, dict):
         return options
     data = backend.get("data")
-    flat = _flat(data if isinstance(data, dict) else backend)
+    try:
+        flat = _flat(data if isinstance(data, dict) else backend)
+    except RecursionError:
+        return {_UNREADABLE: True}
     if "str" in flat:
         flat["fd"] = flat.pop("str")
     return {"server": True, **flat, "id": options.get("id"), "backend": backend.get("type")}
@@ -381,4 +426,4 @@ def _can_be_reached(chardev: Options) -> bool:
 
 def _number(value: object) -> int:
     """An integer of a command line, -1 for what is none."""
-    return int(str(value)) if re.fullmatch(r"[0-9]+", str(value)) else -1
+    return int(str(value)) if re.fullmatch(r"[0-9]{1,9}", str(value)) else -1

@@ -117,10 +117,6 @@ def _geometry(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -
     return (values.get("heads"), values.get("secs")) == (16, 63)
 
 
-def _block_size(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
-    return values.get("physical_block_size") in (512, values.get("logical_block_size"))
-
-
 def _discard_granularity(_hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
     return bool(values["discard_granularity"] == max(4096, values.get("logical_block_size") or 0))
 
@@ -136,7 +132,8 @@ _CHOOSES: dict[str, Choice] = {
     "num-queues": _queues, "num_queues": _queues, "vectors": _vectors, "disable-legacy": _legacy,
     "cyls": _geometry, "heads": _geometry, "secs": _geometry,
     "logical_block_size": lambda _hardware, _device, values: values["logical_block_size"] == 512,
-    "physical_block_size": _block_size, "discard_granularity": _discard_granularity,
+    "physical_block_size": lambda _hardware, _device, values: values["physical_block_size"] == 512,
+    "discard_granularity": _discard_granularity,
     "device_id": lambda _hardware, _device, values: values["device_id"] == values.get("serial"),
     "vendor": lambda _hardware, _device, values: values["vendor"] == "QEMU",
     "product": lambda _hardware, _device, values: values["product"].startswith("QEMU "),

@@ -97,6 +97,8 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
     address; Unsupported for a bus that takes nothing while the VM runs.
     """
     device_class = bus_class(hardware, driver)
+    if device_class is None and wanted.addr is not None and hardware.driver_is_a(driver, "ccw-device"):
+        return {**_channel_place(driver, wanted), **({"bus": wanted.bus} if wanted.bus else {})}
     if device_class is None:
         for name in ("addr", "scsi_id", "lun"):
             if getattr(wanted, name) is not None:
@@ -113,6 +115,17 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
             if not any(_same_place(place, other) for other in wanted.reserved):
                 return place
     raise _no_place(hardware, driver, wanted, able)
+
+
+def _channel_place(driver: str, wanted: Wanted) -> dict[str, Any]:
+    """The address of a device on a channel that is no virtio device, such as ``vfio-ccw``; QEMU chooses where there is none."""
+    for name in ("scsi_id", "lun"):
+        if getattr(wanted, name) is not None:
+            raise InvalidOption(f"{name} is not for a {driver}: say with addr where it goes, as cssid.ssid.devno.")
+    if not _DEVNO.match(str(wanted.addr)):
+        raise InvalidOption(f"addr {wanted.addr!r} is not the address of a device on a channel: write it as cssid.ssid.devno, "
+                            "such as fe.0.0042.")
+    return {"devno": wanted.addr}
 
 
 def _able(hardware: Hardware, buses: list[Bus], wanted: Wanted) -> list[Bus]:

@@ -9,7 +9,7 @@ with Monitor.connect(UnixAddress("/run/vm.qmp")) as monitor:
 
 from __future__ import annotations
 
-from .access import is_loopback, others_may_write
+from .access import has_address, is_loopback, others_may_write
 from .errors import (
     CommandError,
     ConnectError,
@@ -20,10 +20,12 @@ from .errors import (
     OutcomeUnknown,
     ProtocolError,
     QMPError,
+    ReadTimeout,
 )
 from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
 from .schema import Member, Schema
 from .shapes import check, is_a
+from .text import make_printable, printable, unreadable
 from .trace import Tracer, redact_request
 from .transport import Address, TcpAddress, TlsAddress, UnixAddress
 
@@ -42,6 +44,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProtocolError",
     "QMPError",
+    "ReadTimeout",
     "Request",
     "Schema",
     "TcpAddress",
@@ -50,8 +53,12 @@ __all__ = [
     "UnixAddress",
     "Version",
     "check",
+    "has_address",
     "is_a",
     "is_loopback",
+    "make_printable",
     "others_may_write",
+    "printable",
     "redact_request",
+    "unreadable",
 ]

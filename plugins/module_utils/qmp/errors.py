@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from .text import printable
+
 
 class QMPError(Exception):
     """The root of all errors that this package raises on purpose."""
@@ -27,11 +29,11 @@ class ProtocolError(QMPError):
         self.command = command
 
     def __str__(self) -> str:
-        return self.reason if self.command is None else f"{self.command}: {self.reason}"
+        return printable(self.reason if self.command is None else f"{self.command}: {self.reason}")
 
 
 class CommandError(QMPError):
-    """QEMU's error reply: its ``class`` member as ``qmp_class``, its ``desc``, and the command that it answers."""
+    """QEMU's error reply: its ``class`` member as ``qmp_class``, its ``desc`` as it came, and the command that it answers."""
 
     def __init__(self, qmp_class: str, desc: str, command: str) -> None:
         super().__init__(qmp_class, desc, command)
@@ -40,11 +42,12 @@ class CommandError(QMPError):
         self.command = command
 
     def __str__(self) -> str:
-        return f"{self.command}: {self.desc}"
+        return printable(f"{self.command}: {self.desc}")
 
 
 class InvalidArguments(QMPError):
-    """Arguments that JSON cannot carry, for the *reason* given. Nothing was sent, and the connection is as usable as before."""
+    """Arguments that JSON cannot carry or QEMU cannot read, for the *reason* given. Nothing was sent, and the connection is as
+    usable as before."""
 
     def __init__(self, command: str, reason: str) -> None:
         super().__init__(command, reason)
@@ -52,7 +55,7 @@ class InvalidArguments(QMPError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.command}: its arguments cannot be sent ({self.reason}); give JSON types and finite numbers."
+        return f"{self.command}: its arguments cannot be sent ({self.reason}); give JSON types, finite numbers and proper text."
 
 
 class OutcomeUnknown(QMPError):
@@ -66,6 +69,20 @@ class OutcomeUnknown(QMPError):
         return (
             f"{self.command}: QEMU did not answer in time, so it may or may not have done it; "
             "connect again and read the VM's state before repeating it."
+        )
+
+
+class ReadTimeout(OutcomeUnknown):
+    """The *seconds* for reading the VM's state have passed, at the latest while *command* was awaiting its reply."""
+
+    def __init__(self, command: str, seconds: float) -> None:
+        super().__init__(command)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"Reading the VM's state took longer than its timeout of {self.seconds:g} s, at last with {self.command}: QEMU "
+            "hangs, or its host is overloaded, or the VM is so large that it needs a longer timeout."
         )
 
 

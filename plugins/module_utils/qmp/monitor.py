@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
-from .decoder import MAX_MESSAGE, Decoder
+from .decoder import MAX_COST, MAX_MESSAGE, Decoder
 from .errors import (
     CommandError,
     ConnectError,
@@ -23,16 +26,24 @@ from .errors import (
     MonitorBusy,
     OutcomeUnknown,
     ProtocolError,
+    ReadTimeout,
 )
+from .shapes import memory_of
+from .text import unreadable
 from .trace import Tracer, redact_reply, redact_request
 from .transport import BUSY_HINT, Address, DeadlinePassed, Transport, connect
 
 CONNECT_TIMEOUT = 10.0  # seconds
 COMMAND_TIMEOUT = 30.0  # seconds; snapshots and mirrors are jobs, so no command takes long unless the storage hangs
-MAX_EVENTS = 100_000  # kept; beyond that a flood pushes out the oldest
-MAX_EVENT_BYTES = 8 * 1024 * 1024  # of their messages, likewise
+MAX_EVENTS = 20_000  # kept; beyond that a flood pushes out the oldest
+MAX_EVENT_BYTES = 24 * 1024 * 1024  # of memory that they take, likewise
 MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to one call
+MAX_KEPT = 40 * 1024 * 1024  # bytes of memory of all replies that are kept at one time; those of 1000 disks take 14 MB
+_COUNTED = 256 * 1024  # bytes of memory from which on it is not estimated but counted
 _AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
+_NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
+_LONGEST_DESC = 10_000  # characters of an error's text, which has file names in it
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
 
@@ -66,8 +77,12 @@ class Event(NamedTuple):
 class Monitor:
     """A negotiated monitor; make one with :meth:`connect` and use it as a context manager. Not for several threads.
 
-    ``version``, ``package``: of QEMU. ``peer_pid``: of the process that made the socket, None if unknown.
+    ``version``, ``package``: of QEMU. ``capabilities``: what it offered in its greeting, such as "oob". ``peer_pid``: of the
+    process that made the socket, None if unknown.
     ``passes_fds``: whether :meth:`execute` takes descriptors. ``closed``: whether the connection is gone.
+
+    With a *read_timeout* the commands whose calls state no time of their own have so many seconds together, for they read; those
+    of what is done within :meth:`acting` have *command_timeout* each.
 
     Everything that reads raises Disconnected once the connection is gone and ProtocolError at malformed input; after
     either, after OutcomeUnknown and after :meth:`close` the monitor is closed, and every call raises Disconnected.
@@ -75,6 +90,7 @@ class Monitor:
 
     version: Version
     package: str
+    capabilities: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -82,6 +98,7 @@ class Monitor:
         address: Address,
         *,
         command_timeout: float = COMMAND_TIMEOUT,
+        read_timeout: float | None = None,
         tracer: Tracer | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> None:
@@ -93,19 +110,24 @@ class Monitor:
         self._transport = transport
         self._decoder = Decoder(max_message)
         self._command_timeout = command_timeout
+        self._read_timeout = read_timeout
+        self._read_left = read_timeout or 0.0  # seconds of it that are left
+        self._acting = read_timeout is None
         self._tracer = tracer
         self._greeting: dict[str, Any] | None = None
         self._head = b""
         self._events: deque[Event] = deque()
-        self._event_sizes: deque[int] = deque()  # bytes of their messages
+        self._event_sizes: deque[int] = deque()  # bytes of memory that each takes
         self._event_bytes = 0
         self._event_count = 0
-        self._id_prefix = os.urandom(6).hex()  # a reply meant for an earlier client is never taken for ours
+        self._negotiated = False
+        self._nonce = os.urandom(8).hex()
         self._request_count = 0
         self._pending: dict[str, Request] = {}  # by id, oldest first
         self._replies: dict[str, Any] = {}  # by id
-        self._reply_bytes = 0  # of the replies to one call
+        self._reply_bytes = self._reply_cost = 0  # of the replies to one call
         self._max_replies = MAX_REPLIES * max_message
+        self._kept = 0  # the cost of what is kept of replies
 
     @classmethod
     def connect(
@@ -114,18 +136,21 @@ class Monitor:
         timeout: float = CONNECT_TIMEOUT,
         *,
         command_timeout: float = COMMAND_TIMEOUT,
+        read_timeout: float | None = None,
         tracer: Tracer | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> Monitor:
         """Connect, wait for the greeting, negotiate; all within *timeout* seconds.
 
         Waiting for the greeting is waiting in line: QEMU greets a client when the one before it has left.
-        *command_timeout*: seconds that a command may take if its call does not say. *max_message*: bytes.
+        *command_timeout*: seconds that a command may take if its call does not say. *read_timeout*: see above; by default
+        there is none. *max_message*: bytes.
         Raises ConnectError; MonitorBusy where the line did not move.
         """
         deadline = time.monotonic() + timeout
         monitor = cls(
-            connect(address, deadline), address, command_timeout=command_timeout, tracer=tracer, max_message=max_message
+            connect(address, deadline), address, command_timeout=command_timeout, read_timeout=read_timeout, tracer=tracer,
+            max_message=max_message,
         )
         try:
             monitor._negotiate(deadline)
@@ -155,12 +180,12 @@ class Monitor:
         fds: Sequence[int] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Have *command* done and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds; and, before
-        anything is sent, InvalidArguments.
+        """Have *command* done and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds, ReadTimeout
+        when those for reading have passed; and, before anything is sent, InvalidArguments.
 
         *fds*: at most one descriptor to pass along, for ``getfd`` or ``add-fd``; it stays open here.
         """
-        (reply,) = self._exchange([Request(command, arguments)], self._deadline(timeout), fds)
+        (reply,) = self._timed([Request(command, arguments)], timeout, fds)
         if isinstance(reply, CommandError):
             raise reply
         return reply
@@ -171,18 +196,52 @@ class Monitor:
         QEMU works through them in order, and an error does not stop it. *timeout* seconds are for all of them together, and
         MAX_REPLIES times the bytes of the largest message for all replies. Raises InvalidArguments before any is sent.
         """
-        return self._exchange(list(requests), self._deadline(timeout))
+        return self._timed(list(requests), timeout)
 
-    def _deadline(self, timeout: float | None) -> float:
-        return time.monotonic() + (self._command_timeout if timeout is None else timeout)
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """What is done meanwhile changes the VM and takes none of the time for reading."""
+        before, self._acting = self._acting, True
+        try:
+            yield
+        finally:
+            self._acting = before
+
+    def read_again(self, seconds: float) -> None:
+        """After a change: there are at least *seconds* to read what came of it."""
+        self._read_left = max(self._read_left, seconds)
+
+    def keep(self, owner: object, kept: Any) -> None:
+        """*owner* has *kept* these values of the replies to the last call as long as it lives. Raises ProtocolError if all that
+        is kept is too much."""
+        cost = self._reply_cost if self._reply_cost < _COUNTED else min(self._reply_cost, memory_of(kept))
+        self._kept += cost
+        weakref.finalize(owner, self._give_up, cost).atexit = False
+        if self._kept > MAX_KEPT:
+            self.close()
+            raise ProtocolError(f"QEMU's replies take more than {MAX_KEPT} bytes of memory together.")
+
+    def _give_up(self, cost: int) -> None:
+        self._kept -= cost
+
+    def _timed(self, requests: list[Request], timeout: float | None, fds: Sequence[int] = ()) -> list[Any]:
+        """Have all done within *timeout* seconds, or else within the time that there is for what is being done."""
+        began = time.monotonic()
+        if timeout is not None or self._acting:
+            return self._exchange(requests, began + (self._command_timeout if timeout is None else timeout), fds)
+        try:
+            return self._exchange(requests, began + self._read_left, fds)
+        except OutcomeUnknown as error:
+            raise ReadTimeout(error.command, float(self._read_timeout or 0)) from None
+        finally:
+            self._read_left = max(0.0, self._read_left - (time.monotonic() - began))
 
     def _exchange(self, requests: list[Request], deadline: float, fds: Sequence[int] = ()) -> list[Any]:
         """Have all done, some at a time, until each has its reply. What ends this amid them closes the connection."""
         self._check_open()
-        asked = {f"{self._id_prefix}-{self._request_count + n}": request for n, request in enumerate(requests)}
+        asked = {self._new_id(): request for request in requests}
         lines = {ident: _encode(ident, request) for ident, request in asked.items()}  # all, before the first is sent
-        self._request_count += len(asked)
-        self._reply_bytes = 0
+        self._reply_bytes = self._reply_cost = 0
         idents = list(asked)
         for start in range(0, len(idents), _AT_ONCE):
             self._pending = {ident: asked[ident] for ident in idents[start : start + _AT_ONCE]}
@@ -195,6 +254,15 @@ class Monitor:
                 if self._pending:
                     self.close()
         return [self._replies.pop(ident) for ident in idents]
+
+    def _new_id(self) -> str:
+        """Short, for QEMU pays for each byte. Only that of the negotiation must be one that nobody had before: QEMU works through
+        commands in order, so once it has answered that one, it owes no reply to a client before us. The others have a little
+        of it, for a program that stands between us and QEMU may not be as orderly."""
+        if not self._negotiated:
+            return self._nonce
+        self._request_count += 1
+        return f"{self._nonce[:4]}{self._request_count}"
 
     def _trace_requests(self, fds: Sequence[int]) -> None:
         """Show the tracer those that are sent now."""
@@ -259,6 +327,8 @@ class Monitor:
             version = greeting["version"]
             self.version = Version(*(int(version["qemu"][part]) for part in Version._fields))
             self.package = str(version["package"])
+            offered = greeting.get("capabilities")
+            self.capabilities = tuple(one for one in offered if isinstance(one, str)) if isinstance(offered, list) else ()
         except (KeyError, TypeError, ValueError):
             raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
         if self.version < OLDEST:
@@ -268,10 +338,11 @@ class Monitor:
             (reply,) = self._exchange([Request("qmp_capabilities")], deadline)
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
             reply = error
-        if isinstance(reply, Exception):
+        if isinstance(reply, Exception) and not _is_negotiated(reply):
             raise ConnectError(
                 f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM."
             ) from reply
+        self._negotiated = True
 
     def _await_greeting(self, deadline: float) -> dict[str, Any]:
         try:
@@ -283,6 +354,8 @@ class Monitor:
             ) from None
         except ProtocolError:
             raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
+        if self._greeting is None and _is_reply(self._head):
+            raise ConnectError(f"{self.address}: {_stranger(self._head)}")
         if self._greeting is None:
             raise MonitorBusy(
                 f"{self.address}: connected, but no greeting came in time. {BUSY_HINT} "
@@ -327,25 +400,50 @@ class Monitor:
         return True
 
     def _take(self, message: dict[str, Any]) -> None:
-        ident = str(message.get("id"))
-        request = self._pending.get(ident)
+        ident = self._ident(message)
+        request = self._pending.get(ident or "")
         if self._tracer is not None:
             self._tracer("receive", redact_reply(message, *(request or ())))
         if "event" in message:
-            self._keep(_event(message, self._event_count), self._decoder.size)
+            self._keep_event(_event(message, self._event_count), max(self._decoder.size, self._decoder.cost))
+        elif ident is None:
+            pass
         elif self._greeting is None:
             self._greeting = _greeting(message)
         elif request is None:
-            raise ProtocolError(f"QEMU answered no command of ours: {_desc(message)}.")
+            raise ProtocolError("QEMU sent what is neither an event nor a reply to a command of ours.")
         else:
             self._reply_bytes += self._decoder.size
+            self._reply_cost += self._decoder.cost
             if self._reply_bytes > self._max_replies:
                 raise ProtocolError(f"QEMU's replies together are larger than {self._max_replies} bytes.")
+            if self._reply_cost > MAX_COST:
+                raise ProtocolError(f"QEMU's replies together take more than {MAX_COST} bytes of memory.")
             self._replies[ident] = _reply(message, request.command)
             del self._pending[ident]
 
-    def _keep(self, event: Event, size: int) -> None:
-        """Queue *event*, whose message had *size* bytes; the newest is kept however large it is."""
+    def _ident(self, message: dict[str, Any]) -> str | None:
+        """The id of ours that *message* is about; "" where it is no reply; None for a reply that is owed to another.
+
+        QEMU greets a client while it still works for the one before, and then sends it that one's reply: with that one's id,
+        with none if that one gave none, and, where its monitor has a thread of its own, perhaps before the greeting. Once it
+        has answered our first command it owes us alone, and an error without an id is the reply to the oldest command: what
+        QEMU could not read has no id that it knows.
+        """
+        is_reply = "return" in message or "error" in message
+        ident = message.get("id")
+        if isinstance(ident, str) and ident in self._pending:
+            return ident
+        if not is_reply or "QMP" in message:
+            return ""
+        if not self._negotiated or ident is not None:
+            return None
+        if "error" in message:
+            return next(iter(self._pending), None)
+        return ""
+
+    def _keep_event(self, event: Event, size: int) -> None:
+        """Queue *event*, which takes *size* bytes; the newest is kept however large it is."""
         self._events.append(event)
         self._event_sizes.append(size)
         self._event_bytes += size
@@ -362,10 +460,17 @@ def _message(ident: str, request: Request) -> dict[str, Any]:
 
 def _encode(ident: str, request: Request) -> bytes:
     """The line that is sent. Raises InvalidArguments."""
+    message = _message(ident, request)
     try:
-        return json.dumps(_message(ident, request), allow_nan=False).encode("ascii") + b"\n"
+        line = json.dumps(message, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(request.command, str(error)) from None
+    if "\\u" in line:
+        has_nul = request.command not in _NAMING and _NUL.search(line)
+        found = "U+0000" if has_nul else unreadable(json.dumps(message, ensure_ascii=False))
+        if found:
+            raise InvalidArguments(request.command, f"a text has {found} in it, which QEMU does not read")
+    return line.encode("ascii") + b"\n"
 
 
 def _greeting(message: dict[str, Any]) -> dict[str, Any]:
@@ -374,6 +479,11 @@ def _greeting(message: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(greeting, dict):
         raise ProtocolError("QEMU did not greet.")
     return greeting
+
+
+def _is_negotiated(error: Exception) -> bool:
+    """Whether QEMU says that this has been done: by the client before us, which left before QEMU came to it."""
+    return isinstance(error, CommandError) and error.qmp_class == "CommandNotFound" and "already complete" in error.desc
 
 
 def _event(message: dict[str, Any], seq: int) -> Event:
@@ -394,20 +504,18 @@ def _reply(message: dict[str, Any], command: str) -> Any:
     qmp_class, desc = (error.get("class"), error.get("desc")) if isinstance(error, dict) else (None, None)
     if not isinstance(qmp_class, str) or not isinstance(desc, str):
         raise ProtocolError("QEMU's reply has neither a return value nor a proper error.")
-    return CommandError(qmp_class, desc, command)
+    return CommandError(qmp_class, desc if len(desc) <= _LONGEST_DESC else f"{desc[:_LONGEST_DESC]} …", command)
 
 
-def _desc(message: dict[str, Any]) -> str:
-    """What an error says; nothing else of a message is shown, for it may hold a secret."""
-    error = message.get("error")
-    return str(error.get("desc")) if isinstance(error, dict) else "its reply has an id that was not sent"
+def _is_reply(head: bytes) -> bool:
+    return b'"return"' in head or b'"error"' in head
 
 
 def _stranger(head: bytes) -> str:
     """What a socket that speaks no QMP looks like by its first bytes, and what to do."""
     if b"QEMU" in head and b"monitor" in head:
         kind = "QEMU's human monitor (HMP)"
-    elif b'"return"' in head or b'"error"' in head:
+    elif _is_reply(head):
         kind = "a guest agent (QGA)"
     else:
         kind = "another program"

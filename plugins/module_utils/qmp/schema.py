@@ -75,11 +75,24 @@ class Schema:
             types = [member["type"] for type_ in types for member in self._members(type_) if member["name"] == name]
         return bool(types)
 
+    def argument_type(self, command: str) -> str | None:
+        """The name of the type of what *command* takes, for ``type_named``; None if there is no such command."""
+        return next(iter(self._argument_types(command)), None)
+
+    def type_named(self, name: str) -> dict[str, Any]:
+        """What ``query-qmp-schema`` says of a type: its ``meta-type`` and what QEMU documents for that (SchemaInfo)."""
+        return self._entities[name]
+
+    def member_types(self, type_name: str, case: str | None = None) -> dict[str, str]:
+        """The members of a type, in any of its variants or in that of *case*, each with the name of its type."""
+        return {member["name"]: member["type"] for member in self._members(type_name, case)}
+
     def device_properties(self, driver: str) -> dict[str, dict[str, Any]]:
         """What ``device_add`` takes for *driver*: by property its ``type``, ``description`` ("" if QEMU has none) and,
         where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
         if driver not in self._devices:
             properties = self._monitor.execute("device-list-properties", {"typename": driver})
+            self._monitor.keep(self, properties)
             check("device-list-properties", properties, _PROPERTIES)
             self._devices[driver] = {entry["name"]: _property(entry) for entry in properties}
         return self._devices[driver]
@@ -89,6 +102,7 @@ class Schema:
         """Commands, events and types by name; QEMU gives types numbers for names, so that they do not clash."""
         if not self._kept_entities:
             entities = self._monitor.execute("query-qmp-schema")
+            self._monitor.keep(self, entities)
             check("query-qmp-schema", entities, _ENTITIES)
             for entity in entities:
                 check("query-qmp-schema", entity, _ENTITY.get(entity["meta-type"], {}))

@@ -10,6 +10,7 @@ member.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .errors import ProtocolError
@@ -51,6 +52,22 @@ def _member_mismatch(value: dict[str, Any], name: str, shape: Shape, place: str)
 def is_a(value: Any, kind: type) -> bool:
     """Whether *value* is of the JSON type *kind*."""
     return isinstance(value, kind) and not (isinstance(value, bool) and kind in (int, float))
+
+
+def memory_of(value: Any) -> int:
+    """The bytes of memory that *value*, of JSON types, takes; names that come again and again are one. Without recursion, for it
+    may nest deeper than Python's stack has room."""
+    total, pending = sys.getsizeof(value), [value] if isinstance(value, (dict, list, tuple)) else []
+    names: set[str] = set()
+    while pending:
+        whole = pending.pop()
+        if isinstance(whole, dict):
+            names.update(whole)
+        for member in whole.values() if isinstance(whole, dict) else whole:
+            total += sys.getsizeof(member)
+            if isinstance(member, (dict, list, tuple)):
+                pending.append(member)
+    return total + sum(map(sys.getsizeof, names))
 
 
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "a boolean", list: "a list", dict: "an object"}

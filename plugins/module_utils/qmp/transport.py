@@ -9,6 +9,7 @@ A *deadline* is a value of ``time.monotonic()``, in seconds. One more kind of co
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import math
 import os
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Union
 
-from .access import refuse_planted_links
+from .access import reached, refuse_open_file, refuse_peer
 from .errors import ConnectError, MonitorBusy
 
 BUSY_HINT = (
@@ -31,6 +32,7 @@ BUSY_HINT = (
 
 _CHUNK = 256 * 1024  # bytes read at once
 _MOST_UNREAD = 64 * 1024 * 1024  # bytes kept while sending; then it is the peer's turn to read
+_LONGEST_PATH = 107  # bytes of a unix socket's name
 _RETRY_SECONDS = 0.05  # between two attempts at a full backlog, which nothing announces to be free again
 _LONGEST_WAIT = 2**31 - 1  # milliseconds that poll() takes
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -85,9 +87,9 @@ class DeadlinePassed(Exception):
 class Transport:
     """A connected stream socket, which it owns.
 
-    ``passes_fds``: whether file descriptors can travel along. ``peer_pid``: the process that made the listening socket
-    (QEMU, or who passed it the socket), None where the system does not tell. ``refusal``: what else it may mean that the peer
-    closes the connection at once.
+    ``passes_fds``: whether file descriptors can travel along. ``peer_pid`` and ``peer_uid``: the process that made the listening
+    socket (QEMU, or who passed it the socket) and its user, None where the system does not tell. ``refusal``: what else it may
+    mean that the peer closes the connection at once.
     """
 
     refusal = ""
@@ -98,7 +100,7 @@ class Transport:
         self._inbox = bytearray()  # what came while sending
         self._ended = False  # the peer sends no more
         self.passes_fds = sock.family == socket.AF_UNIX
-        self.peer_pid = _peer_pid(sock) if self.passes_fds else None
+        self.peer_pid, self.peer_uid = _peer(sock) if self.passes_fds else (None, None)
 
     def send(self, data: bytes, fds: Sequence[int] = (), *, deadline: float) -> None:
         """Send all of *data*, with at most one descriptor, which stays open here.
@@ -192,15 +194,31 @@ def connect(address: Address, deadline: float) -> Transport:
 
 
 def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
-    refuse_planted_links(address.path)
     try:
-        return Transport(_open(socket.AF_UNIX, address.path, deadline))
+        if address.path.startswith("\0"):
+            return _spoken_to(Transport(_open(socket.AF_UNIX, address.path, deadline)), address, None)
+        if len(os.fsencode(address.path)) > _LONGEST_PATH:
+            raise ConnectError(f"{address}: the path is {len(os.fsencode(address.path))} bytes long, and a unix socket can have "
+                               f"{_LONGEST_PATH} at most (AF_UNIX path too long); give the path named in QEMU's -qmp option.")
+        with reached(address.path) as file:
+            return _spoken_to(Transport(_open(socket.AF_UNIX, file.path, deadline)), address, file.owner)
     except DeadlinePassed:
         raise MonitorBusy(f"{address}: the monitor's queue of clients is full. {BUSY_HINT}") from None
     except OSError as error:
         raise ConnectError(f"{address}: {_why_not(address.path, error)}") from error
     except UnicodeError:
         raise ConnectError(f"{address.path!r}: no file has such a name; give the path named in QEMU's -qmp option.") from None
+
+
+def _spoken_to(transport: Transport, address: UnixAddress, owner: int | None) -> Transport:
+    """*transport*, if the other end is somebody to speak to."""
+    if transport.peer_uid is not None:
+        try:
+            refuse_peer(str(address).replace("\0", "@"), owner, transport.peer_uid, transport.peer_pid)
+        except ConnectError:
+            transport.close()
+            raise
+    return transport
 
 
 def _connect_tcp(address: TcpAddress, deadline: float) -> socket.socket:
@@ -225,13 +243,15 @@ def _connect_tcp(address: TcpAddress, deadline: float) -> socket.socket:
 
 
 def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
-    for path in filter(None, (address.ca, address.cert, address.key)):
-        refuse_planted_links(path)
+    if not address.ca:  # the system's authorities would do
+        raise ConnectError(f"{address}: no CA file is named; give the one that signed QEMU's certificate.")
     try:
-        context = ssl.create_default_context(cafile=address.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if address.cert:
-            context.load_cert_chain(address.cert, address.key, password=_no_passphrase)
+        with contextlib.ExitStack() as stack:
+            ca, cert, key = (_held(stack, path) for path in (address.ca, address.cert, address.key))
+            context = ssl.create_default_context(cafile=ca)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if cert:
+                context.load_cert_chain(cert, key, password=_no_passphrase)
     except (OSError, ValueError) as error:
         files = ", ".join(filter(None, (address.ca, address.cert, address.key)))
         raise ConnectError(f"{address}: the TLS files cannot be used ({_reason(error)}); check {files}.") from error
@@ -252,6 +272,15 @@ def _connect_tls(address: TlsAddress, deadline: float) -> Transport:
         if isinstance(error, OSError):
             raise ConnectError(f"{address}: {_why_no_tls(error, name)}") from error
         raise
+
+
+def _held(stack: contextlib.ExitStack, path: str | None) -> str | None:
+    """A name for the very file at *path*, which only trusted users can have put there, as long as *stack* lasts."""
+    if not path:
+        return None
+    held = stack.enter_context(reached(path)).path
+    refuse_open_file(path, held)
+    return held
 
 
 def _no_passphrase() -> str:
@@ -319,12 +348,12 @@ def _why_not(path: str, error: OSError) -> str:
     return f"cannot connect ({error.strerror or error}); give the path named in QEMU's -qmp option."
 
 
-def _peer_pid(sock: socket.socket) -> int | None:
-    """The pid at the other end, as far as this process may see it."""
+def _peer(sock: socket.socket) -> tuple[int | None, int | None]:
+    """The pid, as far as this process may see it, and the uid at the other end, or of who made the listening socket."""
     if _SO_PEERCRED is None:
-        return None
-    pid, _uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, struct.calcsize("3i")))
-    return pid or None
+        return None, None
+    pid, uid, _gid = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, struct.calcsize("iII")))
+    return pid or None, uid
 
 
 def _sleep(deadline: float) -> None:

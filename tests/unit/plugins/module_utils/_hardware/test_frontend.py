@@ -74,6 +74,19 @@ def test_what_the_guest_refuses_for_now_is_asked_again_and_told_once(refusal: tu
     assert len(run.sent) == 1
 
 
+def test_a_request_that_the_guests_scan_may_have_missed_is_repeated_and_told_once() -> None:
+    with connected(device_del(), listed("d1"), device_del(after=[DELETED]), listed()) as monitor:
+        run = Run(monitor, 10.0)
+        Unplug("d1", by_scan=True).apply(run)
+    assert len(run.sent) == 1
+
+
+def test_rolling_back_a_plug_repeats_the_request_for_what_is_on_no_bus() -> None:
+    scanned, on_a_bus = (plug({"driver": "x", "id": "d1", **bus})[0].undo() for bus in ({}, {"bus": "rp0"}))
+    assert isinstance(scanned, Unplug) and scanned.by_scan
+    assert isinstance(on_a_bus, Unplug) and not on_a_bus.by_scan
+
+
 def test_any_other_error_ends_it_at_once() -> None:
     with pytest.raises(CommandError, match="does not support hotplugging"):
         unplug(device_del(error=("GenericError", "Bus 'pcie.0' does not support hotplugging")), listed("d1"))

@@ -10,7 +10,9 @@ import os
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import plan
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import NotYet
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import (
+    Await,
     Delete,
     Execute,
     PassDescriptor,
@@ -19,14 +21,16 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import (
     Run,
     Step,
 )
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.snapshot import Snapshot
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     CommandError,
     Disconnected,
     InvalidArguments,
     Monitor,
     OutcomeUnknown,
+    ReadTimeout,
 )
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, swallow
+from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, send_bytes, swallow
 
 REFUSED = ("GenericError", "no")
 IN_USE = ("GenericError", "Node a is in use")
@@ -80,6 +84,24 @@ def test_a_failure_takes_back_newest_first_and_is_the_error() -> None:
     assert failure.sent == [wire("add", "a"), wire("add", "b"), wire("add", "c")]
     assert failure.undone == [wire("del", "b"), wire("del", "a")]
     assert failure.left == failure.done == []
+
+
+def test_what_qemu_could_not_read_is_refused_and_takes_back_what_was() -> None:
+    unread = b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}'
+    with connected(expect("add", {"id": "a"}), swallow("add", {"id": "b"}), send_bytes(unread),
+                   expect("del", {"id": "a"})) as monitor:
+        failure = failing(monitor, add("a"), add("b"))
+    assert isinstance(failure.cause, CommandError) and failure.cause.desc == "JSON parse error"
+    assert failure.undone == [wire("del", "a")] and failure.left == []
+
+
+def test_steps_and_what_takes_them_back_have_time_when_that_for_reading_is_over() -> None:
+    with connected(expect("add", {"id": "a"}), expect("query-x"), expect("add", {"id": "b"}, error=REFUSED),
+                   expect("del", {"id": "a"}), swallow("query-x"), read_timeout=0.01) as monitor:
+        look = Await(lambda run: run.read("query-x") == {}, lambda run: NotYet("never"))
+        assert failing(monitor, add("a"), look, add("b")).undone == [wire("del", "a")]
+        with pytest.raises(ReadTimeout):
+            Snapshot(monitor).ask("query-x")
 
 
 def test_what_cannot_be_taken_back_is_told_and_what_carries_it_is_left_alone() -> None:

@@ -11,7 +11,9 @@ import time
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ProtocolError
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import decoder as decoder_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.decoder import Decoder
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.shapes import memory_of
 
 MESSAGES = [
     {"return": {}, "id": "1"},
@@ -120,3 +122,39 @@ def test_nesting_is_allowed_to_the_cap_and_refused_beyond():
 
 def test_brackets_within_strings_do_not_count():
     assert decode(b'{"a": "' + b"{[" * 1000 + b'"}', max_depth=1)
+
+
+@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
+@pytest.mark.parametrize(
+    "item", [b"{}", b"[]", b'""', b"1.5", b"12345678901234567890", b'{"a":1}', b"[[[[0]]]]", '"ä"'.encode(), b'"\\ud83d\\ude00"'],
+    ids=str,
+)
+def test_what_a_message_takes_in_memory_is_estimated_from_above(item, separator):
+    decoder = Decoder()
+    (message,) = [one for piece in (b'{"return":[', b",".join([item] * 500), b"]}", separator) for one in decoder.feed(piece)]
+    assert len(message["return"]) == 500
+    assert memory_of(message) <= decoder.cost < 8 * memory_of(message)
+
+
+@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
+@pytest.mark.parametrize(
+    "body", [b"[" + b",".join([b"{}"] * 20000) + b"]", b"[" + b"0," * 50000 + b"0]", b"[" + b'"",' * 50000 + b"0]",
+             b"{" + b",".join(b'"%d":0' % number for number in range(20000)) + b"}"],
+    ids=["objects", "numbers", "strings", "members"],
+)
+def test_what_would_take_too_much_memory_is_refused_before_it_is_parsed(body, separator, monkeypatch):
+    monkeypatch.setattr(decoder_module, "_JSON", None)
+    with pytest.raises(ProtocolError, match="takes more than 2000000 bytes of memory"):
+        decode(b'{"return":' + body + b"}" + separator, max_cost=2000000)
+
+
+def test_commas_and_brackets_within_strings_cost_what_strings_cost():
+    text = "{[,]}" * 20000
+    assert decode(b'{"a": "' + text.encode() + b'"}\r\n', max_cost=300000, max_depth=1) == [{"a": text}]
+
+
+@pytest.mark.parametrize("blank", [b"", b" ", b"\r\n"])
+def test_many_messages_in_one_line_take_no_longer_than_in_many(blank):
+    deadline = time.monotonic() + 15  # about 0.5 s are needed; to try the whole line for each would take minutes
+    assert len(decode((b'{"a": 1}' + blank) * 100000 + b"\n")) == 100000
+    assert time.monotonic() < deadline

@@ -208,15 +208,67 @@ def test_a_late_reply_after_a_time_out_is_never_taken_for_anothers():
 def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours():
     ids = []
     first = [swallow("query-block"), send_bytes(lambda ident: ids.append(ident) or b"")]
-    second = [swallow("query-status"), send_bytes(lambda _ident: reply_to(ids[0], "not yours"))]
+    second = [swallow("query-status"), send_bytes(lambda ident: reply_to(ids[0], "not yours") + reply_to(ident, "mine"))]
     with ScriptedMonitor(first, second) as server:
         with pytest.raises(OutcomeUnknown):
             Monitor.connect(server.address).execute("query-block", timeout=0.1)
         with Monitor.connect(server.address) as monitor:
-            with pytest.raises(
-                ProtocolError, match="query-status: QEMU answered no command of ours: its reply has an id"
-            ):
-                monitor.execute("query-status")
+            assert monitor.execute("query-status") == "mine"
+
+
+@pytest.mark.parametrize("ident", ["elsewhere-1", 7, ["a"], {"a": 1}, True, ""])
+@pytest.mark.parametrize("outcome", [{"return": {"not": "yours"}}, {"error": {"class": "GenericError", "desc": "not yours"}}])
+def test_a_reply_with_an_id_that_is_none_of_ours_is_dropped(ident, outcome):
+    strange = json.dumps({**outcome, "id": ident}).encode()
+    with connected(swallow(*DEL), send_bytes(strange), send_bytes(lambda ident: reply_to(ident, "mine"))) as monitor:
+        assert monitor.execute(*DEL) == "mine"
+
+
+def test_an_error_without_an_id_is_the_reply_to_the_oldest_command():
+    unread = b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}'
+    ids = []
+
+    def answer(peer):
+        for name in ("a", "b", "c"):
+            peer.take(name, None, 0)
+            ids.append(peer.last_id)
+        peer.send(reply_to(ids[0], "A") + unread + reply_to(ids[2], "C"))
+
+    with connected(Step("answer", answer), expect("d", reply="D")) as monitor:
+        first, second, third = monitor.execute_many([Request("a"), Request("b"), Request("c")])
+        assert (first, third, monitor.execute("d")) == ("A", "C", "D")
+    assert isinstance(second, CommandError)
+    assert (second.command, second.desc) == ("b", "JSON parse error")
+
+
+def test_an_error_without_an_id_is_raised_and_the_connection_goes_on():
+    unread = b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}'
+    with connected(swallow(*DEL), send_bytes(unread), expect("query-status")) as monitor:
+        with pytest.raises(CommandError, match="device_del: JSON parse error"):
+            monitor.execute(*DEL)
+        assert monitor.execute("query-status") == {}
+
+
+def test_an_error_without_an_id_that_nobody_waits_for_is_dropped():
+    unread = {"error": {"class": "GenericError", "desc": "JSON parse error"}}
+    with connected(expect("stop", after=[unread, event("STOP")]), expect("cont")) as monitor:
+        monitor.execute("stop")
+        monitor.wait_event(lambda told: told.name == "STOP", 0, 5)
+        assert monitor.execute("cont") == {}
+
+
+def test_requests_are_compact_and_their_ids_short():
+    lines = []
+
+    def answer(peer):
+        lines.append(peer.socket.recv(1000))
+        peer.last_id = json.loads(lines[0])["id"]
+        peer.send(reply_to(peer.last_id))
+
+    with connected(Step("answer", answer)) as monitor:
+        monitor.execute("device_del", {"id": "d0"})
+    assert len(json.loads(lines[0])["id"]) < 8
+    assert b" " not in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -224,13 +276,10 @@ def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours():
     [
         (b"HTTP/1.1 400\r\n", "What came is no QMP message: 'HTTP/1.1 400"),
         (b'{"return": {}, "id": 1]', "What came is no QMP message"),
-        (b'{"return": {}}', "QEMU answered no command of ours: its reply has an id that was not sent"),
-        (b'{"return": {}, "id": ["a"]}', "QEMU answered no command of ours"),
-        (
-            b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}',
-            "answered no command of ours: JSON parse error",
-        ),
-        (b'{"QMP": {}}', "QEMU answered no command of ours"),
+        (b'{"return": {}}', "neither an event nor a reply to a command of ours"),
+        (b'{"QMP": {}}', "neither an event nor a reply to a command of ours"),
+        (b"{}", "neither an event nor a reply to a command of ours"),
+        (b'{"error": {}}', "neither a return value nor a proper error"),
         (lambda ident: json.dumps({"id": ident}).encode(), "neither a return value nor a proper error"),
         (lambda ident: json.dumps({"id": ident, "error": "no"}).encode(), "neither a return value nor a proper error"),
         (b'{"event": "STOP"}', "an event without a proper timestamp"),
@@ -308,6 +357,25 @@ def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(argument
         with pytest.raises(InvalidArguments, match=r"^device_add: its arguments cannot be sent \(.+\); give JSON types"):
             monitor.execute("device_add", arguments)
         assert monitor.execute("query-status") == {}
+
+
+UNREAD = [0, 0xD800, 0xDFFF, 0xFDD0, 0xFDEF, *(plane << 16 | last for plane in range(17) for last in (0xFFFE, 0xFFFF))]
+NEARLY = [1, 0x1B, 0x7F, 0xD7FF, 0xE000, 0xFDCF, 0xFDF0, 0xFFFD, 0x10000, 0x1FDD0, 0x1FFFD, 0x10FFFD]
+
+
+@pytest.mark.parametrize("code", UNREAD, ids=hex)
+@pytest.mark.parametrize("shape", [lambda text: {"x": text}, lambda text: {"x": [{text: 1}]}], ids=["value", "key"])
+def test_a_text_that_qemu_does_not_read_is_refused_before_anything_is_sent(code, shape):
+    with connected(expect("query-status")) as monitor:
+        with pytest.raises(InvalidArguments, match=rf"^device_add: .*U\+{code:04X} in it, which QEMU does not read"):
+            monitor.execute("device_add", shape(f"a{chr(code)}b"))
+        assert monitor.execute("query-status") == {}
+
+
+@pytest.mark.parametrize("text", [*map(chr, NEARLY), "\\u0000", "\\\\u0000", "\\ufffe", "\\ud800", "\\x00"], ids=ascii)
+def test_a_text_that_only_looks_like_one_is_sent_as_it_is(text):
+    with connected(expect("echo", {text: [text]}, reply=text)) as monitor:
+        assert monitor.execute("echo", {text: [text]}) == text
 
 
 def test_an_interrupted_command_ends_the_connection():

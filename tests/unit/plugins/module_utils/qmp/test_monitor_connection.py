@@ -66,6 +66,43 @@ def test_an_event_during_the_negotiation_is_kept():
         assert monitor.wait_event(lambda kept: kept.name == "STOP", 0, 5)
 
 
+FOREIGN = [
+    {"return": {"not": "yours"}, "id": "ab1"}, {"return": {}}, {"return": {}, "id": 1}, {"return": {}, "id": None},
+    {"error": {"class": "GenericError", "desc": "not yours"}, "id": "ab2"},
+    {"error": {"class": "GenericError", "desc": "JSON parse error"}},
+]
+
+
+@pytest.mark.parametrize("strange", FOREIGN, ids=str)
+def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(strange):
+    script = [
+        send(strange, greeting(), strange),
+        expect("qmp_capabilities", before=[strange, event("STOP"), strange]),
+        expect("query-status", reply="mine"),
+    ]
+    with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address, 5) as monitor:
+        assert monitor.execute("query-status") == "mine"
+        assert [kept.name for kept in monitor.events(0)] == ["STOP"]
+
+
+def test_a_negotiation_that_the_client_before_has_brought_about_is_one():
+    already = ("CommandNotFound", "Capabilities negotiation is already complete, command ignored")
+    script = [send(greeting()), expect("qmp_capabilities", error=already), expect("query-status", reply="mine")]
+    with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address, 5) as monitor:
+        assert monitor.execute("query-status") == "mine"
+
+
+@pytest.mark.parametrize(
+    "offered, known", [(["oob", "more"], ("oob", "more")), ([], ()), (None, ()), ("oob", ()), ([1, "x"], ("x",))]
+)
+def test_the_capabilities_of_the_greeting_are_published(offered, known):
+    said = greeting()
+    said["QMP"]["capabilities"] = offered
+    with ScriptedMonitor([send(said), expect("qmp_capabilities")], negotiate=False) as server:
+        with Monitor.connect(server.address) as monitor:
+            assert monitor.capabilities == known
+
+
 def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do():
     with ScriptedMonitor([]) as server, Monitor.connect(server.address):
         with pytest.raises(MonitorBusy) as caught:
@@ -115,7 +152,7 @@ def test_a_flood_of_events_without_a_greeting_is_a_busy_monitor_too():
     ],
 )
 def test_a_socket_of_another_kind_is_told_by_its_first_words(data, kind):
-    text = connect_error(send_bytes(data))
+    text = connect_error(send_bytes(data), timeout=0.5)
     assert f"this is not a QMP monitor but {kind}, which said " in text
     assert text.endswith("give the socket of QEMU's -qmp option.")
 

@@ -154,6 +154,7 @@ def test_a_path_longer_than_the_system_takes_is_refused():
 
 def test_a_socket_without_permission_is_refused(tmp_path):
     # Root may connect to every socket, so the system's answer is made up.
+    (tmp_path / "s").touch()
     with mock.patch.object(transport_module, "_open", side_effect=OSError(errno.EACCES, "")):
         with pytest.raises(ConnectError, match="permission denied; run as root"):
             connect(UnixAddress(str(tmp_path / "s")), soon())

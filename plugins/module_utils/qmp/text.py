@@ -1,0 +1,71 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text on its way out: what QEMU cannot read, and what a terminal would take for a command."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# Non-characters, of every plane, and halves of surrogate pairs: QEMU's JSON parser refuses the whole command and answers
+# without its id (7.2, 10.0). NUL it takes, and then ends the text there.
+_UNREADABLE = re.compile(
+    "[\0\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)) + "]"
+)
+# Controls but for tab and line feed, those of C1, what turns or hides the direction of text, line separators, halves of surrogate
+# pairs and the byte order mark.
+_CONTROLS = (
+    (0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x061C, 0x061C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069),
+    (0xD800, 0xDFFF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB),
+)
+_CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _CONTROLS) + "]")
+_VISIBLE = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+            for first, last in _CONTROLS for code in range(first, last + 1)}
+_DEEPEST = 100  # levels of a value that are shown; Ansible's own way through a result ends at some 300
+_LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
+
+
+def unreadable(text: str) -> str | None:
+    """The first character of *text* that QEMU does not read, in the form U+FFFF; None if there is none."""
+    found = _UNREADABLE.search(text)
+    return None if found is None else f"U+{ord(found.group()):04X}"
+
+
+def printable(text: str) -> str:
+    """*text* with what would control a terminal made visible, such as ``\\x1b`` for an escape.
+
+    For what a person reads, and not for what goes back to QEMU: names go back as they came. A carriage return before a line
+    feed, which ends each line of QEMU's human monitor, is left out.
+    """
+    if _CONTROL.search(text) is None:
+        return text
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def make_printable(value: dict[str, Any]) -> None:
+    """Make all texts in *value*, of JSON types, :func:`printable`, keys too, and leave out what is too long or nests too deep
+    to be shown.
+
+    In place, for it may be large, and without recursion, for it may nest deeper than Python's stack has room.
+    """
+    pending: list[tuple[Any, int]] = [(value, 1)]
+    left = _LONGEST
+    while pending:
+        whole, depth = pending.pop()
+        if isinstance(whole, dict) and any(isinstance(key, str) and _CONTROL.search(key) for key in whole):
+            members = list(whole.items())
+            whole.clear()
+            whole.update((printable(key) if isinstance(key, str) else key, member) for key, member in members)
+        for key, member in whole.items() if isinstance(whole, dict) else enumerate(whole):
+            if isinstance(member, str):
+                shown = printable(member)
+                left -= len(shown) if shown.isascii() else 6 * len(shown)
+                whole[key] = shown if left >= 0 else f"({len(member)} characters, too many to be shown)"
+            elif isinstance(member, (dict, list, tuple)):
+                if depth == _DEEPEST:
+                    whole[key] = "(nests too deep to be shown)"
+                    continue
+                if isinstance(member, tuple):
+                    whole[key] = member = list(member)
+                pending.append((member, depth + 1))

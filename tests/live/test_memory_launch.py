@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Launch arguments of memory and of vCPUs: a new QEMU started with them has nothing to do for the same task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules, unchanged
+from .test_memory import memory
+
+MiB = 1 << 20
+KINDS: list[dict[str, Any]] = [
+    {"size": "128M"},
+    {"size": "130M", "slot": 2, "node": 0, "prealloc": True},
+    {"size": "128M", "share": True, "host_nodes": [0], "policy": "bind"},
+    {"size": "128M", "backend": "memfd"},
+    {"size": "128M", "backend": "memfd", "share": False},
+    {"size": "128M", "backend": "file", "mem_path": "{dir}"},
+    {"size": "128M", "backend": "file", "mem_path": "{dir}/a,b", "share": True},
+    {"size": "128M", "addr": "0x108000000"},
+    {"size": "512M", "type": "virtio-mem"},
+    {"size": "512M", "type": "virtio-mem", "requested_size": "0"},
+    {"size": "512M", "type": "virtio-mem", "requested_size": "128M", "backend": "memfd", "bus": "rp2",
+     "properties": {"block-size": "4M"}},
+]
+
+
+def task(kind: dict[str, Any], directory: Path) -> dict[str, Any]:
+    return {"id": "m1", **{name: value.format(dir=directory) if name == "mem_path" else value for name, value in kind.items()}}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_memory_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path,
+                                              kind: dict[str, Any]) -> None:
+    wish = task(kind, tmp_path)
+    vm = make_vm(binary=binary, boot=False)
+    planned, added = memory(vm, check=True, **wish), memory(vm, **wish)
+    assert added.get("changed") and added["commands"] == planned["commands"], added
+    assert added["launch_args"] == planned["launch_args"]
+    again = memory(vm, **wish)
+    assert unchanged(again)
+    vm.stop()
+    later = [again["launch_args"]]
+    for launch_args in (added["launch_args"], *later):
+        vm = make_vm(binary=binary, boot=False, extra=tuple(launch_args))
+        result = memory(vm, **wish)
+        assert unchanged(result) and result["memory"] == {**added["memory"], "at_launch": True}, launch_args
+        assert sorted(result["launch_args"]) == sorted(later[0])
+        vm.stop()
+
+
+def test_memory_that_changed_its_size_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False)
+    wish = {"id": "m1", "size": "512M", "type": "virtio-mem"}
+    assert memory(vm, **wish, requested_size="128M")["changed"]
+    resized = memory(vm, id="m1", requested_size="256M")
+    assert resized["changed"] and resized["memory"]["requested_size"] == 256 * MiB
+    same = memory(vm, id="m1", requested_size="256M")
+    assert unchanged(same) and same["launch_args"] == resized["launch_args"]
+    in_all = memory(vm, total="640M")
+    assert in_all["changed"], in_all
+    vm.stop()
+    vm = make_vm(binary=binary, boot=False, extra=tuple(resized["launch_args"]))
+    assert unchanged(memory(vm, **wish, requested_size="256M"))
+    vm.stop()
+    assert unchanged(memory(make_vm(binary=binary, boot=False, extra=tuple(in_all["launch_args"])), total="640M"))
+
+
+def test_a_total_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, native=True, boot=False)
+    results = [memory(vm, total=total) for total in ("384M", "640M")]
+    assert all(result.get("changed") for result in results), results
+    assert len(results[-1]["launch_args"]) == 8, results[-1]
+    same = memory(vm, total="640M")
+    assert unchanged(same)
+    vm.stop()
+    for launch_args in (results[-1]["launch_args"], same["launch_args"]):
+        vm = make_vm(binary=binary, boot=False, extra=tuple(launch_args))
+        result = memory(vm, total="640M")
+        assert unchanged(result) and sorted(result["launch_args"]) == sorted(same["launch_args"])
+        vm.stop()
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_vcpus_are_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM], machine: str) -> None:
+    def start(launch_args: list[str]) -> VM:
+        return make_vm(binary=binary, machine=machine, boot=False, smp=launch_args[1], extra=tuple(launch_args[2:]))
+
+    vm = make_vm(binary=binary, machine=machine, boot=False)
+    place = {"socket-id": 1, "core-id": 0, "thread-id": 0}
+    added = Modules(vm).cpus(topology=place)
+    assert added.get("changed") and added["launch_args"][0] == "-smp" and "-device" in added["launch_args"], added
+    assert unchanged(again := Modules(vm).cpus(topology=place)) and again["launch_args"] == added["launch_args"]
+    vm.stop()
+    vm = start(added["launch_args"])
+    result = Modules(vm).cpus(topology=place)
+    assert unchanged(result) and result["launch_args"] == added["launch_args"]
+    assert [one["present"] for one in result["cpus"]["places"]] == [True, False, True, False]
+    filled = Modules(vm).cpus(count=3)
+    assert filled.get("changed") and filled["launch_args"] == [*filled["launch_args"][:2]], filled
+    vm.stop()
+    assert unchanged(Modules(start(filled["launch_args"])).cpus(count=3))

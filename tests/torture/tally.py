@@ -1,0 +1,18 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many points of each fault were tried, survived and lost."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+ALL = os.environ.get("TORTURE") == "all"
+TALLY: dict[str, Counter[str]] = {}
+
+
+def survives(what: str, holds: bool, told: object) -> None:
+    """Count one point of a fault, and fail if it was lost; *told* is shown then."""
+    TALLY.setdefault(what, Counter())["survived" if holds else "lost"] += 1
+    assert holds, told

@@ -1,0 +1,236 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that are killed at a command that takes long: QEMU is still at it, and owes nobody its reply, when the next ones come."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.vmops.qemu.tests.live import conftest as live
+from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .proxy import Fault, Proxy
+from .tally import ALL, survives
+
+binary = live.binary  # fixture
+SECONDS = 30.0
+NODES = 1200 if ALL else 300
+CLIENTS = 12 if ALL else 3
+
+
+def until(holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class SlowExport:
+    """A raw image over NBD, whose server answers nobody until it is told to."""
+
+    def __init__(self, directory: Path, vm: VM) -> None:
+        image, far, near = (directory / name for name in ("exported", "nbd", "slow"))
+        image.write_bytes(bytes(1 << 20))
+        self._server = subprocess.Popen(["qemu-nbd", "-f", "raw", "-t", "-e", "9", "-k", far, image])
+        until(far.exists)
+        self._far = str(far)
+        self._answers, self._asked = threading.Event(), threading.Event()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(near))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+        backend = {"driver": "nbd", "server": {"type": "unix", "path": str(near)}}
+        self.task = ("qmp_blockdev", {"id": "x1", "backend": backend})
+
+    def wait(self) -> None:
+        """Return when QEMU waits for the answer."""
+        assert self._asked.wait(SECONDS)
+
+    def release(self) -> None:
+        self._answers.set()
+
+    def end(self) -> None:
+        self.release()
+        self._listener.close()
+        self._server.kill()
+        self._server.wait()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _address = self._listener.accept()
+                self._asked.set()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        self._answers.wait()
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._far)
+        for one, other in ((client, server), (server, client)):
+            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_RDWR)
+
+
+class NamedPipe:
+    """A character device over a named pipe that nobody reads yet: QEMU stands still at opening it."""
+
+    def __init__(self, directory: Path, vm: VM) -> None:
+        self._path, self._vm = directory / "pipe", vm
+        os.mkfifo(self._path)
+        self.task = ("qmp_chardev", {"id": "x1", "type": "file", "path": str(self._path)})
+        self._reader = -1
+
+    def wait(self) -> None:
+        until(lambda: Path(f"/proc/{self._vm.pid}/wchan").read_text() == "wait_for_partner")
+
+    def release(self) -> None:
+        self._reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def end(self) -> None:
+        if self._reader >= 0:
+            os.close(self._reader)
+
+
+class WaitingServer:
+    """A character device that listens and has all wait until somebody connects."""
+
+    def __init__(self, directory: Path, vm: VM) -> None:
+        self._path = directory / "server"
+        self.task = ("qmp_chardev", {"id": "x1", "type": "socket", "path": str(self._path), "wait": True})
+        self._client = socket.socket(socket.AF_UNIX)
+
+    def wait(self) -> None:
+        until(self._path.exists)
+
+    def release(self) -> None:
+        self._client.connect(str(self._path))
+
+    def end(self) -> None:
+        self._client.close()
+
+
+SLOW = {"disk": SlowExport, "named pipe": NamedPipe, "server that waits": WaitingServer}
+
+
+@pytest.fixture
+def slow_vm(binary: Binary, make_vm: Callable[..., VM]) -> VM:
+    return make_vm(binary=binary, boot=False, native=True)
+
+
+@pytest.fixture(params=SLOW)
+def slow(request: pytest.FixtureRequest, slow_vm: VM, tmp_path: Path) -> Iterator[Any]:
+    slow = SLOW[request.param](tmp_path, slow_vm)
+    yield slow
+    slow.end()
+
+
+@pytest.mark.parametrize("other", [("qmp_object", {"id": "y1", "qom_type": "iothread"}),
+                                   ("qmp_netdev", {"id": "y1", "type": "user"})], ids=["object", "NIC"])
+def test_the_tasks_after_one_that_was_killed_at_a_slow_command(slow_vm: VM, slow: Any, other: tuple[str, dict[str, Any]],
+                                                               tmp_path: Path) -> None:
+    before = slow_vm.hardware()
+    modules = Modules(slow_vm)
+    module, options = slow.task
+    killed = modules.start(module, **options)
+    slow.wait()
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    way = Proxy(tmp_path / "way", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
+    try:
+        next_one = start(other[0], {"socket": str(way.path), **other[1]})
+        assert way.greeted.wait(SECONDS)  # it is QEMU's client now, and QEMU is still at work for the one before
+        slow.release()
+        at_once = finish(next_one)
+    finally:
+        way.close()
+    again = modules.run(other[0], **other[1])
+    finished = modules.run(module, **options)
+    once_more = modules.run(module, **options)
+    right = at_once.get("changed") is True and again.get("changed") is False and not again.get("failed")
+    whole = not finished.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
+    survives("killed at a slow command", right and whole, (at_once, again, finished, once_more))
+    gone = [modules.run(name, id=identifier, state="absent") for name, identifier in ((module, "x1"), (other[0], "y1"))]
+    survives("killed at a slow command, taken away", slow_vm.hardware() == before, gone)
+
+
+def test_a_killed_run_is_repeated_at_once(slow_vm: VM, slow: Any, tmp_path: Path) -> None:
+    """By the same task, which is QEMU's client while QEMU is at work for the killed one."""
+    before = slow_vm.hardware()
+    modules = Modules(slow_vm)
+    module, options = slow.task
+    killed = modules.start(module, **options)
+    slow.wait()
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    way = Proxy(tmp_path / "way", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
+    try:
+        next_one = start(module, {"socket": str(way.path), **options})
+        assert way.greeted.wait(SECONDS)
+        slow.release()
+        again = finish(next_one)
+    finally:
+        way.close()
+    once_more = modules.run(module, **options)
+    whole = not again.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
+    gone = modules.run(module, id="x1", state="absent")
+    survives("killed at a slow command, the same again", whole and slow_vm.hardware() == before, (again, once_more, gone))
+
+
+def test_a_task_whose_time_is_over_before_a_slow_command_is(slow_vm: VM, slow: Any) -> None:
+    """Nobody is killed: the task gives up, and the next comes at once."""
+    before = slow_vm.hardware()
+    modules = Modules(slow_vm)
+    module, options = slow.task
+    late = modules.start(module, timeout=2.0, **options)
+    slow.wait()
+    given_up = finish(late)
+    busy = modules.run(module, connect_timeout=1.0, **options)
+    slow.release()
+    again = modules.run(module, **options)
+    once_more = modules.run(module, **options)
+    told = given_up.get("error_code") == "outcome_unknown" and given_up["changed"]
+    told = told and busy.get("error_code") in ("monitor_busy", "connect_failed") and not busy["changed"]
+    whole = not again.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
+    gone = modules.run(module, id="x1", state="absent")
+    whole = whole and slow_vm.hardware() == before
+    survives("time over at a slow command", told and whole, (given_up, busy, again, once_more, gone))
+
+
+def test_the_tasks_after_one_that_was_killed_amid_a_large_reply(slow_vm: VM) -> None:
+    """What QEMU had yet to write to the dead client comes to none of the next ones."""
+    for number in range(NODES):
+        slow_vm.query("blockdev-add", driver="null-co", size=1 << 20, node_name=f"n{number}")
+    modules = Modules(slow_vm)
+    object_ = {"id": "y1", "qom_type": "iothread"}
+    for client in range(CLIENTS):
+        with closing(socket.socket(socket.AF_UNIX)) as dead:
+            dead.settimeout(SECONDS)
+            dead.connect(str(slow_vm.qmp_socket))
+            dead.recv(1)
+            for number, command in enumerate(["qmp_capabilities", *["query-named-block-nodes"] * 4]):
+                dead.sendall(json.dumps({"execute": command, "id": f"dead{number}"}).encode() + b"\n")
+            while len(dead.recv(1 + client * 4096)) < client * 1024:
+                pass
+        results = [modules.run("qmp_object", state=state, **object_) for state in ("present", "present", "absent")]
+        told = [not result.get("failed") and result["changed"] for result in results]
+        survives("killed amid a large reply", told == [True, False, True], (client, results))
