@@ -31,7 +31,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "disk anew": ("qmp_blockdev", {"id": "d2", "file": "/x", "recreate": True, "force": True}),
     "no disk": ("qmp_blockdev", {"id": "d1", "state": "absent", "force": True}),
     "NIC as it is": ("qmp_netdev", {"id": "n1", "type": "user"}),
-    "new NIC": ("qmp_netdev", {"id": "x1", "type": "user", "options": {"hostfwd": ["tcp::1-:1"]}, "queues": 2}),
+    "new NIC": ("qmp_netdev", {"id": "x1", "type": "user", "options": {"hostfwd": ["tcp::1-:1"]}}),
     "no NIC": ("qmp_netdev", {"id": "n1", "state": "absent"}),
     "more CPUs": ("qmp_cpu_hotplug", {"count": 3}),
     "too many CPUs": ("qmp_cpu_hotplug", {"count": 30}),

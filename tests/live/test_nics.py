@@ -136,7 +136,6 @@ def test_what_qemu_reports_of_a_backend_is_compared(bare_vm: VM, make_tap: Calla
     ({"ifname": "x" * 16, "script": "no"}, ["1 to 15"]),
     ({"type": "user", "ifname": "tap0"}, ["user", "ifname"]),
     ({"type": "user", "options": {"hostfwd": 5, "restrict": "perhaps"}}, ["restrict"]),
-    ({"type": "user", "queues": 2}, ["user", "queues"]),
     ({"type": "user", "bootindex": -2}, ["bootindex", "-2"]),
     ({"type": "user", "bootindex": 1 << 31}, ["bootindex", str(1 << 31)]),
     ({"type": "user", "addr": "0x20"}, ["addr", "0x20"]),
@@ -157,6 +156,10 @@ def test_what_no_nic_can_be_is_refused_in_check_mode(bare_vm: VM, options: dict[
     for check in (True, False):
         refused(Modules(bare_vm).netdev(check=check, id="n1", **{"type": "tap", **options}), "invalid_option", *words)
     assert bare_vm.hardware() == before
+
+
+def test_queues_of_a_backend_that_has_one(bare_vm: VM) -> None:
+    refused(Modules(bare_vm).netdev(check=True, id="n1", type="user", queues=2), "unsupported", "user", "queues")
 
 
 def test_a_place_in_the_boot_order_that_is_taken(bare_vm: VM) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
-from .errors import Conflict, InvalidOption
+from .errors import Conflict, InvalidOption, Unsupported
 from .launch import netdev_argument
 from .model import Hardware, Netdev
 from .tap import check_name, interface_of, is_macvtap
@@ -33,7 +33,8 @@ def backend_arguments(hardware: Hardware, type_name: str, netdev_id: str, option
                       queues: int | None) -> dict[str, Any]:
     """The arguments of ``netdev_add`` in which QEMU itself opens what it needs, in the types that its schema has.
 
-    Raises InvalidOption for options that the type does not have, and that do not go together.
+    Raises InvalidOption for options that the type does not have, and that do not go together; Unsupported for queues where it
+    has one.
     """
     for name, option in _OF_THE_MODULE.items():
         if name in options:
@@ -45,7 +46,7 @@ def backend_arguments(hardware: Hardware, type_name: str, netdev_id: str, option
         known = {name: member.type for name, member in hardware.schema.command_arguments("netdev_add", type_name).items()}
     told = bool(known.keys() - _OF_THE_MODULE.keys())  # QEMU 4 does not report the options of the types
     if told and (queues or 1) > 1 and "queues" not in known:
-        raise InvalidOption(f"The type {type_name} has one queue only; leave queues out.")
+        raise Unsupported(f"In this QEMU the type {type_name} has one queue only; leave queues out.")
     values = {name: _listed(hardware, name, value, known.get(name)) for name, value in options.items()}
     if told:
         unknown = [name for name in values if name not in known]

@@ -212,7 +212,7 @@ def _carried_over(hardware: Hardware, nic: Nic, device: Device | None, netdev: N
     try:
         _backend_arguments(hardware, nic)
         _with_queues(hardware, nic, nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net")))
-    except InvalidOption as error:
+    except (InvalidOption, Unsupported) as error:
         raise Conflict(f"{nic.id} has {queues} queues, which it cannot keep: {error} For one queue, set queues: 1.") from error
     return nic
 
