@@ -178,7 +178,10 @@ class AnsibleModule(PrintableModule):
 
     def __init__(self, places: Places = no_places, **arguments: Any) -> None:
         self._places = places
-        super().__init__(**arguments)
+        try:
+            super().__init__(**arguments)
+        except UnicodeEncodeError:  # Ansible cannot log such options
+            self.fail_json("An option has a text in it that is not valid Unicode (half of a surrogate pair); write it anew.")
 
     def _masking(self) -> Masking:
         """From the options as they are now: as given, or, when they are checked, brought to their types."""

@@ -402,7 +402,7 @@ def disk(params: Mapping[str, Any]) -> Disk:
             "iothread": params["iothread"],
         }),
         backend=on,
-        stated_format=params["format"],
+        stated_format=params["format"] or None,
         read_only=params["read_only"],
         cache_direct=cache.get("direct"),
         cache_no_flush=cache.get("no_flush"),

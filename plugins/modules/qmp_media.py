@@ -140,7 +140,7 @@ OPTIONS = {
 
 def medium(params: Mapping[str, Any]) -> media.Medium:
     """The domain's wish from the module's options."""
-    return media.Medium(**{name: params[name] for name in OPTIONS})
+    return media.Medium(**{name: params[name] for name in OPTIONS if params[name] != ""})
 
 
 def main() -> None:

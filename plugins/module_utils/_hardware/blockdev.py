@@ -298,6 +298,7 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
         cache_direct=disk.cache_direct if disk.cache_direct is not None else cache.get("direct") or None,
         cache_no_flush=disk.cache_no_flush if disk.cache_no_flush is not None else cache.get("no-flush") or None,
         detect_zeroes=disk.detect_zeroes if disk.detect_zeroes is not None or zeroes == "off" else zeroes,
+        discard=disk.discard or ("unmap" if zeroes == "unmap" else None),
         limits=limits,
     )
 

@@ -61,11 +61,18 @@ class Front:
         enums = {name: about["description"] for name, about in known.items() if about["type"][:1].isupper()}
         values = check_enums(f"device {driver}", values, enums)
         check_limits(driver, values, called)
+        for name, value in values.items():
+            if known[name]["type"].startswith("link<") and value and not _leads_somewhere(hardware, str(value)):
+                raise InvalidOption(f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add it first.")
         return values
 
     def option_of(self, name: str) -> str:
         """What the task calls the property *name*: the option that stands for it, if that was used."""
         return _OPTIONS[name] if name in _OPTIONS and (self.options.get(name) is not None or name == "guest-cid") else name
+
+
+def _leads_somewhere(hardware: Hardware, name: str) -> bool:
+    return name.startswith("/") or name in hardware.objects or name in hardware.ids
 
 
 class Difference(NamedTuple):

@@ -13,7 +13,7 @@ from . import throttle
 from .backend import protocol_options
 from .device import Front
 from .errors import HardwareError, InvalidOption, Unsupported
-from .image import probe
+from .image import NO_FILE, probe
 from .model import Device, Hardware, Node, natural
 from .slots import place_of
 from .stack import Stack, find
@@ -225,6 +225,10 @@ def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> N
             raise InvalidOption(f"backend_secrets has {option!r}, which names no secret; in QEMU's spelling they end in -secret, "
                                 "such as password-secret.")
     _encryption(disk)
+    if driver and "drive" not in hardware.device_properties(driver):
+        raise InvalidOption(f"A {driver} is not a disk: it has no drive. Set driver to one that has, such as virtio-blk-pci or scsi-hd.")
+    if disk.detect_zeroes == "unmap" and disk.discard != "unmap" and stack.own is None:
+        raise InvalidOption("detect_zeroes: unmap needs discard: unmap. Set both, or detect_zeroes: on.")
     if disk.limits is not None:
         throttle.check(disk.limits)
         if disk.limits and driver == "nvme":
@@ -238,11 +242,6 @@ def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> N
     bootindex = disk.front.options.get("bootindex")
     if bootindex is not None and not 0 <= bootindex < 2**31:
         raise InvalidOption(f"bootindex {bootindex} is out of range: give 0 to {2**31 - 1}, or leave it out.")
-    if bootindex is not None and disk.attach:
-        others = [one.id or one.path for one in hardware.devices
-                  if one.properties.get("bootindex") == bootindex and one.id != disk.id]
-        if others:
-            raise InvalidOption(f"bootindex {bootindex} is that of {others[0]} already. Take another, or leave it out.")
     iothread = disk.front.options.get("iothread")
     if iothread is not None and hardware.objects.get(iothread) != "iothread":
         raise InvalidOption(f"The VM has no I/O thread {iothread!r}. Add it first: qmp_object with qom_type: iothread.")
@@ -257,12 +256,15 @@ def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:
 def doubts(hardware: Hardware, disk: Disk, stack: Stack) -> tuple[HardwareError, ...]:
     """Why QEMU will not open a new image, or not give it the size, as far as it is seen from here."""
     backend = disk.backend or {}
-    path = backend.get("filename")
+    path, pid = backend.get("filename"), hardware.snapshot.monitor.peer_pid
     is_file = backend.get("driver") in ("file", "host_device") and isinstance(path, str)
-    if stack.own is not None and not disk.recreate or not is_file:
-        return _resize_doubts(hardware, disk, stack)
     found: list[HardwareError] = []
-    image = probe(str(path), hardware.snapshot.monitor.peer_pid)
+    rom = str(disk.front.options.get("romfile") or "")
+    if stack.device is None and rom.startswith("/") and probe(rom, pid).problem == NO_FILE:
+        found.append(CannotOpen(f"QEMU will not find romfile {rom}. Check it, or set romfile: '' for none."))
+    if stack.own is not None and not disk.recreate or not is_file:
+        return (*found, *_resize_doubts(hardware, disk, stack))
+    image = probe(str(path), pid)
     if image.problem:
         found.append(CannotOpen(f"QEMU will not open {path}: {image.problem}. Check file."))
     elif image.size is not None and disk.stated_format not in (None, "raw") and image.format != disk.stated_format:

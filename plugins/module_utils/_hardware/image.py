@@ -20,6 +20,7 @@ _MAGIC = (
 )
 """Where the formats of QEMU have their magic: format, offset, bytes."""
 _HEAD = 512
+NO_FILE = "No such file or directory"
 
 
 class Image(NamedTuple):
@@ -43,13 +44,15 @@ def probe(path: str, pid: int | None) -> Image:
         mode = os.stat(seen).st_mode
         if stat.S_ISDIR(mode):
             return Image(problem="Is a directory")
-        if not stat.S_ISREG(mode):
+        if stat.S_ISBLK(mode):
             return Image()
+        if not stat.S_ISREG(mode):
+            return Image(problem="Not a regular file")
         with open(seen, "rb") as file:
             head = file.read(_HEAD)
             length = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
-        return Image(problem="No such file or directory" if pid else "")
+        return Image(problem=NO_FILE if pid else "")
     except (OSError, ValueError):
         return Image()
     kind = next((name for name, offset, magic in _MAGIC if head[offset : offset + len(magic)] == magic), None)

@@ -28,9 +28,11 @@ _LIMITS = {
     "num_queues": Limit(_VIRTIO, 1, 1022),
     "queue-size": Limit(_VIRTIO, 4, 1024, True),
     "virtqueue_size": Limit(_VIRTIO, 3, 1024),
+    "logical_block_size": Limit(("",), 512, 2 << 20, True),
+    "physical_block_size": Limit(("",), 512, 2 << 20, True),
     "cmb_size_mb": Limit(("nvme",), 0, 2048, True),
 }
-_AUTOMATIC = (0xFFFF, 0xFFFFFFFF)
+_AUTOMATIC = (0, 0xFFFF, 0xFFFFFFFF)
 """Values by which a task leaves the number to QEMU."""
 
 
@@ -40,7 +42,8 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
         check_mac(str(values["mac"]))
     for name, limit in _LIMITS.items():
         value = values.get(name)
-        if value is None or not driver.startswith(limit.drivers) or value in _AUTOMATIC:
+        automatic = _AUTOMATIC if "block" in name else _AUTOMATIC[1:]
+        if value is None or not driver.startswith(limit.drivers) or value in automatic:
             continue
         if not limit.least <= value <= limit.most or limit.power_of_two and value & (value - 1):
             power = ", a power of two," if limit.power_of_two else ""
@@ -49,9 +52,7 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
 
 
 def check_block_sizes(arguments: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for block sizes of an NVMe disk that do not go together: of others QEMU frees the node."""
-    if arguments["driver"] != "nvme":
-        return
+    """Raise InvalidOption for block sizes of a disk that do not go together; of an NVMe disk QEMU would keep the node."""
     logical = arguments.get("logical_block_size") or 512
     physical = arguments.get("physical_block_size") or 512
     if logical > physical:

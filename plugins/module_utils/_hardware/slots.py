@@ -24,6 +24,9 @@ _SCSI_LIMITS = {"virtio": (255, 16383), "vhost": (255, 16383), "megasas": (64, 2
                 "lsi": (6, 0), "am53c974": (6, 7), "dc390": (6, 7)}
 """The greatest target and LUN, by a word in the QOM type of the controller. A controller has target 7 of its parallel bus."""
 
+_COLD = ("ide-device", "isa-device", "floppy", "i2c-slave")
+"""Classes of devices whose buses take none while the VM runs, on any machine."""
+
 PLACE_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
 """The properties of ``device_add`` that say where a device goes."""
 
@@ -103,6 +106,9 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
         for name in ("addr", "scsi_id", "lun"):
             if getattr(wanted, name) is not None:
                 raise InvalidOption(f"{name} is not for a {driver}: say with bus, and its own properties, where it goes.")
+        if any(hardware.driver_is_a(driver, name) for name in _COLD):
+            raise Unsupported(f"A {driver} sits on a bus that takes no device while the VM runs. Choose another driver, or give it to the "
+                              "VM at its start.")
         return {"bus": wanted.bus} if wanted.bus else {}
     _check_words(driver, device_class, wanted)
     if wanted.bus is None:
