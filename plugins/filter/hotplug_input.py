@@ -208,7 +208,8 @@ def _named(where: str, item: Mapping[str, Any]) -> str:
     if _empty(item.get("id")):
         return ""
     if not re.fullmatch(r"[^\s:]+", str(item["id"])):
-        raise _Mistake(f"{where}: the id has a space or a colon in it. Check that a space follows each colon, and that each option "
+        raise _Mistake(f"{where}: the id has a space or a colon in it. Check that a space follows each colon, and that each "
+                       "option "
                        "is on a line of its own.")
     return f" ({item['id']})"
 

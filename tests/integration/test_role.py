@@ -183,8 +183,10 @@ def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_
      ["hotplug_netdevs: there is no PCI or channel slot for net1."]),
     ({"cpus": 5, "blockdevs": [disk("a")]}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
     ({"cpus": "5"}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
-    ({"blockdevs": [disk("a"), disk("a")]}, ["The id a is used more than once, by hotplug_blockdevs[0] and hotplug_blockdevs[1]."]),
-], ids=["disks", "disks that say so", "disks that say so as text", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and NICs", "vCPUs",
+    ({"blockdevs": [disk("a"), disk("a")]}, ["The id a is used more than once, by hotplug_blockdevs[0] and "
+                                             "hotplug_blockdevs[1]."]),
+], ids=["disks", "disks that say so", "disks that say so as text", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and "
+                                                                                                               "NICs", "vCPUs",
         "vCPUs as text", "an id twice"])
 def test_what_the_vm_cannot_take_is_refused_by_its_cause_before_anything_is_changed(
         playbooks: Playbooks, vm: VM, wanted: dict[str, Any], words: list[str]) -> None:
@@ -207,12 +209,14 @@ def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM)
 
 @pytest.mark.parametrize(("variables", "words"), [
     ({"hotplug_blockdevs": [{"file": "/srv/a.img"}]}, "missing required arguments: id"),
-    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]}, "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?"),
+    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]}, "hotplug_blockdevs[0] (a): fille is not an option. Did you "
+                                                                  "mean file?"),
     ({"hotplug_cpus": "many"}, "hotplug_cpus is 'many'. Give a whole number."),
     ({"hotplug_blockdevs": "- id: a\n  file: ["}, "hotplug_blockdevs is text that is not YAML or JSON. It breaks off at line 2"),
     ({"hotplug_blockdevs": {"id": "a"}}, "hotplug_blockdevs is a dictionary, not a list."),
     ({"hotplug_blockdevs": [disk("a", attach="perhaps")]}, "hotplug_blockdevs[0] (a): attach is 'perhaps'. Give true or false."),
-    ({"hotplug_nics": [], "hotplug_cpus": 99}, "hotplug_nics is not a variable of this role and was ignored. Did you mean hotplug_netdevs?"),
+    ({"hotplug_nics": [], "hotplug_cpus": 99}, "hotplug_nics is not a variable of this role and was ignored. Did you mean "
+                                               "hotplug_netdevs?"),
 ], ids=["no id", "an option that is none", "no number", "text that is not YAML", "no list", "no boolean", "a misspelt variable"])
 def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
     played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **variables)

@@ -170,7 +170,8 @@ def test_a_disk_with_a_job_stays_attached(bare_vm: VM, image: Callable[..., str]
 
 
 @pytest.mark.parametrize("cd", ["-drive if=none,id=cd0,media=cdrom -device scsi-cd,bus=scsi0.0,id=cd,drive=cd0,bootindex=0",
-                                "-device scsi-cd,bus=scsi0.0,id=cd,bootindex=0", "-device virtio-blk-pci,bus=rp3,id=cd,drive=c,bootindex=9"])
+                                "-device scsi-cd,bus=scsi0.0,id=cd,bootindex=0", "-device "
+                                                                                 "virtio-blk-pci,bus=rp3,id=cd,drive=c,bootindex=9"])
 def test_a_drive_that_does_not_boot_does_not_shield_the_disk_behind_it(make_vm: Make, cd: str) -> None:
     nodes = [word for name in ("a", "b", "c") for word in ("-blockdev", json.dumps({"node-name": name, **NULL}))]
     vm = make_vm(boot=False, extra=(

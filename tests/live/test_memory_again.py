@@ -128,7 +128,8 @@ def test_a_backend_just_like_it_that_nothing_uses_is_taken(binary: Binary, make_
 def test_a_dimm_of_the_launch_goes_with_its_backend(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(extra=("-object", "memory-backend-ram,id=mem1,size=128M", "-device", "pc-dimm,id=d1,memdev=mem1"))
     assert unchanged(memory(vm, id="d1", size="128M"))
-    vm.guest("for b in /sys/devices/system/memory/memory*/; do [ $(cat $b/valid_zones) = Movable ] && echo 1 > $b/online; done; true")
+    vm.guest("for b in /sys/devices/system/memory/memory*/; do [ $(cat $b/valid_zones) = Movable ] && echo 1 > $b/online; "
+             "done; true")
     result = memory(vm, id="d1", state="absent", timeout=60)
     assert names(result) == ["device_del", "object-del"] and result["commands"][1]["arguments"] == {"id": "mem1"}
     assert "mem1" not in vm.hardware()["objects"]

@@ -26,7 +26,8 @@ def file_backend(path: str, aio: str | None = None) -> dict[str, Any]:
     """The protocol node of an image file or a host's block device. Raises InvalidOption for a relative path."""
     if not path.startswith("/"):
         if "://" in path:
-            raise InvalidOption(f"file {path!r} is a URL; give it as backend, with the driver and its options as blockdev-add takes "
+            raise InvalidOption(f"file {path!r} is a URL; give it as backend, with the driver and its options as blockdev-add "
+                                "takes "
                                 f"them, such as driver: {path.partition(':')[0]}.")
         raise InvalidOption(f"file {path!r} is relative, and QEMU's working folder is not known: write the whole path.")
     backend = {"driver": "host_device" if _is_block_device(path) else "file", "filename": path}

@@ -130,7 +130,8 @@ def _gone(node: str) -> Await:
     def look(run: Run) -> bool:
         return node not in {one["node-name"] for one in run.read("query-named-block-nodes")}
 
-    return Await(look, lambda run: Conflict(f"The device is gone, and QEMU still has its block node {node} after {run.timeout:g} s. "
+    return Await(look, lambda run: Conflict(f"The device is gone, and QEMU still has its block node {node} after "
+                                            f"{run.timeout:g} s. "
                                             "Run this again."))
 
 
@@ -184,12 +185,14 @@ def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
     check_shrink(disk.id, top.size, size, disk.allow_shrink)
     jobs = [user for user in stack.users if user.startswith("job ")]
     if jobs:
-        raise Conflict(f"The disk {disk.id} cannot be resized while {', '.join(jobs)} works on it. Wait for its end, or cancel it.",
+        raise Conflict(f"The disk {disk.id} cannot be resized while {', '.join(jobs)} works on it. Wait for its end, or "
+                       "cancel it.",
                        users=jobs)
     if top.read_only:
         raise InvalidOption(f"The disk {disk.id} is read-only, so its size cannot be changed. Leave size out.")
     if not can_resize(hardware, top):
-        raise InvalidOption(f"The disk {disk.id} has {top.size} bytes, and its storage cannot be resized by QEMU. Leave size out.")
+        raise InvalidOption(f"The disk {disk.id} has {top.size} bytes, and its storage cannot be resized by QEMU. Leave size "
+                            "out.")
 
 
 def _limit_steps(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[Step]:
@@ -241,10 +244,12 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
     is removed. Another image is opened for a try. When the new disk fails all the same, the old one is put back.
     """
     if stack.has_snapshot and stack.top:
-        raise Conflict(f"The disk {disk.id} has the snapshot {stack.top.name} on top. The new disk would have the image below it, without "
+        raise Conflict(f"The disk {disk.id} has the snapshot {stack.top.name} on top. The new disk would have the image below "
+                       "it, without "
                        "what the guest has written since. Commit the snapshot first (qmp_block_job).")
     if not stack.certain:
-        raise Conflict(f"The disk {disk.id} consists of the images {', '.join(stack.images)}, and QEMU does not tell which of them it "
+        raise Conflict(f"The disk {disk.id} consists of the images {', '.join(stack.images)}, and QEMU does not tell which of "
+                       "them it "
                        "was launched with. Remove the disk (state: absent) and add the one that you want.")
     device = stack.device
     disk = _carried_over(hardware, disk, stack, driver)
@@ -266,7 +271,8 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
     backend = disk.backend or {}
     unknown = [name for name, value in (("discard", disk.discard), ("aio", backend.get("aio"))) if value is None]
     if unknown and backend.get("driver") in ("file", "host_device"):
-        warnings += (f"QEMU does not report {' and '.join(unknown)} of the disk {disk.id}, so the new one has the default. Set what the old "
+        warnings += (f"QEMU does not report {' and '.join(unknown)} of the disk {disk.id}, so the new one has the default. "
+                     "Set what the old "
                      "one had.",)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
                 launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings, doubts(hardware, disk, stack))
@@ -281,7 +287,8 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
     if disk.backend is None:
         inline = backend_of(hardware, node)
         if inline is None:
-            raise InvalidOption(f"QEMU does not report what the disk {disk.id} is on in a form that can be used again. Set file or "
+            raise InvalidOption(f"QEMU does not report what the disk {disk.id} is on in a form that can be used again. Set "
+                                "file or "
                                 "backend to what the new one is to be on.")
         disk = replace(disk, backend=inline)
     encrypted = bool(node.details.get("encrypted")) and disk.format in ("luks", "qcow2")
@@ -308,7 +315,8 @@ def _refuse_wrong_format(hardware: Hardware, disk: Disk) -> None:
     path = (disk.backend or {}).get("filename")
     found = probe(path, hardware.snapshot.monitor.peer_pid).format if isinstance(path, str) else None
     if disk.stated_format is None and found and found != disk.format:
-        raise InvalidOption(f"{path} is a {found} image, and without format the disk {disk.id} would become {disk.format}. Set format.")
+        raise InvalidOption(f"{path} is a {found} image, and without format the disk {disk.id} would become {disk.format}. "
+                            "Set format.")
 
 
 def _trial(disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:

@@ -234,7 +234,8 @@ def _refuse_target(hardware: Hardware, job: Job, target: Node, root: Node) -> No
     parents = [f"the node {node.name}" for node in hardware.nodes.values() if target.name in node.children.values()]
     users = sorted({*target.users, *parents})
     if users:
-        raise Conflict(f"The target {target.name} is used by {', '.join(users)}, and would be overwritten. Name a block node that nothing "
+        raise Conflict(f"The target {target.name} is used by {', '.join(users)}, and would be overwritten. Name a block node "
+                       "that nothing "
                        "uses.", users=users)
     if target.read_only:
         raise InvalidOption(f"The target {target.name} is read-only. Add it without read_only: true.")
@@ -243,19 +244,22 @@ def _refuse_target(hardware: Hardware, job: Job, target: Node, root: Node) -> No
 def _refuse_partial_copy(hardware: Hardware, job: Job, running: Mapping[str, Any] | None) -> None:
     """Raise where the target of a mirror would take the disk's place without all that the disk has."""
     if job.type == "mirror" and job.sync not in _COPIES:
-        raise InvalidOption(f"With sync: {job.sync} the mirror {job.id} does not copy all of the disk, so its target cannot take the disk's "
+        raise InvalidOption(f"With sync: {job.sync} the mirror {job.id} does not copy all of the disk, so its target cannot "
+                            "take the disk's "
                             "place. Set sync: full, or, to have the copy only kept, state: ready or state: started.")
     if job.type == "mirror" and job.sync == "top":
         source, target = _images(hardware, _root(hardware, job)), _images(hardware, hardware.nodes.get(job.target or ""))
         if target and source[1:] != target[1:]:
-            raise InvalidOption(f"With sync: top the mirror {job.id} copies only the topmost image, and the target {job.target} is not an "
+            raise InvalidOption(f"With sync: top the mirror {job.id} copies only the topmost image, and the target "
+                                f"{job.target} is not an "
                                 "overlay of the images below it. Set sync: full, or make the target with the same backing file.")
     source_node = _mirrored(hardware, job.id) if running else None
     if running and source_node and running["type"] == "mirror":
         allocated = int((source_node.details.get("image") or {}).get("actual-size", 0))
         copied = int(running["progress"]["total"])
         if allocated >= _ALLOCATED and copied < allocated // 2:
-            raise Conflict(f"The mirror {job.id} has copied {copied} bytes, and the disk holds about {allocated}: it was started to copy "
+            raise Conflict(f"The mirror {job.id} has copied {copied} bytes, and the disk holds about {allocated}: it was "
+                           "started to copy "
                            "only parts (as with sync: none), so its target cannot take the disk's place. Set state: cancelled.",
                            copied=copied, allocated=allocated)
 
@@ -313,7 +317,8 @@ def _base(hardware: Hardware, job: Job, root: Node) -> str | None:
     own = stack.own.name if stack.own else root.name
     images = chain(hardware, root)
     if not stack.certain or own not in images:
-        raise InvalidOption(f"QEMU does not tell which image the disk {stack.id} had before its first snapshot, and what is below that "
+        raise InvalidOption(f"QEMU does not tell which image the disk {stack.id} had before its first snapshot, and what is "
+                            "below that "
                             f"one must stay as it is. Set base to the one to commit to: {', '.join(images[1:]) or root.name}.")
     return own
 

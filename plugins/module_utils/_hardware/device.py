@@ -63,7 +63,8 @@ class Front:
         check_limits(driver, values, called)
         for name, value in values.items():
             if known[name]["type"].startswith("link<") and value and not _leads_somewhere(hardware, str(value)):
-                raise InvalidOption(f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add it first.")
+                raise InvalidOption(f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add "
+                                    "it first.")
         return values
 
     def option_of(self, name: str) -> str:

@@ -165,7 +165,8 @@ def refuse_boot_disk(hardware: Hardware, device: Device, force: bool) -> None:
         if device.driver not in _READ_ONLY_DRIVERS or not disks:
             firsts.append(min(same, key=_boot_order, default=None))
     if device.path in [one.path for one in firsts if one]:
-        raise Unsupported(f"{device.id or device.path} is the disk that the VM boots from, or may be. Set force: true to take it away "
+        raise Unsupported(f"{device.id or device.path} is the disk that the VM boots from, or may be. Set force: true to take "
+                          "it away "
                           "all the same.")
 
 
@@ -212,7 +213,8 @@ def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | N
             and "serial" in hardware.device_properties(driver):
         options["serial"] = disk.id
     elif driver in _NEEDS_SERIAL and not stated and (device is None or stated == ""):
-        raise InvalidOption(f"A {driver} needs a serial, and the id {disk.id} is too long to be it. Set serial, 1 to {longest} characters.")
+        raise InvalidOption(f"A {driver} needs a serial, and the id {disk.id} is too long to be it. Set serial, 1 to "
+                            f"{longest} characters.")
     return replace(disk, front=replace(disk.front, options=options))
 
 
@@ -226,7 +228,8 @@ def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> N
                                 "such as password-secret.")
     _encryption(disk)
     if driver and "drive" not in hardware.device_properties(driver):
-        raise InvalidOption(f"A {driver} is not a disk: it has no drive. Set driver to one that has, such as virtio-blk-pci or scsi-hd.")
+        raise InvalidOption(f"A {driver} is not a disk: it has no drive. Set driver to one that has, such as virtio-blk-pci "
+                            "or scsi-hd.")
     if disk.detect_zeroes == "unmap" and disk.discard != "unmap" and stack.own is None:
         raise InvalidOption("detect_zeroes: unmap needs discard: unmap. Set both, or detect_zeroes: on.")
     if disk.limits is not None:
@@ -268,7 +271,8 @@ def doubts(hardware: Hardware, disk: Disk, stack: Stack) -> tuple[HardwareError,
     if image.problem:
         found.append(CannotOpen(f"QEMU will not open {path}: {image.problem}. Check file."))
     elif image.size is not None and disk.stated_format not in (None, "raw") and image.format != disk.stated_format:
-        found.append(CannotOpen(f"{path} is not in {disk.stated_format} format but {image.format or 'raw'}. Check format; qemu-img info "
+        found.append(CannotOpen(f"{path} is not in {disk.stated_format} format but {image.format or 'raw'}. Check format; "
+                                "qemu-img info "
                                 f"{path} tells."))
     elif disk.size is not None and image.size is not None:
         size = image.size if disk.format in ("raw", image.format) else 0

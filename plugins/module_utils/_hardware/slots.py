@@ -107,7 +107,8 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
             if getattr(wanted, name) is not None:
                 raise InvalidOption(f"{name} is not for a {driver}: say with bus, and its own properties, where it goes.")
         if any(hardware.driver_is_a(driver, name) for name in _COLD):
-            raise Unsupported(f"A {driver} sits on a bus that takes no device while the VM runs. Choose another driver, or give it to the "
+            raise Unsupported(f"A {driver} sits on a bus that takes no device while the VM runs. Choose another driver, or "
+                              "give it to the "
                               "VM at its start.")
         return {"bus": wanted.bus} if wanted.bus else {}
     _check_words(driver, device_class, wanted)

@@ -50,7 +50,8 @@ def _check_burst(rate: str, value: int, burst: int, length: int | None) -> None:
     if length and length > 1 and not burst:
         raise InvalidOption(f"limits.{rate}_max_length is the length of a burst, and limits.{rate}_max is not set. Set it too.")
     if length and burst > _MOST // length:
-        raise InvalidOption(f"limits.{rate}_max_length {length} is too long for limits.{rate}_max {burst}: together they exceed {_MOST}.")
+        raise InvalidOption(f"limits.{rate}_max_length {length} is too long for limits.{rate}_max {burst}: together they "
+                            f"exceed {_MOST}.")
 
 
 def present(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def refuse_shared_group(hardware: Hardware, disk_id: str, entry: Mapping[str, An
               if group and (one.get("inserted") or {}).get("group") == group and one.get("qdev") != entry.get("qdev")]
     names = sorted(other.replace(f"{PERIPHERAL}/", "").replace("/virtio-backend", "") for other in others)
     if names and not force:
-        raise Conflict(f"The disk {disk_id} is in the throttle group {group} together with {', '.join(names)}, whose limits would change "
+        raise Conflict(f"The disk {disk_id} is in the throttle group {group} together with {', '.join(names)}, whose limits "
+                       "would change "
                        "with it. Set force: true to change them all.", users=names)
 
 
