@@ -118,7 +118,8 @@ def macs(hardware: Hardware) -> dict[str, str]:
 def refuse_users(hardware: Hardware, netdev: Netdev, force: bool) -> None:
     """Raise Conflict for a backend that something besides its NIC uses: filters go with it, a hub loses it."""
     own = {netdev.nic} if netdev.nic else set()
-    users = [f"{name} ({hardware.objects.get(name, 'device')})" for name in users_of_netdev(hardware, netdev.id) if name not in own]
+    others = [name for name in users_of_netdev(hardware, netdev.id) if name not in own]
+    users = [f"{name} ({hardware.objects.get(name, 'device')})" for name in others]
     port = re.search(rf"\\ (\S+): {re.escape(netdev.id)}: index=\d+,type=(?!nic)", _network(hardware))
     if port and port.group(1) in hardware.netdevs and hardware.netdevs[port.group(1)].type == "hubport":
         users.append(f"{port.group(1)} (hubport)")
