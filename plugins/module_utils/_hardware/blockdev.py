@@ -22,7 +22,7 @@ from .frontend import Plug, Unplug, plug
 from .image import probe
 from .model import Hardware
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
-from .slots import PLACE_KEYS, default_driver
+from .slots import PLACE_KEYS, default_driver, refuse_companions
 from .stack import Stack, find, left_by
 from .values import NODE_NAME_MAX, check_id
 
@@ -89,7 +89,7 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
         steps.append(Unplug(device.id or device.path))
     steps += _limit_steps(hardware, disk, driver, stack)
     return Plan(tuple(steps), before, _after(disk, before, driver, arguments), tuple(unverified),
-                launch_args(hardware, disk, driver, stack, arguments), warnings, doubts(hardware, disk, stack))
+                launch_args(hardware, disk, driver, stack, arguments), warnings, doubts(hardware, disk, driver, stack))
 
 
 def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
@@ -106,6 +106,7 @@ def _removal(hardware: Hardware, disk: Disk, stack: Stack, restore: bool = False
     device = stack.device
     if device:
         refuse_boot_disk(hardware, device, disk.force)
+        refuse_companions(hardware, device, disk.force)
     stack.refuse_users()
     secrets = disk_secrets.left_over(hardware, disk.id)
     if stack.own and stack.own.details.get("encrypted"):  # it was opened with what has its name, whoever made that
@@ -166,6 +167,7 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
     device = stack.device
     assert device is not None
     refuse_boot_disk(hardware, device, force)
+    refuse_companions(hardware, device, force)
     jobs = [user for user in stack.users if user.startswith("job ")]
     if stack.drive:
         stack.refuse_users(", and QEMU ends that without a word")
@@ -275,7 +277,7 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
                      "Set what the old "
                      "one had.",)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
-                launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings, doubts(hardware, disk, stack))
+                launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings, doubts(hardware, disk, driver, stack))
 
 
 def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> Disk:

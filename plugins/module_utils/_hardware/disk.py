@@ -14,6 +14,7 @@ from .backend import protocol_options
 from .device import Front
 from .errors import HardwareError, InvalidOption, Unsupported
 from .image import NO_FILE, probe
+from .limits import block_size_problem
 from .model import Device, Hardware, Node, natural
 from .slots import place_of
 from .stack import Stack, find
@@ -256,12 +257,15 @@ def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:
                             "if the guest has shrunk what is on it.", size=size, wanted=wanted)
 
 
-def doubts(hardware: Hardware, disk: Disk, stack: Stack) -> tuple[HardwareError, ...]:
-    """Why QEMU will not open a new image, or not give it the size, as far as it is seen from here."""
+def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[HardwareError, ...]:
+    """Why QEMU will not open a new image, not give it the size, or not have such a device, as far as it is seen from here."""
     backend = disk.backend or {}
     path, pid = backend.get("filename"), hardware.snapshot.monitor.peer_pid
     is_file = backend.get("driver") in ("file", "host_device") and isinstance(path, str)
     found: list[HardwareError] = []
+    if disk.attach and (stack.device is None or disk.recreate):
+        problem = block_size_problem(disk.front.stated(hardware, driver))
+        found += [CannotOpen(f"QEMU will not have such a {driver}: {problem}")] if problem else []
     rom = str(disk.front.options.get("romfile") or "")
     if stack.device is None and rom.startswith("/") and probe(rom, pid).problem == NO_FILE:
         found.append(CannotOpen(f"QEMU will not find romfile {rom}. Check it, or set romfile: '' for none."))

@@ -28,11 +28,9 @@ _LIMITS = {
     "num_queues": Limit(_VIRTIO, 1, 1022),
     "queue-size": Limit(_VIRTIO, 4, 1024, True),
     "virtqueue_size": Limit(_VIRTIO, 3, 1024),
-    "logical_block_size": Limit(("",), 512, 2 << 20, True),
-    "physical_block_size": Limit(("",), 512, 2 << 20, True),
     "cmb_size_mb": Limit(("nvme",), 0, 2048, True),
 }
-_AUTOMATIC = (0, 0xFFFF, 0xFFFFFFFF)
+_AUTOMATIC = (0xFFFF, 0xFFFFFFFF)
 """Values by which a task leaves the number to QEMU."""
 
 
@@ -42,8 +40,7 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
         check_mac(str(values["mac"]))
     for name, limit in _LIMITS.items():
         value = values.get(name)
-        automatic = _AUTOMATIC if "block" in name else _AUTOMATIC[1:]
-        if value is None or not driver.startswith(limit.drivers) or value in automatic:
+        if value is None or not driver.startswith(limit.drivers) or value in _AUTOMATIC:
             continue
         if not limit.least <= value <= limit.most or limit.power_of_two and value & (value - 1):
             power = ", a power of two," if limit.power_of_two else ""
@@ -52,12 +49,23 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
 
 
 def check_block_sizes(arguments: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for block sizes of a disk that do not go together; of an NVMe disk QEMU would keep the node."""
-    logical = arguments.get("logical_block_size") or 512
-    physical = arguments.get("physical_block_size") or 512
+    """Raise InvalidOption for block sizes of an NVMe disk that do not go together: of others QEMU frees the node."""
+    problem = block_size_problem(arguments) if arguments["driver"] == "nvme" else ""
+    if problem:
+        raise InvalidOption(problem)
+
+
+def block_size_problem(properties: Mapping[str, Any]) -> str:
+    """Why QEMU will refuse a disk with these block sizes, "" if it will not."""
+    logical = properties.get("logical_block_size") or 512
+    physical = properties.get("physical_block_size") or 512
+    for name, size in (("logical_block_size", logical), ("physical_block_size", physical)):
+        if not 512 <= size <= 2 << 20 or size & (size - 1):
+            return f"{name} {size} is not a power of two from 512 to {2 << 20}."
     if logical > physical:
-        raise InvalidOption(f"logical_block_size {logical} is more than physical_block_size {physical}: set both.")
+        return f"logical_block_size {logical} is more than physical_block_size {physical}: set both."
     for name in ("min_io_size", "opt_io_size", "discard_granularity"):
-        value = arguments.get(name, 0)
+        value = properties.get(name, 0)
         if value % logical and value not in _AUTOMATIC:
-            raise InvalidOption(f"{name} {value} is not a multiple of logical_block_size {logical}.")
+            return f"{name} {value} is not a multiple of logical_block_size {logical}."
+    return ""
