@@ -211,7 +211,10 @@ def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Trut
         check(run(module, options, Peer(reply)))
 
 
-@pytest.mark.parametrize("secret", ["top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret", "top\r\nsecret"], ids=ascii)
+SECRETS = ("top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret", "top\r\nsecret")
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=ascii)
 @pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
 def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool):
     """Also where QEMU repeats it."""
