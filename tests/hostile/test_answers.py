@@ -209,3 +209,24 @@ def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Trut
             return [text.encode() + b"\n"]
 
         check(run(module, options, Peer(reply)))
+
+
+SECRETS = ("top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret", "top\r\nsecret")
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=ascii)
+@pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
+def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool):
+    """Also where QEMU repeats it."""
+
+    def reply(request: dict[str, Any]) -> Iterable[bytes]:
+        said = truth(request)
+        if fails and request["execute"] == "object-add":
+            said = {"error": {"class": "GenericError", "desc": f"I do not like {secret}\r\nat all"}}
+        elif request["execute"] == "qom-list" and request["arguments"]["path"] == "/objects":
+            said = {"return": [*said["return"], {"name": f"{secret}\n", "type": "child<x>"}]}
+        return [line({**said, "id": request["id"]})]
+
+    told = json.dumps(run("qmp_object", {"id": "s9", "qom_type": "secret", "secret": secret}, Peer(reply)))
+    assert "secret" not in told.replace('"secret"', "").replace("secret,id=s9", ""), told
+    assert ("do not like" in told) == fails

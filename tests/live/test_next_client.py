@@ -21,7 +21,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     Request,
     UnixAddress,
 )
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import messages as messages_module
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .conftest import Modules
@@ -143,7 +143,7 @@ NOT_READ = ["\ufffe", "\uffff", "\ufdd0", "\ufdef", "\U0001fffe", "\U0010ffff", 
 
 def test_what_qemu_does_not_read_is_refused_by_it_without_an_id(bare_vm: VM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sent all the same: the error is the command's, and those after it have their own replies."""
-    monkeypatch.setattr(monitor_module, "unreadable", lambda text: None)
+    monkeypatch.setattr(messages_module, "unreadable", lambda text: None)
     with Monitor.connect(address(bare_vm)) as monitor:
         for text in NOT_READ:
             asked = [Request("query-name"), Request("qom-get", {"path": text, "property": "x"}), Request("query-uuid")]

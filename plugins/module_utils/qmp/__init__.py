@@ -22,7 +22,8 @@ from .errors import (
     QMPError,
     ReadTimeout,
 )
-from .monitor import COMMAND_TIMEOUT, Event, Monitor, Request, Version
+from .messages import Event, Request, Version
+from .monitor import COMMAND_TIMEOUT, Monitor
 from .schema import Member, Schema
 from .shapes import check, is_a
 from .text import make_printable, printable, unreadable

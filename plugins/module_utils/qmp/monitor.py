@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from .decoder import MAX_COST, MAX_MESSAGE, Decoder
 from .errors import (
@@ -22,14 +20,25 @@ from .errors import (
     ConnectError,
     Disconnected,
     EventTimeout,
-    InvalidArguments,
     MonitorBusy,
     OutcomeUnknown,
     ProtocolError,
     ReadTimeout,
 )
+from .messages import (
+    Event,
+    Request,
+    Version,
+    encode,
+    event_of,
+    greeting_of,
+    is_negotiated,
+    is_reply,
+    message_of,
+    reply_of,
+    stranger,
+)
 from .shapes import memory_of
-from .text import unreadable
 from .trace import Tracer, redact_reply, redact_request
 from .transport import BUSY_HINT, Address, DeadlinePassed, Transport, connect
 
@@ -41,37 +50,9 @@ MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to on
 MAX_KEPT = 40 * 1024 * 1024  # bytes of memory of all replies that are kept at one time; those of 1000 disks take 14 MB
 _COUNTED = 256 * 1024  # bytes of memory from which on it is not estimated but counted
 _AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
-_NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
-_LONGEST_DESC = 10_000  # characters of an error's text, which has file names in it
 _HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
 
-
-class Version(NamedTuple):
-    """QEMU's version, from the greeting."""
-
-    major: int
-    minor: int
-    micro: int
-
-
 OLDEST = Version(4, 0, 0)
-
-
-class Request(NamedTuple):
-    """A command to send. ``arguments`` are native JSON types: QEMU 9.2 refuses "on" for a bool and "1" for an int."""
-
-    command: str
-    arguments: dict[str, Any] | None = None
-
-
-class Event(NamedTuple):
-    """Something that QEMU told unasked, ``seconds`` after the epoch by its clock, as the ``seq``th event (from 0)."""
-
-    name: str
-    data: dict[str, Any]
-    seconds: float
-    seq: int
 
 
 class Monitor:
@@ -240,7 +221,7 @@ class Monitor:
         """Have all done, some at a time, until each has its reply. What ends this amid them closes the connection."""
         self._check_open()
         asked = {self._new_id(): request for request in requests}
-        lines = {ident: _encode(ident, request) for ident, request in asked.items()}  # all, before the first is sent
+        lines = {ident: encode(ident, request) for ident, request in asked.items()}  # all, before the first is sent
         self._reply_bytes = self._reply_cost = 0
         idents = list(asked)
         for start in range(0, len(idents), _AT_ONCE):
@@ -268,7 +249,7 @@ class Monitor:
         """Show the tracer those that are sent now."""
         if self._tracer is not None:
             for ident, request in self._pending.items():
-                self._tracer("send", {**redact_request(_message(ident, request)), **({"fds": len(fds)} if fds else {})})
+                self._tracer("send", {**redact_request(message_of(ident, request)), **({"fds": len(fds)} if fds else {})})
 
     def _send(self, data: bytes, fds: Sequence[int], deadline: float) -> None:
         try:
@@ -330,7 +311,7 @@ class Monitor:
             offered = greeting.get("capabilities")
             self.capabilities = tuple(one for one in offered if isinstance(one, str)) if isinstance(offered, list) else ()
         except (KeyError, TypeError, ValueError):
-            raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
+            raise ConnectError(f"{self.address}: {stranger(self._head)}") from None
         if self.version < OLDEST:
             found, oldest = (".".join(map(str, version)) for version in (self.version, OLDEST))
             raise ConnectError(f"{self.address}: this is QEMU {found}; at least {oldest} is needed, so update QEMU.")
@@ -338,7 +319,7 @@ class Monitor:
             (reply,) = self._exchange([Request("qmp_capabilities")], deadline)
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
             reply = error
-        if isinstance(reply, Exception) and not _is_negotiated(reply):
+        if isinstance(reply, Exception) and not is_negotiated(reply):
             raise ConnectError(
                 f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM."
             ) from reply
@@ -353,9 +334,9 @@ class Monitor:
                 f"{self._transport.refusal}."
             ) from None
         except ProtocolError:
-            raise ConnectError(f"{self.address}: {_stranger(self._head)}") from None
-        if self._greeting is None and _is_reply(self._head):
-            raise ConnectError(f"{self.address}: {_stranger(self._head)}")
+            raise ConnectError(f"{self.address}: {stranger(self._head)}") from None
+        if self._greeting is None and is_reply(self._head):
+            raise ConnectError(f"{self.address}: {stranger(self._head)}")
         if self._greeting is None:
             raise MonitorBusy(
                 f"{self.address}: connected, but no greeting came in time. {BUSY_HINT} "
@@ -405,11 +386,11 @@ class Monitor:
         if self._tracer is not None:
             self._tracer("receive", redact_reply(message, *(request or ())))
         if "event" in message:
-            self._keep_event(_event(message, self._event_count), max(self._decoder.size, self._decoder.cost))
+            self._keep_event(event_of(message, self._event_count), max(self._decoder.size, self._decoder.cost))
         elif ident is None:
             pass
         elif self._greeting is None:
-            self._greeting = _greeting(message)
+            self._greeting = greeting_of(message)
         elif request is None:
             raise ProtocolError("QEMU sent what is neither an event nor a reply to a command of ours.")
         else:
@@ -419,7 +400,7 @@ class Monitor:
                 raise ProtocolError(f"QEMU's replies together are larger than {self._max_replies} bytes.")
             if self._reply_cost > MAX_COST:
                 raise ProtocolError(f"QEMU's replies together take more than {MAX_COST} bytes of memory.")
-            self._replies[ident] = _reply(message, request.command)
+            self._replies[ident] = reply_of(message, request.command)
             del self._pending[ident]
 
     def _ident(self, message: dict[str, Any]) -> str | None:
@@ -430,11 +411,10 @@ class Monitor:
         has answered our first command it owes us alone, and an error without an id is the reply to the oldest command: what
         QEMU could not read has no id that it knows.
         """
-        is_reply = "return" in message or "error" in message
         ident = message.get("id")
         if isinstance(ident, str) and ident in self._pending:
             return ident
-        if not is_reply or "QMP" in message:
+        if "QMP" in message or not ("return" in message or "error" in message):
             return ""
         if not self._negotiated or ident is not None:
             return None
@@ -451,73 +431,3 @@ class Monitor:
         while len(self._events) > MAX_EVENTS or (self._event_bytes > MAX_EVENT_BYTES and len(self._events) > 1):
             self._events.popleft()
             self._event_bytes -= self._event_sizes.popleft()
-
-
-def _message(ident: str, request: Request) -> dict[str, Any]:
-    arguments = {} if request.arguments is None else {"arguments": request.arguments}
-    return {"execute": request.command, "id": ident, **arguments}
-
-
-def _encode(ident: str, request: Request) -> bytes:
-    """The line that is sent. Raises InvalidArguments."""
-    message = _message(ident, request)
-    try:
-        line = json.dumps(message, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArguments(request.command, str(error)) from None
-    if "\\u" in line:
-        has_nul = request.command not in _NAMING and _NUL.search(line)
-        found = "U+0000" if has_nul else unreadable(json.dumps(message, ensure_ascii=False))
-        if found:
-            raise InvalidArguments(request.command, f"a text has {found} in it, which QEMU does not read")
-    return line.encode("ascii") + b"\n"
-
-
-def _greeting(message: dict[str, Any]) -> dict[str, Any]:
-    """The member ``QMP`` of the first message that is no event."""
-    greeting = message.get("QMP")
-    if not isinstance(greeting, dict):
-        raise ProtocolError("QEMU did not greet.")
-    return greeting
-
-
-def _is_negotiated(error: Exception) -> bool:
-    """Whether QEMU says that this has been done: by the client before us, which left before QEMU came to it."""
-    return isinstance(error, CommandError) and error.qmp_class == "CommandNotFound" and "already complete" in error.desc
-
-
-def _event(message: dict[str, Any], seq: int) -> Event:
-    try:
-        data, stamp = message.get("data", {}), message["timestamp"]
-        seconds = float(stamp["seconds"] + stamp["microseconds"] * 1e-6)
-    except (KeyError, TypeError):
-        raise ProtocolError("QEMU sent an event without a proper timestamp.") from None
-    if not isinstance(data, dict):
-        raise ProtocolError("QEMU sent an event whose data is no object.")
-    return Event(str(message["event"]), data, seconds, seq)
-
-
-def _reply(message: dict[str, Any], command: str) -> Any:
-    if "return" in message:
-        return message["return"]
-    error = message.get("error")
-    qmp_class, desc = (error.get("class"), error.get("desc")) if isinstance(error, dict) else (None, None)
-    if not isinstance(qmp_class, str) or not isinstance(desc, str):
-        raise ProtocolError("QEMU's reply has neither a return value nor a proper error.")
-    return CommandError(qmp_class, desc if len(desc) <= _LONGEST_DESC else f"{desc[:_LONGEST_DESC]} …", command)
-
-
-def _is_reply(head: bytes) -> bool:
-    return b'"return"' in head or b'"error"' in head
-
-
-def _stranger(head: bytes) -> str:
-    """What a socket that speaks no QMP looks like by its first bytes, and what to do."""
-    if b"QEMU" in head and b"monitor" in head:
-        kind = "QEMU's human monitor (HMP)"
-    elif _is_reply(head):
-        kind = "a guest agent (QGA)"
-    else:
-        kind = "another program"
-    start = head.decode("utf-8", "backslashreplace")
-    return f"this is not a QMP monitor but {kind}, which said {start!r}; give the socket of QEMU's -qmp option."

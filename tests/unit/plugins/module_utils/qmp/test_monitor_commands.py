@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -136,6 +137,42 @@ def test_replies_that_are_too_large_together_are_refused(monkeypatch):
         assert [len(monitor.execute("echo")) for _time in range(2)] == [900, 900]
         with pytest.raises(ProtocolError, match="larger than 4000 bytes"):
             monitor.execute_many([Request("echo")] * 5)
+        assert monitor.closed
+
+
+def test_replies_that_take_too_much_memory_together_are_refused(monkeypatch):
+    monkeypatch.setattr(monitor_module, "MAX_COST", 100000)
+    with connected(*[expect("echo", reply=[{}] * 100)] * 6) as monitor:
+        assert [len(monitor.execute("echo")) for _time in range(2)] == [100, 100]
+        with pytest.raises(ProtocolError, match="replies together take more than 100000 bytes of memory"):
+            monitor.execute_many([Request("echo")] * 4)
+        assert monitor.closed
+
+
+class Owner:
+    """Has replies."""
+
+
+def echo_until_it_leaves(peer):
+    with contextlib.suppress(AssertionError):  # the client left
+        while True:
+            peer.take("echo", None, 0)
+            peer.send(reply_to(peer.last_id, ["x" * 100] * 100))
+
+
+@pytest.mark.parametrize("counted", [0, 1 << 30])
+def test_what_is_kept_of_replies_is_limited_as_long_as_it_is_kept(monkeypatch, counted):
+    monkeypatch.setattr(monitor_module, "MAX_KEPT", 100000)
+    monkeypatch.setattr(monitor_module, "_COUNTED", counted)
+    with connected(Step("echo", echo_until_it_leaves)) as monitor:
+        for _time in range(30):
+            owner = Owner()
+            monitor.keep(owner, monitor.execute("echo"))
+            del owner
+        owner = Owner()
+        with pytest.raises(ProtocolError, match="replies take more than 100000 bytes of memory together"):
+            for _time in range(10):
+                monitor.keep(owner, monitor.execute("echo"))
         assert monitor.closed
 
 
