@@ -39,8 +39,8 @@ options:
     type: str
   type:
     description:
-      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in the file O(mem_path) and cannot be removed; the VM must
-        have been started with C(-machine nvdimm=on). V(virtio-mem) gives the guest O(requested_size) of its O(size).
+      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in the file O(mem_path) and cannot be removed; the VM
+        must have been started with C(-machine nvdimm=on). V(virtio-mem) gives the guest O(requested_size) of its O(size).
       - By default what is there, and V(pc-dimm) for new memory.
     type: str
     choices: [pc-dimm, nvdimm, virtio-mem]
@@ -67,8 +67,8 @@ options:
   share:
     description:
       - Whether other processes may map the memory too, as vhost-user needs it.
-      - With O(backend=file), whether what the guest writes goes to the file. An NVDIMM is always shared, because it would lose its
-        content otherwise; V(false) is refused.
+      - With O(backend=file), whether what the guest writes goes to the file. An NVDIMM is always shared, because it would lose
+        its content otherwise; V(false) is refused.
     type: bool
   prealloc:
     description: Whether to take all of it from the host at once.
@@ -194,8 +194,8 @@ details:
   type: dict
 launch_args:
   description:
-    - Arguments for QEMU's command line that give the VM the same at its next start. With O(total), all memory devices that make it
-      up.
+    - Arguments for QEMU's command line that give the VM the same at its next start. With O(total), all memory devices that make
+      it up.
   returned: success
   type: list
   elements: str

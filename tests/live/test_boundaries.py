@@ -19,14 +19,13 @@ from .conftest import Modules
 
 MiB = 1 << 20
 EVERY = 1 if os.environ.get("TORTURE") == "all" else 16
-SIZES = ["0", "-1", "1", "4095", "4096", str(2 * MiB - 1), "2M", str(2 * MiB + 1), "2.5M", "100M", "129M", "1G", "3G", "1T", "4E",
-         "8E", "16E", str((1 << 63) - 1), str((1 << 64) - 1), str(1 << 64), "1e3", "inf", "NaN", "lots", "0x200000", "", " ", "128 M",
+SIZES = ["0", "-1", "1", "4095", "4096", str(2 * MiB - 1), "2M", str(2 * MiB + 1), "2.5M", "100M", "129M", "1G", "3G", "1T",
+         "4E", "8E", "16E", str((1 << 63) - 1), str((1 << 64) - 1), str(1 << 64), "1e3", "inf", "NaN", "lots", "0x200000", "", " ", "128 M",
          "128MB", "128Mb", "１２８M", "2\n", True, 2 * MiB, 2.5, -2.0]
 WHOLE = [-1, 0, 1, 3, 4, 31, 32, 255, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 64, "2", "-1", "x", "", 1.5, True]
-ADDRESSES = ["0", "1", "4294967296", "0x100000000", "0x180000000", "0x180100000", "0x7ffffffffffff000", "0xffffffffffffffff", "-1",
-             "4G", "x", "", "0x", "5.1", "fe.0.0001", str(1 << 64), 4294967296 * 2]
-PATHS = ["{dir}", "{dir}/", "{dir}/new", "{dir}/new/", "{dir}/small", "{dir}/empty", "{dir}/large", "{dir}/a,b", "{dir}/ä "
-                                                                                                                 "b", "nv",
+ADDRESSES = ["0", "1", "4294967296", "0x100000000", "0x180000000", "0x180100000", "0x7ffffffffffff000", "0xffffffffffffffff",
+             "-1", "4G", "x", "", "0x", "5.1", "fe.0.0001", str(1 << 64), 4294967296 * 2]
+PATHS = ["{dir}", "{dir}/", "{dir}/new", "{dir}/new/", "{dir}/small", "{dir}/empty", "{dir}/large", "{dir}/a,b", "{dir}/ä b", "nv",
          "./nv", "", " ", "/", "/nosuch/x", "/dev/null", "/dev/zero", "{dir}/" + "x" * 255, "{dir}/" + "x" * 256, "{dir}/small/x",
          "{dir}/loop", "{dir}/a\nb", "{dir}/dangling"]
 DIMM = {"size": "128M"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -86,6 +86,23 @@ def test_the_capacity_counts_down_to_a_reason(bare_vm: VM) -> None:
     assert (cpu["count"], cpu["launch_args"]) == (0, ["-smp", "4,maxcpus=8"])
 
 
+def test_facts_of_vcpus_name_their_type_path_and_thread(bare_vm: VM) -> None:
+    modules = Modules(bare_vm)
+    planned, result = modules.cpus(check=True, count=2), modules.cpus(count=2)
+    assert result.get("changed"), result
+    facts = modules.info(gather_subset=["cpus"])["cpus"]
+    assert facts == result["cpus"]
+    told = {one["qom-path"]: one for one in bare_vm.query("query-cpus-fast")}
+    assert {one["qom_path"]: (one["index"], one["thread_id"]) for one in facts["vcpus"]} == {
+        path: (one["cpu-index"], one["thread-id"]) for path, one in told.items()}
+    assert {one["type"] for one in (*facts["vcpus"], *facts["places"])} == {"qemu64-x86_64-cpu"}
+    present = [one for one in facts["places"] if one["present"]]
+    assert [one["thread_id"] for one in present] == [told[one["qom_path"]]["thread-id"] for one in present]
+    assert all((one["qom_path"], one["thread_id"]) == (None, None) for one in facts["places"] if not one["present"])
+    assert [one["qom_path"] for one in planned["cpus"]["places"]] == [one["qom_path"] for one in facts["places"]]
+    assert Path(f"/proc/{bare_vm.pid}/task/{present[0]['thread_id']}").exists()
+
+
 def test_facts_tell_the_parts_that_are_asked_for(bare_vm: VM) -> None:
     facts = Modules(bare_vm).info(gather_subset=["vm", "memory", "chardevs", "devices"])
     assert facts["vm"]["qemu_version"].startswith(bare_vm.binary.version)
@@ -93,6 +110,23 @@ def test_facts_tell_the_parts_that_are_asked_for(bare_vm: VM) -> None:
     assert facts["memory"] == {"base": 256 << 20, "plugged": 0, "maximum": 2 << 30, "slots": 4, "devices": []}
     assert {"rp0", "scsi0"} <= {device["id"] for device in facts["devices"]}
     assert "disks" not in facts
+
+
+@pytest.mark.parametrize(("topology", "words"), [
+    ({}, ["fits 4 places"]), ({"socket-id": 1}, ["fits 2 places"]), ({"socket_id": 1}, ["'socket_id'", "'socket-id'"]),
+    ({"nosuch": 1}, ["'nosuch'"]), ({"socket-id": -1}, ["-1", "not a number"]), ({"socket-id": "x"}, ["'x'", "not a number"]),
+    ({"socket-id": 2, "core-id": 0}, ["no place"]), ({"socket-id": True, "core-id": 0}, ["True"]),
+], ids=str)
+def test_places_for_vcpus_that_there_are_not(bare_vm: VM, topology: dict[str, Any], words: list[str]) -> None:
+    for state in ("present", "absent"):
+        for check in (True, False):
+            refused(Modules(bare_vm).run("qmp_cpu_hotplug", check, topology=topology, state=state), "invalid_option", *words)
+
+
+def test_a_place_as_a_survey_sends_it(bare_vm: VM) -> None:
+    place = {"socket-id": "1", "core-id": "0", "thread-id": "0"}
+    assert Modules(bare_vm).cpus(topology=place).get("changed")
+    assert unchanged(Modules(bare_vm).cpus(topology=place))
 
 
 def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Callable[..., VM]) -> None:

@@ -87,6 +87,8 @@ def test_aarch64_takes_devices_on_root_ports_and_no_cpus(make_other: Callable[..
     assert modules.netdev(id="n1", state="absent")["changed"]
     assert vm.hardware() == before
     refused(modules.cpus(count=2), "unsupported", "virt", "no CPU hotplug")
+    cpus = modules.info(gather_subset=["cpus"])["cpus"]
+    assert [one["type"] for one in cpus["vcpus"]] == ["cortex-a57-arm-cpu"] and cpus["vcpus"][0]["thread_id"], cpus
 
 
 def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
@@ -99,3 +101,5 @@ def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
     assert vm.hardware() == before
     assert modules.cpus(count=3)["cpus"]["count"] == 3
     assert unchanged(modules.cpus(count=3))
+    cpus = modules.info(gather_subset=["cpus"])["cpus"]
+    assert len({one["thread_id"] for one in cpus["vcpus"]}) == 3 == sum(bool(one["thread_id"]) for one in cpus["places"]), cpus

@@ -127,7 +127,8 @@ def _start(launch_args: list[str]) -> str:
 
 def _with_unit(size: int) -> str:
     """A size for ``-m``, which takes a bare number for MiB in one place and for bytes in another."""
-    return next((f"{size >> shift}{unit}" for shift, unit in ((30, "G"), (20, "M"), (10, "K")) if size % (1 << shift) == 0), f"{size}B")
+    units = ((30, "G"), (20, "M"), (10, "K"))
+    return next((f"{size >> shift}{unit}" for shift, unit in units if size % (1 << shift) == 0), f"{size}B")
 
 
 def _number(value: Any) -> int | None:
