@@ -53,6 +53,10 @@ def chardev_argument(kind: str, chardev_id: str, data: Mapping[str, Any], versio
     it (a vsock address, a descriptor that was passed, the input of a file before QEMU 8.1)."""
     options = dict(data)
     where: dict[str, Any] = {}
+    if kind == "socket":  # the command line has other defaults than chardev-add
+        options.setdefault("server", True)
+        if options["server"]:
+            options.setdefault("wait", False)
     if kind == "socket" and "addr" in options:
         where = _inside(options.pop("addr"))
         unknown = where.keys() - _SOCKET_WORDS
