@@ -14,8 +14,6 @@ from .errors import InvalidOption
 
 _DEVICE_JSON_SINCE = (6, 2)
 _FILE_INPUT_SINCE = (8, 1)
-_REPEATED_KEYS = {"user"}
-"""The netdevs whose lists are written as one key several times; of the others QEMU takes lists in JSON alone (since 7.2)."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
@@ -33,8 +31,8 @@ def device_argument(arguments: Mapping[str, Any], version: Version) -> str:
 
 
 def netdev_argument(arguments: Mapping[str, Any]) -> str:
-    """The value of ``-netdev``: ``type,key=value,…``, or JSON where it has lists that cannot be written so."""
-    if arguments["type"] not in _REPEATED_KEYS and _has_list(arguments):
+    """The value of ``-netdev``: ``type,key=value,…``, or JSON (since QEMU 7.2) where it has lists of structures."""
+    if _has_list_of_structures(arguments):
         return json.dumps(arguments)
     rest = {name: value for name, value in arguments.items() if name != "type"}
     return ",".join([_escaped(arguments["type"]), *key_values(rest)])
@@ -53,6 +51,10 @@ def chardev_argument(kind: str, chardev_id: str, data: Mapping[str, Any], versio
     it (a vsock address, a descriptor that was passed, the input of a file before QEMU 8.1)."""
     options = dict(data)
     where: dict[str, Any] = {}
+    if kind == "socket":  # the command line has other defaults than chardev-add
+        options.setdefault("server", True)
+        if options["server"]:
+            options.setdefault("wait", False)
     if kind == "socket" and "addr" in options:
         where = _inside(options.pop("addr"))
         unknown = where.keys() - _SOCKET_WORDS
@@ -89,10 +91,12 @@ def _inside(addr: Mapping[str, Any]) -> dict[str, Any]:
     return dict(addr.get("data") or {}) if addr.get("type") in (None, "unix", "inet") else {"type": addr["type"]}
 
 
-def _has_list(value: Any) -> bool:
+def _has_list_of_structures(value: Any) -> bool:
+    """Whether there is a list of anything but plain values and texts, which are ``{"str": …}`` on QMP."""
     if isinstance(value, Mapping):
-        return any(_has_list(one) for one in value.values())
-    return isinstance(value, (list, tuple))
+        return any(_has_list_of_structures(one) for one in value.values())
+    return isinstance(value, (list, tuple)) and any(
+        isinstance(one, (list, tuple)) or isinstance(one, Mapping) and one.keys() != {"str"} for one in value)
 
 
 def key_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Character devices that cannot be: refused before anything is sent, by the name of the option."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.chardev import Line, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import InvalidOption
+from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .conftest import Modules, unchanged
+from .test_refusals import refused
+
+INET = {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}
+UNIX = {"type": "unix", "data": {"path": "/run/x"}}
+REFUSED: list[tuple[dict[str, Any], list[str]]] = [
+    ({"type": "socket"}, ["path", "address"]),
+    ({"type": "file"}, ["path"]),
+    ({"type": "pipe"}, ["path"]),
+    ({"type": "mux"}, ["options.chardev"]),
+    ({"type": "udp"}, ["options.remote"]),
+    ({"type": "socket", "path": "run/x"}, ["path", "absolute"]),
+    ({"type": "file", "path": "x"}, ["path", "absolute"]),
+    ({"type": "socket", "path": ""}, ["path"]),
+    ({"type": "socket", "path": "/" + "x" * 107}, ["path", "108", "107"]),
+    ({"type": "socket", "path": "/" + "é" * 54}, ["path", "109", "107"]),
+    ({"type": "null", "path": "/x"}, ["path", "null"]),
+    ({"type": "null", "host": "127.0.0.1", "port": 1}, ["address", "null"]),
+    ({"type": "socket", "host": "", "port": 1}, ["address", "empty"]),
+    ({"type": "socket", "host": "127.0.0.1", "port": -1}, ["address_port", "-1"]),
+    ({"type": "socket", "host": "127.0.0.1", "port": 65536}, ["address_port", "65536"]),
+    ({"type": "socket", "path": "/run/x", "options": {"addr": INET}}, ["options", "addr", "path"]),
+    ({"type": "socket", "options": {"addr": {"type": "unx", "data": {"path": "/x"}}}}, ["options.addr.type", "'unix'"]),
+    ({"type": "socket", "options": {"addr": {"type": "inet", "data": {"host": "a"}}}}, ["options.addr.data.port"]),
+    ({"type": "socket", "options": {"addr": {"type": "inet", "data": {"host": "a", "port": "65536"}}}}, ["65536"]),
+    ({"type": "socket", "options": {"addr": UNIX, "telnt": True}}, ["options.telnt", "'telnet'"]),
+    ({"type": "socket", "options": {"addr": UNIX, "telnet": "maybe"}}, ["options.telnet", "boolean"]),
+    ({"type": "socket", "path": "/run/x", "options": {"tls-creds": "t"}}, ["tls-creds", "TCP"]),
+    ({"type": "socket", "host": "127.0.0.1", "port": 0, "options": {"tls-authz": "t"}}, ["tls-authz", "tls-creds"]),
+    ({"type": "socket", "path": "/run/x", "server": False, "options": {"wait": True}}, ["wait", "server"]),
+    ({"type": "udp", "options": {"remote": {"type": "inet", "data": {"host": "a", "port": "70000"}}}}, ["remote", "70000"]),
+    ({"type": "ringbuf", "options": {"size": 1000}}, ["options.size", "power of two"]),
+    ({"type": "ringbuf", "options": {"size": -1}}, ["options.size"]),
+]
+
+
+def test_what_cannot_be_is_refused_by_the_name_of_its_option(bare_vm: VM) -> None:
+    with Monitor.connect(UnixAddress(str(bare_vm.qmp_socket)), timeout=10) as monitor:
+        hardware = Hardware(monitor)
+        for options, words in REFUSED:
+            with pytest.raises(InvalidOption) as refusal:
+                plan_present(hardware, Line(Front("c1"), **options))
+            assert [word for word in words if word not in str(refusal.value)] == [], (options, refusal.value)
+    refused(Modules(bare_vm).run("qmp_chardev", check=True, id="c1", type="socket", address="::1", address_port=65536),
+            "invalid_option", "address_port", "65535")
+
+
+def test_the_longest_path_and_the_last_port(bare_vm: VM) -> None:
+    modules = Modules(bare_vm)
+    path = "/tmp/" + "x" * 102
+    try:
+        assert modules.run("qmp_chardev", id="c1", type="socket", path=path).get("changed")
+        assert unchanged(modules.run("qmp_chardev", id="c1", type="socket", path=path))
+    finally:
+        modules.run("qmp_chardev", id="c1", state="absent")
+    assert modules.run("qmp_chardev", check=True, id="c2", type="socket", address="127.0.0.1", address_port=65535)["changed"]
+
+
+def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(binary=binary, boot=False, extra=("-device", "virtio-serial-pci,id=serial0"))
+    port = {"id": "c1", "type": "null", "driver": "virtserialport"}
+    assert Modules(vm).run("qmp_chardev", **port, name="org.test.a").get("changed")
+    taken = {"id": "c2", "type": "null", "driver": "virtserialport", "properties": {"nr": 9}}
+    assert Modules(vm).run("qmp_chardev", **taken).get("changed")
+    failed = Modules(vm).run("qmp_chardev", **port, name="org.test.a", properties={"nr": 9}, recreate=True)
+    refused(failed, "command_failed", "c1", "put back")
+    assert unchanged(Modules(vm).run("qmp_chardev", **port, name="org.test.a"))
+    other = Modules(vm).run("qmp_chardev", **port, name="org.test.A")
+    refused(other, "conflict", "name", "org.test.a", "org.test.A")
