@@ -234,7 +234,12 @@ def in_each_place(say: Say, places: Places, secrets: list[Any], check: bool = Fa
 
 @pytest.fixture(scope="module", params=[True, False], ids=["check", "run"])
 def in_places(request: pytest.FixtureRequest, say: Say) -> dict[str, list[Said]]:
-    return in_each_place(say, PLACES, [PLAIN, *VALUES.values()], request.param)
+    return in_each_place(say, PLACES, [PLAIN, *secrets_for(request.param).values()], request.param)
+
+
+def secrets_for(check: bool) -> dict[str, str]:
+    """Check mode takes the same way up to the first command, so a part of them will do."""
+    return {name: VALUES[name] for name in (("backslash", "quotes", "present", "letter") if check else VALUES)}
 
 
 @pytest.fixture(scope="module", params=WRONG_TYPES)
@@ -253,7 +258,7 @@ def test_a_secret_is_not_shown_in_any_place(in_places: dict[str, list[Said]], pl
     first, *others = in_places[place]
     assert PLAIN not in first.out + first.log
     assert "Invoked" in first.log or first.result["error_code"] == "invalid_option"
-    for other, secret in zip(others, VALUES.values()):
+    for other, secret in zip(others, secrets_for(len(others) < len(VALUES)).values()):
         assert_same(other, first, secret, len(secret) < 8)
 
 
