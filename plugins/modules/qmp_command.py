@@ -37,6 +37,7 @@ options:
       - Its arguments, in QEMU's spelling and JSON types.
       - Passwords, the C(data) of a secret object and all of an HMP command but C(info) are shown nowhere. What a secret object
         holds is not read.
+      - In the invocation and in the system's log only those members are shown that are known to be harmless.
     type: dict
   commands:
     description: Several commands instead, each with C(execute) and C(arguments).

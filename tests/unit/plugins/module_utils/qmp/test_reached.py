@@ -153,7 +153,7 @@ def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path, monkeypa
 ])
 def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer, file, refused):
     if refused:
-        with pytest.raises(ConnectError, match=f"/q: the socket .* pid 7.* is one of uid {STRANGER}"):
+        with pytest.raises(ConnectError, match=f"/q: the socket .*pid 7.* is one of uid {STRANGER}"):
             access.refuse_peer("/q", file, peer, 7)
     else:
         access.refuse_peer("/q", file, peer, 7)
