@@ -23,6 +23,9 @@ from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
 from ._masking import Masking, Places, no_places
+from ._masking import Redactor as Redactor  # for the modules, as the next two are
+from ._masking import as_dict as as_dict
+from ._masking import as_list as as_list
 from ._output import PrintableModule
 from .qmp import (
     Address,
@@ -230,7 +233,7 @@ def _make_module(options: dict[str, Any], places: Places = no_places, **rules: A
         "mutually_exclusive": [("socket", "host"), *rules.get("mutually_exclusive", ())],
         "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",), **rules.get("required_by", {})},
     }
-    return AnsibleModule(places, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
+    return AnsibleModule(places=places, argument_spec={**CONNECTION, **options}, supports_check_mode=True, **rules)
 
 
 def _run(module: AnsibleModule, work: Callable[[Monitor], dict[str, Any]]) -> None:

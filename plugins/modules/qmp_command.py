@@ -37,6 +37,7 @@ options:
       - Its arguments, in QEMU's spelling and JSON types.
       - Passwords, the C(data) of a secret object and all of an HMP command but C(info) are shown nowhere. What a secret object
         holds is not read.
+      - In the invocation and in the system's log only those members are shown that are known to be harmless.
     type: dict
   commands:
     description: Several commands instead, each with C(execute) and C(arguments).
@@ -102,8 +103,6 @@ from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command
-from ansible_collections.vmops.qemu.plugins.module_utils._masking import as_dict, as_list
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "execute": {"type": "str"},
@@ -118,13 +117,14 @@ def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
 
 
-def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
     """The options without the secrets in commands, whether or not these are well formed."""
-    single = {name: as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
+    single = {name: _module.as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
     shown = redactor.request(single)
     if params.get("commands") is not None:
-        given = as_list(params["commands"])
-        shown["commands"] = [redactor.request(as_dict(one)) for one in given] if isinstance(given, list) else redactor.hide(given)
+        given = _module.as_list(params["commands"])
+        entries = [_module.as_dict(one) for one in given] if isinstance(given, list) else given
+        shown["commands"] = [*map(redactor.request, entries)] if isinstance(entries, list) else redactor.hide(given)
     return shown
 
 

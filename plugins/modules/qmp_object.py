@@ -142,8 +142,6 @@ from typing import Any, Mapping
 
 from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import objects
-from ansible_collections.vmops.qemu.plugins.module_utils._masking import as_dict
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -160,9 +158,9 @@ def wish(params: Mapping[str, Any]) -> objects.Object:
     return objects.Object(**{name: params[name] for name in OPTIONS})
 
 
-def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
     """The properties without a secret that stands there instead of in C(secret)."""
-    properties = as_dict(params.get("properties"))
+    properties = _module.as_dict(params.get("properties"))
     if isinstance(properties, dict):
         return {"properties": redactor.object({"qom-type": params.get("qom_type"), "props": properties})["props"]}
     return {"properties": redactor.hide(properties)}

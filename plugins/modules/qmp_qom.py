@@ -96,7 +96,6 @@ from ansible_collections.vmops.qemu.plugins.module_utils import _module
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import qom
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import Redactor
 
 OPTIONS = {
     "path": {"type": "str", "required": True},
@@ -112,7 +111,7 @@ def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     return qom.plan_set(hardware, params["path"], params["property"], params["value"])
 
 
-def places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
     """The value, if it is not that of a property that holds a secret."""
     arguments = {name: params[name] for name in ("path", "property", "value") if params.get(name) is not None}
     shown = redactor.request({"execute": "qom-set", "arguments": arguments})["arguments"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
+from ansible.module_utils.common.parameters import PASS_VARS
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -124,6 +125,8 @@ URLS: Places = {
 }
 IN_A_URL = [name for name in VALUES if name not in ("comma", "escapes", "quotes", "newline")]
 
+OF_THIS_ANSIBLE = {f"_ansible_{name}": value for name, value in (("tracebacks_for", ["error"]), ("inject_invocation", True))
+                   if name in PASS_VARS}
 CODES = {
     "connect_failed", "monitor_busy", "protocol_error", "command_failed", "outcome_unknown", "disconnected", "unplug_pending",
     "unplug_refused", "no_free_slot", "conflict", "unsupported", "invalid_option", "rollback_incomplete",
@@ -184,7 +187,7 @@ def say(idle_vm: VM, tmp_path_factory: pytest.TempPathFactory) -> Say:
     def run(*tasks: tuple[str, dict[str, Any]], check: bool = False) -> list[Said]:
         directory = tmp_path_factory.mktemp("said")
         internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp",
-                    "_ansible_no_log": False, "_ansible_tracebacks_for": ["error"]}
+                    "_ansible_no_log": False, **OF_THIS_ANSIBLE}
         entries, told = [], []
         for module, options in tasks:
             where = {} if module == "qmp_vms_info" else {"socket": str(idle_vm.qmp_socket)}
@@ -231,7 +234,12 @@ def in_each_place(say: Say, places: Places, secrets: list[Any], check: bool = Fa
 
 @pytest.fixture(scope="module", params=[True, False], ids=["check", "run"])
 def in_places(request: pytest.FixtureRequest, say: Say) -> dict[str, list[Said]]:
-    return in_each_place(say, PLACES, [PLAIN, *VALUES.values()], request.param)
+    return in_each_place(say, PLACES, [PLAIN, *secrets_for(request.param).values()], request.param)
+
+
+def secrets_for(check: bool) -> dict[str, str]:
+    """Check mode takes the same way up to the first command, so a part of them will do."""
+    return {name: VALUES[name] for name in (("backslash", "quotes", "present", "letter") if check else VALUES)}
 
 
 @pytest.fixture(scope="module", params=WRONG_TYPES)
@@ -250,7 +258,7 @@ def test_a_secret_is_not_shown_in_any_place(in_places: dict[str, list[Said]], pl
     first, *others = in_places[place]
     assert PLAIN not in first.out + first.log
     assert "Invoked" in first.log or first.result["error_code"] == "invalid_option"
-    for other, secret in zip(others, VALUES.values()):
+    for other, secret in zip(others, secrets_for(len(others) < len(VALUES)).values()):
         assert_same(other, first, secret, len(secret) < 8)
 
 

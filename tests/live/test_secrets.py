@@ -22,6 +22,7 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 from .conftest import MODULES, Modules, finish, unchanged
 from .test_life import has_disk, plugged_and_unplugged
 from .test_refusals import refused
+from .test_secret_places import OF_THIS_ANSIBLE
 
 SECRET = "correct-horse-battery-staple"
 
@@ -190,7 +191,7 @@ def test_a_secret_in_an_option_that_is_not_one_for_secrets(bare_vm: VM, module: 
     log.touch()
     for check in (True, False):
         words = {**options, "socket": str(bare_vm.qmp_socket), "_ansible_check_mode": check, "_ansible_diff": True,
-                 "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp"}
+                 "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp", **OF_THIS_ANSIBLE}
         child = subprocess.run([sys.executable, "-c", LOGGED, module, str(log)], capture_output=True, text=True, check=False,
                                input=json.dumps({"ANSIBLE_MODULE_ARGS": words}))
         result = json.loads(child.stdout)
