@@ -54,7 +54,7 @@ INTEGRATION = [
     nox.param(python_of(range(11, 14)), "ansible-core==2.19.*", id="2.19"),
     nox.param(python_of(range(11, 15)), ANSIBLE_CORE, id="newest"),
 ]
-"""Python and ansible-core: the oldest that is promised, the first with its new templating, and the newest that a Python here can run."""
+"""Python and ansible-core: the oldest that is promised, the one after it, and the newest that a Python here can run."""
 
 
 def linked(session: nox.Session) -> dict[str, str]:
@@ -181,7 +181,8 @@ def integration(session: nox.Session, core: str) -> None:
     """
     session.install("pytest", "pyyaml", "ansible-runner", core)
     sample = [] if core == ANSIBLE_CORE or os.environ.get("TORTURE") == "all" else ["-m", "not newest_core"]
-    session.run("pytest", "-q", "tests/integration", *sample, f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    session.run("pytest", "-q", "tests/integration", *sample, f"--junit-xml={report(session)}", *session.posargs,
+                env=linked(session))
 
 
 @nox.session

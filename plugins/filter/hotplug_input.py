@@ -12,8 +12,8 @@ version_added: 1.0.0
 author:
   - The vmops.qemu authors
 description:
-  - Brings the variables of the role P(vmops.qemu.hotplug#role) to their types. A survey sends text only, so that booleans, numbers and
-    whole lists can be text. An empty text and V(null) mean not set.
+  - Brings the variables of the role P(vmops.qemu.hotplug#role) to their types. A survey sends text only, so that booleans,
+    numbers and whole lists can be text. An empty text and V(null) mean not set.
   - The role uses this filter itself. It is of use to you only if you check variables before you call the role.
 positional: _input
 options:
@@ -46,8 +46,9 @@ _value:
       description: The variables that are set, with their values. Secrets are among them, so do not show it.
       type: dict
     entries:
-      description: The items of all lists without their secrets. Each has C(variable), C(index), C(kind), C(id) and C(state), and of its
-        options C(driver), C(attach) and C(type) where they are set.
+      description:
+        - The items of all lists without their secrets. Each has C(variable), C(index), C(kind), C(id), C(named) and C(state), and
+          of its options C(driver), C(attach) and C(type) where they are set.
       type: list
       elements: dict
     problems:
@@ -64,14 +65,14 @@ import difflib
 import functools
 import re
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, ClassVar, Iterable, Mapping
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 
 _SPECS = Path(__file__).parents[2] / "roles" / "hotplug" / "meta" / "argument_specs.yml"
-_SCALARS = {"hotplug_port": "int", "hotplug_allow_plaintext": "bool", "hotplug_connect_timeout": "float", "hotplug_timeout": "float",
-            "hotplug_cpus": "int", "hotplug_tls": "dict"}
+_SCALARS = {"hotplug_port": "int", "hotplug_allow_plaintext": "bool", "hotplug_connect_timeout": "float",
+            "hotplug_timeout": "float", "hotplug_cpus": "int", "hotplug_tls": "dict"}
 """Types of the variables that the role's argument spec lets through as they are, because Ansible would refuse an empty text."""
 _KINDS = {"hotplug_objects": "object", "hotplug_memory": "memory", "hotplug_chardevs": "chardev", "hotplug_devices": "device",
           "hotplug_blockdevs": "disk", "hotplug_netdevs": "nic"}
@@ -93,8 +94,9 @@ class _Mistake(ValueError):
 class _Loader(yaml.SafeLoader):
     """YAML as in its version 1.2: ``no`` and ``on`` are text, and so is a MAC address or a date."""
 
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
-_Loader.yaml_implicit_resolvers = {}
+
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
@@ -209,8 +211,7 @@ def _named(where: str, item: Mapping[str, Any]) -> str:
         return ""
     if not re.fullmatch(r"[^\s:]+", str(item["id"])):
         raise _Mistake(f"{where}: the id has a space or a colon in it. Check that a space follows each colon, and that each "
-                       "option "
-                       "is on a line of its own.")
+                       "option is on a line of its own.")
     return f" ({item['id']})"
 
 
@@ -230,8 +231,8 @@ def _typed(name: str, value: Any, spec: Mapping[str, Any]) -> Any:
     value = convert(name, value, spec)
     choices = spec.get("choices")
     if choices:
-        if isinstance(value, str) and value not in choices and value.lower() in ("true", "false"):  # YAML 1.1 has on and off so
-            value = {"true": "on", "false": "off"}[value.lower()]
+        if value not in choices and value in ("True", "False"):  # YAML 1.1 reads on and off so
+            value = {"True": "on", "False": "off"}[value]
         if value not in choices:
             raise _Mistake(f"{name} is {value!r}. It can be {', '.join(choices)}.")
     return value

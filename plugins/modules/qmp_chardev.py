@@ -149,6 +149,12 @@ unverified:
   type: list
   elements: str
   sample: []
+reserved:
+  description: The option O(reserved), and what this task would take. Give it to the next task as O(reserved).
+  returned: check mode
+  type: list
+  elements: dict
+  sample: []
 chardev:
   description: The character device as it is after the run, or would be in check mode; null when there is none.
   returned: success

@@ -177,6 +177,12 @@ unverified:
   type: list
   elements: str
   sample: []
+reserved:
+  description: The option O(reserved), and what this task would take. Give it to the next task as O(reserved).
+  returned: check mode
+  type: list
+  elements: dict
+  sample: []
 error_code:
   description:
     - What went wrong, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed), V(outcome_unknown),

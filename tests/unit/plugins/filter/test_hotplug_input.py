@@ -103,17 +103,20 @@ def test_a_list_can_be_text(variable: str, write: Any) -> None:
 def test_text_keeps_macs_addresses_dates_and_words_as_they_are_written() -> None:
     text = "- id: n1\n  type: tap\n  mac: 52:54:00:00:00:01\n  script: no\n  addr: 0x5\n  ifname: 2026-01-01\n  queues: 4"
     assert checked("hotplug_netdevs", text)["data"]["hotplug_netdevs"] == [
-        {"id": "n1", "type": "tap", "mac": "52:54:00:00:00:01", "script": "no", "addr": "0x5", "ifname": "2026-01-01", "queues": 4}]
+        {"id": "n1", "type": "tap", "mac": "52:54:00:00:00:01", "script": "no", "addr": "0x5", "ifname": "2026-01-01",
+         "queues": 4}]
 
 
-@pytest.mark.parametrize("text", ["- id: a\n  file: [", "{", "- id: 'a", "\t- id: a", "- !!python/name:os.system x", "- &a [*a", "\x00"])
+@pytest.mark.parametrize("text", [
+    "- id: a\n  file: [", "{", "- id: 'a", "\t- id: a", "- !!python/name:os.system x", "- &a [*a", "\x00"])
 def test_text_that_does_not_parse_is_one_sentence_that_names_the_variable_and_shows_nothing_of_it(text: str) -> None:
     (problem,) = checked("hotplug_blockdevs", f"{text}\n# hunter2")["problems"]
     assert problem.startswith("hotplug_blockdevs is text that is not YAML or JSON.") and "hunter2" not in problem
     assert problem.endswith("Give a list, each item of which has the options of vmops.qemu.qmp_blockdev.")
 
 
-@pytest.mark.parametrize(("value", "kind"), [({"id": "a"}, "a dictionary"), ("id: a", "a dictionary"), ("words", "text"), (3, "a number")])
+@pytest.mark.parametrize(("value", "kind"), [
+    ({"id": "a"}, "a dictionary"), ("id: a", "a dictionary"), ("words", "text"), (3, "a number")])
 def test_a_list_that_is_not_a_list_is_refused(value: Any, kind: str) -> None:
     (problem,) = checked("hotplug_blockdevs", value)["problems"]
     assert problem.startswith(f"hotplug_blockdevs is {kind}, not a list. Give a list")
@@ -163,14 +166,16 @@ def test_a_misspelt_variable_is_warned_of_with_the_nearest_name(name: str, neare
 
 
 def test_no_secret_is_among_what_may_be_shown() -> None:
-    found = hotplug_input({"hotplug_blockdevs": [{"id": "a", "passphrase": "hunter2", "backend_secrets": {"key-secret": "hunter2"},
+    found = hotplug_input({"hotplug_blockdevs": [{"id": "a", "passphrase": "hunter2",
+                                                  "backend_secrets": {"key-secret": "hunter2"},
                                                   "backend": {"driver": "https", "cookie": "hunter2"}}],
                            "hotplug_objects": [{"id": "s", "secret": "hunter2", "properties": {"data": "hunter2"}}]})
     assert "hunter2" not in json.dumps([found["entries"], found["problems"]])
     assert found["data"]["hotplug_objects"][0]["secret"] == "hunter2"
 
 
-@pytest.mark.parametrize("secret", ["hunter2", "a\\b", "a\nb", "'\"`", "gr\u00fc\u00df\u20ac", "e", "1234", "{\"a\": 1}", "True", "{{ x }}"])
+@pytest.mark.parametrize("secret", [
+    "hunter2", "a\\b", "a\nb", "'\"`", "gr\u00fc\u00df\u20ac", "e", "1234", "{\"a\": 1}", "True", "{{ x }}"])
 def test_a_secret_comes_through_unchanged(secret: str) -> None:
     items = [{"id": "a", "passphrase": secret}]
     for value in (items, json.dumps(items), yaml.safe_dump(items)):
