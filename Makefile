@@ -15,7 +15,7 @@ help:
 	@echo "make demo        hotplug a real VM, before your eyes"
 	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
 	@echo "make test-quick  the checks of the daily loop, in under a minute"
-	@echo "make torture     every fault at every step of every kind, and a soak; an hour and more"
+	@echo "make torture     every fault at every step of every kind, and a soak; half an hour and more"
 	@echo "make build       the collection as an archive, in build/"
 	@echo "make clean       remove what these made"
 
