@@ -70,7 +70,8 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                     Front("x1", driver, properties={name: value}))
 
 
-def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan], spec: Any) -> tuple[str | None, str | None]:
+def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan],
+    spec: Any) -> tuple[str | None, str | None]:
     """What check mode refuses, or else what the run ends with; a good run is undone."""
     try:
         hardware = Hardware(monitor)
