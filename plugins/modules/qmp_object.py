@@ -44,11 +44,16 @@ options:
       - What a V(secret) object holds. It is shown nowhere, and not compared with what is there.
     type: str
   recreate:
-    description: Whether to delete and add anew what is there with other properties, instead of failing with V(conflict).
+    description:
+      - Whether to delete and recreate what is there with other properties, instead of failing with V(conflict).
+      - Properties that the task does not set are carried over, the secret too. If QEMU refuses the new object, the old one is
+        put back.
     type: bool
     default: false
   force:
-    description: Whether to take away even an I/O thread that serves a device.
+    description:
+      - Whether to delete even an object that is in use, or an I/O thread while there are block exports, of which QEMU does not
+        report the I/O thread. What QEMU itself does not delete in use, such as memory and throttle groups, is refused anyway.
     type: bool
     default: false
 """

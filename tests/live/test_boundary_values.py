@@ -32,16 +32,18 @@ OBJECTS: dict[str, dict[str, Any]] = {
     "colo-compare": {"primary_in": "c1", "secondary_in": "c2", "outdev": "c1", "iothread": "io1"},
 }
 CHARDEVS: dict[str, dict[str, Any]] = {
-    "null": {}, "ringbuf": {}, "pty": {}, "mux": {"chardev": "c1"}, "qemu-vdagent": {},
+    "null": {}, "ringbuf": {}, "pty": {}, "qemu-vdagent": {},
     "socket": {"addr": {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}, "server": True},
     "udp": {"remote": {"type": "inet", "data": {"host": "127.0.0.1", "port": "9"}}},
 }
-DEVICES = {"virtio-rng-pci": ("max-bytes", "period", "rng"), "virtio-balloon-pci": ("deflate-on-oom", "free-page-hint"),
+DEVICES = {"virtio-rng-pci": ("rng",), "virtio-balloon-pci": ("deflate-on-oom",),
            "qemu-xhci": ("p2", "p3", "slots", "intrs"), "virtio-serial-pci": ("max_ports", "vectors")}
+_NOT_HERE = ("logfile", "wait")  # with wait the whole VM stands still
 DEPENDS_ON_THE_HOST = (
     "allocate memory", "No such file", "not found", "backing store", "page size", "memfd", "memory allocation", "not writable",
     "one queue", "credentials", "dir' property", "open", "can't find", "in use", "already", "Could not", "Failed to", "too large",
-    "priority", "does not exist", "No space", "Unable to", "Invalid argument", "not supported", "Unknown", "mmap", "lookup")
+    "priority", "does not exist", "No space", "Unable to", "Invalid argument", "not supported", "Unknown", "mmap", "lookup",
+    "Only one")
 """What QEMU finds out by trying, and what stands in the way of one thing because of another."""
 
 
@@ -58,7 +60,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
         for name, type_name in hardware.schema.member_types(data_type).items() if data_type else ():
             entity = hardware.schema.type_named(type_name)
             member_type = str(entity.get("json-type", entity["meta-type"]))
-            for value in VALUES.get(member_type, ()) if name not in ("logfile", "fd") else ():
+            for value in VALUES.get(member_type, ()) if name not in _NOT_HERE else ():
                 yield f"{kind} {name}={value!r:.60}", chardev.plan_present, chardev.Line(
                     Front("x1"), kind, options={**data, name: value})
     for driver, names in DEVICES.items():
@@ -68,7 +70,8 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                     Front("x1", driver, properties={name: value}))
 
 
-def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan], spec: Any) -> tuple[str | None, str | None]:
+def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan],
+    spec: Any) -> tuple[str | None, str | None]:
     """What check mode refuses, or else what the run ends with; a good run is undone."""
     try:
         hardware = Hardware(monitor)

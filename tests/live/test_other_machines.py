@@ -103,3 +103,13 @@ def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
     assert unchanged(modules.cpus(count=3))
     cpus = modules.info(gather_subset=["cpus"])["cpus"]
     assert len({one["thread_id"] for one in cpus["vcpus"]}) == 3 == sum(bool(one["thread_id"]) for one in cpus["places"]), cpus
+
+
+def test_a_device_on_a_channel_that_is_not_virtio_has_an_address(make_other: Callable[..., VM]) -> None:
+    vm = make_other("qemu-system-s390x", "-M", "s390-ccw-virtio")
+    options = {"id": "v1", "driver": "vfio-ccw", "properties": {"sysfsdev": "/nosuch"}}
+    planned = Modules(vm).run("qmp_device", True, addr="fe.0.0042", **options)
+    assert planned["commands"][0]["arguments"]["devno"] == "fe.0.0042", planned
+    refused(Modules(vm).run("qmp_device", True, addr="4", **options), "invalid_option", "addr", "cssid.ssid.devno")
+    options = {"id": "a1", "driver": "vfio-ap", "properties": {"sysfsdev": "/nosuch"}}
+    refused(Modules(vm).run("qmp_device", True, addr="fe.0.0042", **options), "invalid_option", "addr")

@@ -13,6 +13,7 @@ from .errors import InvalidOption
 from .model import Chardev, Hardware
 
 _UNIX_PATH_MAX = 107  # bytes: a sockaddr_un has 108, with the NUL that most programs want
+_RINGBUF_MAX = 1 << 30  # QEMU allocates it at once, and aborts where the host cannot give it
 _PATH_OF = {"file": "out", "pipe": "device", "serial": "device", "parallel": "device", "pty": "path"}
 """What ``chardev-add`` calls the path, by type; of a socket it is part of its address."""
 _WITHOUT_OPTIONS = {"null", "pty", "msmouse", "wctablet", "testdev", "braille"}
@@ -59,8 +60,9 @@ def check(hardware: Hardware, kind: str, data: Mapping[str, Any]) -> None:
     if type_name:
         check_type(hardware.schema, type_name, data, f"A {kind}", "options")
     size = data.get("size")
-    if kind in ("ringbuf", "memory") and isinstance(size, int) and (size < 0 or size & (size - 1)):
-        raise InvalidOption(f"options.size is {size}. A {kind} needs a power of two, such as 65536.")
+    if kind in ("ringbuf", "memory") and isinstance(size, int) and (
+            not 0 <= size <= _RINGBUF_MAX or size & (size - 1)):
+        raise InvalidOption(f"options.size is {size}. A {kind} needs a power of two, such as 65536, and {_RINGBUF_MAX} at most.")
     if kind == "socket":
         _check_socket(data)
     for name in ("remote", "local"):

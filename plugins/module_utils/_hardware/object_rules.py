@@ -19,7 +19,8 @@ _LIMIT_MAX = 10 ** 15  # QEMU: THROTTLE_VALUE_MAX
 _POSITIVE = {"interval", "expired_scan_cycle", "max_queue_size", "compare_timeout", "maxlen", "queues", "size",
              "prealloc-threads", "hugetlbsize"}
 _MOST = {"interval": 1 << 32, "expired_scan_cycle": 1 << 32, "max_queue_size": 1 << 32, "maxlen": 1 << 32,
-         "prealloc-threads": 1 << 32, "thread-pool-min": 1 << 31, "thread-pool-max": 1 << 31, "queues": 65}
+         "prealloc-threads": 1 << 32, "thread-pool-min": 1 << 31, "thread-pool-max": 1 << 31, "queues": 65,
+         "poll-weight": 64, "throttle-bps": _LIMIT_MAX + 1, "throttle-ops": _LIMIT_MAX + 1}
 """The first number that is too much; 2^63 of those that are not here."""
 
 

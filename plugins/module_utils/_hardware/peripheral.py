@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Mapping
 
 from .device import Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
 from .errors import Conflict, InvalidOption, Unsupported
@@ -107,6 +107,7 @@ def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | N
     names = [entry["name"] for entry in types]
     if names and driver not in names:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
+    _check_ranges(hardware, driver, properties)
     if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
         raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
     for name, module in _OWN_MODULES.items():
@@ -118,6 +119,20 @@ def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | N
         cid = _number(properties.get("guest-cid"))
         if not _FIRST_CID <= cid < (1 << 32) - 1:
             raise InvalidOption(f"A {driver} needs guest_cid, a number from {_FIRST_CID} that no other VM of the host has.")
+
+
+_MOST = {"vectors": (0, 65535), "max_ports": (1, 511)}
+"""The ranges of properties that QEMU, or its memory, does not survive, or refuses: it allocates room for each vector at once."""
+
+
+def _check_ranges(hardware: Hardware, driver: str, properties: Mapping[str, Any]) -> None:
+    known = hardware.device_properties(driver)
+    for name, value in properties.items():
+        least, most = _MOST.get(name, (0, -1))
+        if name in _MOST and name in known and not least <= _number(value) <= most:
+            raise InvalidOption(f"properties.{name} is {value!r}. A {driver} takes there a number from {least} to {most}.")
+        if known.get(name, "").startswith("link<") and not isinstance(value, str):
+            raise InvalidOption(f"properties.{name} is {value!r}. A {driver} takes there the id of an object.")
 
 
 def _number(value: Any) -> int:
