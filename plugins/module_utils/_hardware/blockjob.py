@@ -369,7 +369,11 @@ def _conclude(run: Run, job_id: str, job: Any) -> None:
         error = JobFailed(f"Job {job_id} failed: {job['error']}.")
     if job is not None:
         run.told["progress"] = progress(job)
-        _dismiss(run, job_id)
+        try:
+            _dismiss(run, job_id)
+        except CommandError as refusal:  # what the job has done is done, and is not rolled back
+            error = error or NotYet(f"Job {job_id} is done, but QEMU refused to dismiss it: {refusal.desc}. Run this again to "
+                                    "dismiss it.", job=progress(job))
     if error:
         raise error
 
