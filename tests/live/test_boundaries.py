@@ -96,7 +96,7 @@ class Boundaries:
             self._start()
         modules = Modules(self.vm)
         planned, result = modules.run(module, True, **options), modules.run(module, **options)
-        begun = result.get("error_code") == "outcome_unknown"
+        begun = result.get("error_code") in ("outcome_unknown", "unplug_pending", "unplug_refused")  # there is no guest to answer
         if result.get("failed") and not begun:
             unknowable = any(text in result["msg"] for text in UNKNOWABLE)
             fine = unknowable or planned.get("failed") and planned["msg"] == result["msg"]
@@ -141,7 +141,7 @@ def test_memory(boundaries: Boundaries, binary: Binary, tmp_path: Path) -> None:
 
 def test_vcpus(boundaries: Boundaries, binary: Binary) -> None:
     for options in sample(CPUS, binary):
-        boundaries.compare("qmp_cpu_hotplug", options)
+        boundaries.compare("qmp_cpu_hotplug", {**options, "timeout": 1})
     assert not boundaries.wrong, "\n".join(boundaries.wrong)
 
 
