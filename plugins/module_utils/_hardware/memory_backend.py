@@ -98,7 +98,11 @@ def check_file(hardware: Hardware, path: str, size: int, keeps: bool) -> None:
     seen = root / path.lstrip("/")
     try:
         os.stat(root / ".")
-        there = os.path.lexists(seen)
+        try:
+            os.lstat(seen)
+            there = True
+        except FileNotFoundError:
+            there = False
         found = os.stat(seen if there else seen.parent)
     except PermissionError:
         return
@@ -107,10 +111,10 @@ def check_file(hardware: Hardware, path: str, size: int, keeps: bool) -> None:
             return
         raise HardwareError(f"mem_path {path}: {os.strerror(error.errno or 0)}. QEMU opens the path itself, as its own user and "
                             "in its own root directory.") from error
+    if path.endswith("/") and not (there and stat.S_ISDIR(found.st_mode)) and seen != root:
+        raise HardwareError(f"mem_path {path}: No such directory. Make it first, or leave out the slash at its end to have QEMU "
+                            "make a file.")
     if not there:
-        if path.endswith("/"):
-            raise HardwareError(f"mem_path {path}: No such directory. Make it first, or leave out the slash at its end to have "
-                                "QEMU make a file.")
         return
     if stat.S_ISDIR(found.st_mode) and keeps:
         raise InvalidOption(f"mem_path {path} is a directory, in which QEMU would keep the content in a file that goes with it. "
