@@ -40,9 +40,9 @@ while True:
     client, _address = trap.accept()
     with client:
         client.settimeout(5)
-        client.sendall(b'{{"QMP": {{"version": {{"qemu": {{"major": 10, "minor": 0, "micro": 0}}, "package": ""}}, '
-                       b'"capabilities": []}}}}\\n')
         try:
+            client.sendall(b'{{"QMP": {{"version": {{"qemu": {{"major": 10, "minor": 0, "micro": 0}}, "package": ""}}, '
+                           b'"capabilities": []}}}}\\n')
             print("heard", client.recv(4096), flush=True)
         except OSError:
             print("heard nothing", flush=True)
