@@ -33,7 +33,7 @@ def check_arguments(schema: Schema, command: str, arguments: Mapping[str, Any]) 
     if command == "blockdev-reopen" and not arguments["options"]:
         raise InvalidOption("blockdev-reopen takes for 'options' one node or more. An empty list makes QEMU abort.")
     if command in ("blockdev-add", "blockdev-reopen"):
-        _refuse_negative_sizes(command, arguments)
+        refuse_negative_sizes(command, arguments)
     if command == "object-add" and arguments["qom-type"].startswith("memory-backend-") and not 0 <= arguments["size"] < 1 << 63:
         raise InvalidOption("object-add takes for 'size' a number from 0 to 2^63. This one makes QEMU abort.")
 
@@ -81,7 +81,7 @@ def _natural(schema: Schema, type_name: str, value: Any) -> Any:
     return value
 
 
-def _refuse_negative_sizes(command: str, arguments: Mapping[str, Any]) -> None:
+def refuse_negative_sizes(command: str, arguments: Mapping[str, Any]) -> None:
     """Raise InvalidOption for a null block device of a negative size, wherever it is in the graph: QEMU aborts."""
     pending: list[tuple[str, Any]] = [("", dict(arguments))]
     while pending:

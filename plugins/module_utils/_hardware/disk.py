@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
 from . import throttle
+from .arguments import check_arguments, refuse_negative_sizes
 from .backend import protocol_options
 from .device import Front
 from .errors import HardwareError, InvalidOption, Unsupported
@@ -228,6 +229,7 @@ def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> N
             raise InvalidOption(f"backend_secrets has {option!r}, which names no secret; in QEMU's spelling they end in -secret, "
                                 "such as password-secret.")
     _encryption(disk)
+    refuse_negative_sizes("backend", disk.backend or {})
     if driver and "drive" not in hardware.device_properties(driver):
         raise InvalidOption(f"A {driver} is not a disk: it has no drive. Set driver to one that has, such as virtio-blk-pci "
                             "or scsi-hd.")
@@ -266,6 +268,11 @@ def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[H
     if disk.attach and (stack.device is None or disk.recreate):
         problem = block_size_problem(disk.front.stated(hardware, driver))
         found += [CannotOpen(f"QEMU will not have such a {driver}: {problem}")] if problem else []
+    if stack.own is None or disk.recreate:
+        try:
+            check_arguments(hardware.schema, "blockdev-add", blockdev_arguments(disk, driver))
+        except InvalidOption as error:
+            found.append(CannotOpen(str(error)))
     rom = str(disk.front.options.get("romfile") or "")
     if stack.device is None and rom.startswith("/") and probe(rom, pid).problem == NO_FILE:
         found.append(CannotOpen(f"QEMU will not find romfile {rom}. Check it, or set romfile: '' for none."))

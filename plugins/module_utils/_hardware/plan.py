@@ -26,8 +26,8 @@ RETRY_SECONDS = 0.2
 """How long to wait before asking again for a thing that QEMU still has in use."""
 
 _GONE = ("not found", "has not been found", "Failed to find node")
-_IN_USE = ("is in use", "is busy", "which is mapped", "is not owned by the monitor")
-"""The third since 11.1, of memory. A node that QEMU named for a parent goes with that parent, which may still be going."""
+_IN_USE = ("is in use", "is busy", "which is mapped", "with active references", "is not owned by the monitor")
+"""The third and fourth since 11.1. A node that QEMU named for a parent goes with that parent, which may still be going."""
 
 
 class Run:
