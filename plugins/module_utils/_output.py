@@ -14,8 +14,8 @@ from .qmp import make_printable, printable
 
 class PrintableModule(basic.AnsibleModule):
     """Ansible's own, but that all it says is printable: results, failures and warnings have in them what a monitor, or a process
-    of this host, has said. The one place for it, so that names go back to QEMU as they came. Secrets have to be masked before, for
-    one with a control character in it looks different afterwards."""
+    of this host, has said. The one place for it, so that names go back to QEMU as they came. Secrets have to be masked before,
+    because one with a control character in it looks different afterwards."""
 
     def exit_json(self, **kwargs: Any) -> NoReturn:
         make_printable(kwargs)

@@ -46,8 +46,8 @@ options:
   format:
     description:
       - Format of the image. It is never guessed from the content, which the guest can write.
-      - When it is not set, a new disk is V(raw), and a disk that exists keeps the format that it has. A warning is given if the header of
-        the file shows another format.
+      - When it is not set, a new disk is V(raw), and a disk that exists keeps the format that it has. A warning is given if the
+        header of the file shows another format.
     type: str
   read_only:
     description:

@@ -80,7 +80,7 @@ launch_args:
   elements: str
   sample:
     - -blockdev
-    - '{"driver": "raw", "node-name": "cd0-medium0", "read-only": true, "file": {"driver": "file", "filename": "/srv/debian.iso"}}'
+    - '{"driver": "raw", "node-name": "cd0-medium0", "read-only": true, "file": {"driver": "file", "filename": "/srv/d.iso"}}'
     - -device
     - '{"driver": "scsi-cd", "id": "cd0", "bus": "scsi0.0", "scsi-id": 0, "lun": 0, "drive": "cd0-medium0"}'
 error_code:

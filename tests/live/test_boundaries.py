@@ -19,15 +19,89 @@ from .conftest import Modules
 
 MiB = 1 << 20
 EVERY = 1 if os.environ.get("TORTURE") == "all" else 16
-SIZES = ["0", "-1", "1", "4095", "4096", str(2 * MiB - 1), "2M", str(2 * MiB + 1), "2.5M", "100M", "129M", "1G", "3G",
-         "1T", "4E", "8E", "16E", str((1 << 63) - 1), str((1 << 64) - 1), str(1 << 64), "1e3", "inf", "NaN", "lots", "0x200000", "", " ", "128 M",
-         "128MB", "128Mb", "１２８M", "2\n", True, 2 * MiB, 2.5, -2.0]
+SIZES = [
+    "0",
+    "-1",
+    "1",
+    "4095",
+    "4096",
+    str(2 * MiB - 1),
+    "2M",
+    str(2 * MiB + 1),
+    "2.5M",
+    "100M",
+    "129M",
+    "1G",
+    "3G",
+    "1T",
+    "4E",
+    "8E",
+    "16E",
+    str((1 << 63) - 1),
+    str((1 << 64) - 1),
+    str(1 << 64),
+    "1e3",
+    "inf",
+    "NaN",
+    "lots",
+    "0x200000",
+    "",
+    " ",
+    "128 M",
+    "128MB",
+    "128Mb",
+    "１２８M",
+    "2\n",
+    True,
+    2 * MiB,
+    2.5,
+    -2.0,
+]
 WHOLE = [-1, 0, 1, 3, 4, 31, 32, 255, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 64, "2", "-1", "x", "", 1.5, True]
-ADDRESSES = ["0", "1", "4294967296", "0x100000000", "0x180000000", "0x180100000", "0x7ffffffffffff000",
-             "0xffffffffffffffff", "-1", "4G", "x", "", "0x", "5.1", "fe.0.0001", str(1 << 64), 4294967296 * 2]
-PATHS = ["{dir}", "{dir}/", "{dir}/new", "{dir}/new/", "{dir}/small", "{dir}/empty", "{dir}/large", "{dir}/a,b", "{dir}/ä b", "nv",
-         "./nv", "", " ", "/", "/nosuch/x", "/dev/null", "/dev/zero", "{dir}/" + "x" * 255, "{dir}/" + "x" * 256, "{dir}/small/x",
-         "{dir}/loop", "{dir}/a\nb", "{dir}/dangling"]
+ADDRESSES = [
+    "0",
+    "1",
+    "4294967296",
+    "0x100000000",
+    "0x180000000",
+    "0x180100000",
+    "0x7ffffffffffff000",
+    "0xffffffffffffffff",
+    "-1",
+    "4G",
+    "x",
+    "",
+    "0x",
+    "5.1",
+    "fe.0.0001",
+    str(1 << 64),
+    4294967296 * 2,
+]
+PATHS = [
+    "{dir}",
+    "{dir}/",
+    "{dir}/new",
+    "{dir}/new/",
+    "{dir}/small",
+    "{dir}/empty",
+    "{dir}/large",
+    "{dir}/a,b",
+    "{dir}/ä b",
+    "nv",
+    "./nv",
+    "",
+    " ",
+    "/",
+    "/nosuch/x",
+    "/dev/null",
+    "/dev/zero",
+    "{dir}/" + "x" * 255,
+    "{dir}/" + "x" * 256,
+    "{dir}/small/x",
+    "{dir}/loop",
+    "{dir}/a\nb",
+    "{dir}/dangling",
+]
 DIMM = {"size": "128M"}
 VIRTIO = {"size": "128M", "type": "virtio-mem"}
 NVDIMM = {"size": "128M", "type": "nvdimm"}
@@ -38,38 +112,79 @@ def _with(common: dict[str, Any], option: str, values: list[Any]) -> list[dict[s
 
 
 MEMORY = [
-    *_with({}, "size", SIZES), *_with({"backend": "memfd"}, "size", SIZES), *_with({"type": "virtio-mem"}, "size", SIZES),
+    *_with({}, "size", SIZES),
+    *_with({"backend": "memfd"}, "size", SIZES),
+    *_with({"type": "virtio-mem"}, "size", SIZES),
     *_with({"backend": "file", "mem_path": "{dir}/sized"}, "size", SIZES),
     *_with({"type": "nvdimm", "mem_path": "{dir}/sized"}, "size", SIZES),
-    *_with(VIRTIO, "requested_size", SIZES), *_with(DIMM, "requested_size", ["0", "2M"]),
+    *_with(VIRTIO, "requested_size", SIZES),
+    *_with(DIMM, "requested_size", ["0", "2M"]),
     *(one for kind in (DIMM, VIRTIO) for option in ("slot", "node") for one in _with(kind, option, WHOLE)),
     *(one for kind in (DIMM, VIRTIO) for one in _with(kind, "addr", ADDRESSES)),
     *(one for kind in (DIMM, VIRTIO) for one in _with(kind, "bus", ["rp3", "pcie.0", "nosuch", "", "scsi0.0"])),
-    *_with({**DIMM, "backend": "file"}, "mem_path", PATHS), *_with(NVDIMM, "mem_path", PATHS), *_with(DIMM, "mem_path", PATHS[:2]),
-    *_with({**DIMM, "backend": "memfd", "hugetlb": False}, "hugetlbsize", SIZES), *_with(DIMM, "hugetlb", [True, False]),
-    *(one for policy in ("default", "preferred", "bind", "interleave", "") for one in _with(
-        {**DIMM, "policy": policy}, "host_nodes", [[], [0], [-1], [1], [127], [128], [1 << 32], ["0"], ["x"], "0"])),
+    *_with({**DIMM, "backend": "file"}, "mem_path", PATHS),
+    *_with(NVDIMM, "mem_path", PATHS),
+    *_with(DIMM, "mem_path", PATHS[:2]),
+    *_with({**DIMM, "backend": "memfd", "hugetlb": False}, "hugetlbsize", SIZES),
+    *_with(DIMM, "hugetlb", [True, False]),
+    *(
+        one
+        for policy in ("default", "preferred", "bind", "interleave", "")
+        for one in _with(
+            {**DIMM, "policy": policy}, "host_nodes", [[], [0], [-1], [1], [127], [128], [1 << 32], ["0"], ["x"], "0"]
+        )
+    ),
     *_with(DIMM, "host_nodes", [[0], []]),
-    *_with(VIRTIO, "properties", [
-        {"block-size": size} for size in (0, 1, MiB, 2 * MiB, 3 * MiB, 256 * MiB, "4M", "x", -1, 1 << 64)]),
-    *_with(DIMM, "properties", [{"addr": 1 << 33}, {"memdev": "x"}, {"slot": 1}, {"nosuch": 1}, {"id": "x"}, {"size": 1}, {"": 1}]),
-    *_with({**NVDIMM, "mem_path": "{dir}/labelled"}, "properties", [
-        {"label-size": size} for size in (0, 1, 131071, 131072, 131073, 128 * MiB, "x", -1)]),
+    *_with(
+        VIRTIO, "properties", [{"block-size": size} for size in (0, 1, MiB, 2 * MiB, 3 * MiB, 256 * MiB, "4M", "x", -1, 1 << 64)]
+    ),
+    *_with(
+        DIMM, "properties", [{"addr": 1 << 33}, {"memdev": "x"}, {"slot": 1}, {"nosuch": 1}, {"id": "x"}, {"size": 1}, {"": 1}]
+    ),
+    *_with(
+        {**NVDIMM, "mem_path": "{dir}/labelled"},
+        "properties",
+        [{"label-size": size} for size in (0, 1, 131071, 131072, 131073, 128 * MiB, "x", -1)],
+    ),
     *_with({**NVDIMM, "mem_path": "{dir}/nv2"}, "properties", [{"uuid": "x"}, {"unarmed": "on"}, {"unarmed": "maybe"}]),
-    *({**DIMM, "backend": backend, "type": kind, "mem_path": "{dir}/both"} for backend in ("ram", "file", "memfd")
-      for kind in ("pc-dimm", "nvdimm", "virtio-mem")),
-    *({**DIMM, "backend": backend, option: value} for backend in ("ram", "file", "memfd") for option in ("share", "prealloc", "pmem")
-      for value in (True, False)),
+    *(
+        {**DIMM, "backend": backend, "type": kind, "mem_path": "{dir}/both"}
+        for backend in ("ram", "file", "memfd")
+        for kind in ("pc-dimm", "nvdimm", "virtio-mem")
+    ),
+    *(
+        {**DIMM, "backend": backend, option: value}
+        for backend in ("ram", "file", "memfd")
+        for option in ("share", "prealloc", "pmem")
+        for value in (True, False)
+    ),
     *_with({}, "total", ["0", "1", "256M", "257M", "258M", "3G", "128G", "16E", "x", "", str((1 << 63) - 1)]),
 ]
 CPUS = [
     *_with({}, "count", WHOLE),
-    *_with({}, "topology", [
-        {}, {"socket-id": 1}, {"socket-id": 0, "core-id": 1, "thread-id": 0}, {"socket-id": 1, "core-id": 1}, {"socket_id": 1},
-        {"socket-id": 2, "core-id": 0}, {"socket-id": -1, "core-id": 0}, {"socket-id": "1", "core-id": "0"},
-        {"socket-id": "x", "core-id": 0}, {"socket-id": True, "core-id": 1}, {"socket-id": 1.0, "core-id": 1}, {"nosuch": 1},
-        {"socket-id": [1], "core-id": 1}, {"socket-id": None, "core-id": 1}, {"socket-id": 1 << 64, "core-id": 0}, {"": 0},
-        {"socket-id": "١", "core-id": 0}]),
+    *_with(
+        {},
+        "topology",
+        [
+            {},
+            {"socket-id": 1},
+            {"socket-id": 0, "core-id": 1, "thread-id": 0},
+            {"socket-id": 1, "core-id": 1},
+            {"socket_id": 1},
+            {"socket-id": 2, "core-id": 0},
+            {"socket-id": -1, "core-id": 0},
+            {"socket-id": "1", "core-id": "0"},
+            {"socket-id": "x", "core-id": 0},
+            {"socket-id": True, "core-id": 1},
+            {"socket-id": 1.0, "core-id": 1},
+            {"nosuch": 1},
+            {"socket-id": [1], "core-id": 1},
+            {"socket-id": None, "core-id": 1},
+            {"socket-id": 1 << 64, "core-id": 0},
+            {"": 0},
+            {"socket-id": "١", "core-id": 0},
+        ],
+    ),
 ]
 UNKNOWABLE = ("Cannot allocate memory",)
 """What only the host knows when it is asked: whether it has so much memory."""
@@ -80,8 +195,12 @@ class Boundaries:
     mind."""
 
     def __init__(self, make_vm: Callable[..., VM], binary: Binary) -> None:
-        self._make = lambda: make_vm(binary=binary, boot=False, ports=24, extra=(
-            "-machine", "nvdimm=on", "-m", "256M,slots=64,maxmem=32G", "-device", "virtio-balloon-pci,id=balloon0"))
+        self._make = lambda: make_vm(
+            binary=binary,
+            boot=False,
+            ports=24,
+            extra=("-machine", "nvdimm=on", "-m", "256M,slots=64,maxmem=32G", "-device", "virtio-balloon-pci,id=balloon0"),
+        )
         self.wrong: list[str] = []
         self._start()
 
@@ -121,7 +240,7 @@ def boundaries(make_vm: Callable[..., VM], binary: Binary) -> Boundaries:
 
 def sample(values: list[dict[str, Any]], binary: Binary) -> list[dict[str, Any]]:
     """Each QEMU gets others of the values."""
-    return values[sum(binary.version.encode()) % EVERY::EVERY]
+    return values[sum(binary.version.encode()) % EVERY :: EVERY]
 
 
 def test_memory(boundaries: Boundaries, binary: Binary, tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def test_controllers_of_any_sort_stay_while_they_carry_something(make_vm: Callab
 
 
 HUB = ("-device", "qemu-xhci,id=x1,bus=rp0", "-device", "usb-hub,id=h1,bus=x1.0,port=1",
-       "-device", "usb-hub,id=h2,bus=x1.0,port=1.3", "-device", "usb-kbd,id=k1,bus=x1.0,port=1.3.1", "-device", "usb-mouse,id=m1,bus=x1.0,port=2",
-       "-device", "usb-hub,id=h3,bus=x1.0,port=3")
+       "-device", "usb-hub,id=h2,bus=x1.0,port=1.3", "-device", "usb-kbd,id=k1,bus=x1.0,port=1.3.1",
+       "-device", "usb-mouse,id=m1,bus=x1.0,port=2", "-device", "usb-hub,id=h3,bus=x1.0,port=3")
 
 
 def test_what_is_behind_a_usb_hub_goes_with_it(binary: Binary, make_vm: Callable[..., VM]) -> None:

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two properties of disks. Launch arguments: a QEMU started with them has nothing to do for the same task, and its guest reads the same
-bytes. Check mode: what a run refuses, check mode refuses, and what check mode plans is sent.
+"""Two properties of disks. Launch arguments: a QEMU started with them has nothing to do for the same task, and its guest
+reads the same bytes. Check mode: what a run refuses, check mode refuses, and what check mode plans is sent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Bench:
 
     def image(self, name: str, kind: str = "qcow2", backing: str | None = None, size: str = "16M") -> str:
         words = ["-b", backing, "-F", "qcow2"] if backing else []
-        subprocess.run(["qemu-img", "create", "-q", "-f", kind, *words, self.path(name), *([] if backing else [size])], check=True)
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", kind, *words, self.path(name), *([] if backing else [size])], check=True
+        )
         return self.path(name)
 
     def have(self, **task: Any) -> None:
@@ -76,8 +78,16 @@ def fresh(bench: Bench) -> None:
 
 
 def raw_on_scsi(bench: Bench) -> None:
-    bench.have(file=bench.image("a", "raw"), driver="scsi-hd", scsi_id=5, serial="a,b", cache={"direct": True}, discard="unmap",
-               detect_zeroes="unmap", properties={"product": "x"})
+    bench.have(
+        file=bench.image("a", "raw"),
+        driver="scsi-hd",
+        scsi_id=5,
+        serial="a,b",
+        cache={"direct": True},
+        discard="unmap",
+        detect_zeroes="unmap",
+        properties={"product": "x"},
+    )
 
 
 def nvme(bench: Bench) -> None:
@@ -105,8 +115,11 @@ def grown(bench: Bench) -> None:
 
 
 def limited(bench: Bench) -> None:
-    bench.have(file=bench.image("a,b"), format="qcow2",
-               limits={"iops": 100, "iops_max": 200, "iops_max_length": 3, "bps_rd": "1M", "iops_size": 8192})
+    bench.have(
+        file=bench.image("a,b"),
+        format="qcow2",
+        limits={"iops": 100, "iops_max": 200, "iops_max_length": 3, "bps_rd": "1M", "iops_size": 8192},
+    )
 
 
 def limited_later(bench: Bench) -> None:
@@ -167,22 +180,53 @@ def changed_medium(bench: Bench) -> None:
     assert bench.again()["changed"]
 
 
-STATES = (fresh, raw_on_scsi, nvme, usb, on_a_template, read_only, grown, limited, limited_later, snapshotted,
-          twice_snapshotted_and_limited, committed, pivoted, encrypted, recreated, kept_back, null, changed_medium)
+STATES = (
+    fresh,
+    raw_on_scsi,
+    nvme,
+    usb,
+    on_a_template,
+    read_only,
+    grown,
+    limited,
+    limited_later,
+    snapshotted,
+    twice_snapshotted_and_limited,
+    committed,
+    pivoted,
+    encrypted,
+    recreated,
+    kept_back,
+    null,
+    changed_medium,
+)
 LAUNCHED: dict[str, tuple[str, ...]] = {
     "-drive": ("-drive", "if=none,id=x,format=qcow2,file={a}", "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=x"),
     "-drive of the same name": ("-drive", "if=none,id=d1,format=qcow2,file={a}", "-device", "scsi-hd,bus=scsi0.0,drive=d1"),
-    "-drive with limits": ("-drive", "if=none,id=x,format=qcow2,file={a},throttling.iops-total=50",
-                           "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=x,serial=s"),
-    "-blockdev": ("-blockdev", "file,node-name=p,filename={a}", "-blockdev", "qcow2,node-name=f,file=p",
-                  "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=f"),
+    "-drive with limits": (
+        "-drive",
+        "if=none,id=x,format=qcow2,file={a},throttling.iops-total=50",
+        "-device",
+        "virtio-blk-pci,bus=rp0,id=d1,drive=x,serial=s",
+    ),
+    "-blockdev": (
+        "-blockdev",
+        "file,node-name=p,filename={a}",
+        "-blockdev",
+        "qcow2,node-name=f,file=p",
+        "-device",
+        "virtio-blk-pci,bus=rp0,id=d1,drive=f",
+    ),
 }
 
 
 def digest(vm: VM, directory: Path) -> dict[str, str]:
     """What is on the disk as its device has it, read by QEMU into a file."""
-    node = next(one["inserted"]["node-name"] for one in vm.query("query-block")
-                if re.search(r"(^|/)d1($|/)", f"{one.get('qdev')}/{one['device']}") and "inserted" in one)
+    node = next(
+        one["inserted"]["node-name"]
+        for one in vm.query("query-block")
+        if re.search(r"(^|/)d1($|/)", f"{one.get('qdev')}/{one['device']}") and "inserted" in one
+    )
     out = directory / "copy"
     out.unlink(missing_ok=True)
     size = next(one["image"]["virtual-size"] for one in vm.query("query-named-block-nodes") if one["node-name"] == node)
@@ -195,7 +239,10 @@ def digest(vm: VM, directory: Path) -> dict[str, str]:
     assert "error" not in job, job
     vm.query("job-dismiss", id="copy")
     vm.query("blockdev-del", node_name="copy")
-    return {"size": str(size), "sum": subprocess.run(["md5sum", out], capture_output=True, text=True, check=True).stdout.split()[0]}
+    return {
+        "size": str(size),
+        "sum": subprocess.run(["md5sum", out], capture_output=True, text=True, check=True).stdout.split()[0],
+    }
 
 
 def launch_words(result: dict[str, Any], directory: Path) -> tuple[str, ...]:
@@ -226,7 +273,8 @@ def started_again(bench: Bench, make_vm: Callable[..., VM], binary: Binary, extr
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_launch_args_of_a_second_run_give_the_next_vm_the_same_disk(
-        binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, state: Callable[[Bench], None]) -> None:
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, state: Callable[[Bench], None]
+) -> None:
     bench = Bench(tmp_path)
     bench.use(make_vm(binary=binary, boot=False, native=True))
     state(bench)
@@ -236,7 +284,9 @@ def test_launch_args_of_a_second_run_give_the_next_vm_the_same_disk(
 
 @pytest.mark.parametrize("launch", LAUNCHED)
 @pytest.mark.parametrize("state", ["as it was", "snapshotted"])
-def test_launch_args_of_a_disk_of_the_launch(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, launch: str, state: str) -> None:
+def test_launch_args_of_a_disk_of_the_launch(
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, launch: str, state: str
+) -> None:
     bench = Bench(tmp_path)
     path = bench.image("a")
     bench.use(make_vm(binary=binary, boot=False, native=True, extra=tuple(word.format(a=path) for word in LAUNCHED[launch])))
@@ -259,21 +309,53 @@ def boundaries() -> list[Value]:
     values = [Value("queues", one) for one in (0, -1, 1, 2, 1024, 1025, 65535, 65536, "2", "")]
     values += [Value("bootindex", one) for one in (-2, -1, 0, 1, 2**31 - 1, 2**31, "5")]
     values += [Value("serial", one) for one in ("", "x" * 20, "x" * 21, "é" * 10, "é" * 11, "a,b", "\uffff", "\ufdd0", " ", "1")]
-    values += [Value("size", one) for one in ("0", "-1", "1", "511", "512", "16M", "15M", "1G", "8E", "9223372036854775807", "", "ten", "1.5K")]
+    values += [
+        Value("size", one)
+        for one in ("0", "-1", "1", "511", "512", "16M", "15M", "1G", "8E", "9223372036854775807", "", "ten", "1.5K")
+    ]
     values += [Value("id", one) for one in ("a" * 31, "a" * 32, "1a", "a b", "a/b", "é", "", "a.b-c_d")]
-    values += [Value("file", one) for one in ("", "rel", "/nosuch", "/etc", "nbd://h/x", "/dev/null", "\ud800", "/x\uffff", "json:{}")]
+    values += [
+        Value("file", one) for one in ("", "rel", "/nosuch", "/etc", "nbd://h/x", "/dev/null", "\ud800", "/x\uffff", "json:{}")
+    ]
     values += [Value("iothread", one) for one in ("", "nosuch", "d1")]
     values += [Value("addr", one) for one in ("0", "1", "0.1", "20", "-1", "", "0x0", "x")]
     values += [Value("bus", one) for one in ("", "rp0", "nosuch", "pcie.0", "scsi0.0")]
-    values += [Value(name, one, (("driver", "scsi-hd"),)) for name in ("scsi_id", "lun") for one in (-1, 0, 7, 255, 256, 16383, 16384, "3")]
-    values += [Value("limits", one) for one in ({}, {"iops": 0}, {"iops": 1}, {"iops": -1}, {"bps": "1K", "bps_wr": "1K"}, {"iops_max": 1})]
-    values += [Value("driver", one) for one in ("", "nosuch", "scsi-hd", "scsi-cd", "nvme", "ide-hd", "virtio-net-pci", "pcie-root-port")]
+    values += [
+        Value(name, one, (("driver", "scsi-hd"),))
+        for name in ("scsi_id", "lun")
+        for one in (-1, 0, 7, 255, 256, 16383, 16384, "3")
+    ]
+    values += [
+        Value("limits", one)
+        for one in ({}, {"iops": 0}, {"iops": 1}, {"iops": -1}, {"bps": "1K", "bps_wr": "1K"}, {"iops_max": 1})
+    ]
+    values += [
+        Value("driver", one) for one in ("", "nosuch", "scsi-hd", "scsi-cd", "nvme", "ide-hd", "virtio-net-pci", "pcie-root-port")
+    ]
     values += [Value("disable_modern", one) for one in (True, False)]
     values += [Value("format", one) for one in ("", "qcow2", "nosuch", "luks", "vmdk", "raw")]
-    values += [Value("aio", "native"), Value("aio", "native", (("cache", {"direct": True}),)), Value("read_only", True),
-               Value("share_rw", True), Value("detect_zeroes", "unmap"), Value("romfile", ""), Value("romfile", "/nosuch")]
-    values += [Value("properties", one) for one in ({"num-queues": 0}, {"write-cache": "auto"}, {"logical_block_size": 513}, {"": 1},
-                                                  {"wwn": -1}, {"queue-size": 3}, {"serial": "x" * 21}, {"iothread": "nosuch"})]
+    values += [
+        Value("aio", "native"),
+        Value("aio", "native", (("cache", {"direct": True}),)),
+        Value("read_only", True),
+        Value("share_rw", True),
+        Value("detect_zeroes", "unmap"),
+        Value("romfile", ""),
+        Value("romfile", "/nosuch"),
+    ]
+    values += [
+        Value("properties", one)
+        for one in (
+            {"num-queues": 0},
+            {"write-cache": "auto"},
+            {"logical_block_size": 513},
+            {"": 1},
+            {"wwn": -1},
+            {"queue-size": 3},
+            {"serial": "x" * 21},
+            {"iothread": "nosuch"},
+        )
+    ]
     return values
 
 

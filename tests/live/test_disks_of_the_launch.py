@@ -41,8 +41,16 @@ def nothing_left(vm: VM) -> None:
 
 
 def test_a_drive_whose_node_has_a_name_is_removed(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-drive", f"if=none,id=x,node-name=foo,format=raw,file={image('a')}", "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=x"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-drive",
+            f"if=none,id=x,node-name=foo,format=raw,file={image('a')}",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d1,drive=x",
+        ),
+    )
     assert unchanged(Modules(vm).blockdev(id="d1", file=str(vm.directory.parent / "a")))
     removed = absent(vm, "d1")
     assert removed.get("changed") and removed["commands"][0] == {"execute": "device_del", "arguments": {"id": "d1"}}, removed
@@ -51,22 +59,36 @@ def test_a_drive_whose_node_has_a_name_is_removed(binary: Binary, make_vm: Make,
 
 
 def test_a_protocol_node_with_a_name_goes_with_its_disk(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-blockdev", f"file,node-name=p1,filename={image('a')}", "-blockdev", "raw,node-name=f1,file=p1",
-        "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=f1"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-blockdev",
+            f"file,node-name=p1,filename={image('a')}",
+            "-blockdev",
+            "raw,node-name=f1,file=p1",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d1,drive=f1",
+        ),
+    )
     removed = absent(vm, "d1")
     assert [one["arguments"] for one in removed["commands"]] == [{"id": "d1"}, {"node-name": "f1"}, {"node-name": "p1"}], removed
     assert vm.hardware()["nodes"] == []
 
 
-def test_a_backing_node_that_two_disks_share_goes_with_the_last(binary: Binary, make_vm: Make, image: Callable[..., str],
-                                                                tmp_path: Path) -> None:
+def test_a_backing_node_that_two_disks_share_goes_with_the_last(
+    binary: Binary, make_vm: Make, image: Callable[..., str], tmp_path: Path
+) -> None:
     base = image("base", "16M", "qcow2")
     extra = ["-blockdev", f"file,node-name=bp,filename={base}", "-blockdev", "qcow2,node-name=base,file=bp"]
     for number in (1, 2):
         path = overlay(tmp_path / f"o{number}", base)
-        extra += ["-blockdev", f"qcow2,node-name=ov{number},file.driver=file,file.filename={path},backing=base",
-                  "-device", f"scsi-hd,bus=scsi0.0,id=s{number},drive=ov{number}"]
+        extra += [
+            "-blockdev",
+            f"qcow2,node-name=ov{number},file.driver=file,file.filename={path},backing=base",
+            "-device",
+            f"scsi-hd,bus=scsi0.0,id=s{number},drive=ov{number}",
+        ]
     vm = make_vm(binary=binary, boot=False, extra=tuple(extra))
     assert [one["arguments"] for one in absent(vm, "s1")["commands"]] == [{"id": "s1"}, {"node-name": "ov1"}]
     assert {"base", "bp", "ov2"} <= set(vm.hardware()["nodes"])
@@ -77,9 +99,20 @@ def test_a_backing_node_that_two_disks_share_goes_with_the_last(binary: Binary, 
 
 def test_a_device_without_an_id_is_found_by_its_drive(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
     path = image("a")
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-drive", f"if=none,id=data1,format=raw,file={path}", "-device", "scsi-hd,bus=scsi0.0,drive=data1",
-        "-blockdev", json.dumps({"node-name": "data2", **NULL}), "-device", "scsi-hd,bus=scsi0.0,drive=data2"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-drive",
+            f"if=none,id=data1,format=raw,file={path}",
+            "-device",
+            "scsi-hd,bus=scsi0.0,drive=data1",
+            "-blockdev",
+            json.dumps({"node-name": "data2", **NULL}),
+            "-device",
+            "scsi-hd,bus=scsi0.0,drive=data2",
+        ),
+    )
     modules = Modules(vm)
     assert unchanged(modules.blockdev(id="data1", file=path))
     for name in ("data1", "data2"):
@@ -91,9 +124,18 @@ def test_a_device_without_an_id_is_found_by_its_drive(binary: Binary, make_vm: M
 
 
 def test_the_name_of_a_drive_is_no_new_disk(binary: Binary, make_vm: Make) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-drive", "if=none,id=data1,driver=null-co,size=1M", "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=data1",
-        "-drive", "if=none,id=lone,driver=null-co,size=1M"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-drive",
+            "if=none,id=data1,driver=null-co,size=1M",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d1,drive=data1",
+            "-drive",
+            "if=none,id=lone,driver=null-co,size=1M",
+        ),
+    )
     for options in ({"backend": NULL}, {"state": "absent"}):
         for check in (True, False):
             refused(Modules(vm).blockdev(check=check, id="data1", **options), "conflict", "d1")
@@ -113,9 +155,19 @@ def test_a_usb_disk_comes_and_goes(binary: Binary, make_vm: Make, image: Callabl
 
 def test_what_the_guest_releases_later_takes_its_nodes_with_it(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
     """A device without a guest that could release it is gone at the next reset, and its nodes are known by the launch."""
-    vm = make_vm(binary=binary, boot=False, paused=False, extra=(
-        "-blockdev", f"file,node-name=p1,filename={image('a')}", "-blockdev", "raw,node-name=f1,file=p1",
-        "-device", "virtio-blk-pci,bus=rp0,addr=0,id=d1,drive=f1"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        paused=False,
+        extra=(
+            "-blockdev",
+            f"file,node-name=p1,filename={image('a')}",
+            "-blockdev",
+            "raw,node-name=f1,file=p1",
+            "-device",
+            "virtio-blk-pci,bus=rp0,addr=0,id=d1,drive=f1",
+        ),
+    )
     pending = absent(vm, "d1", timeout=1)
     assert pending["error_code"] == "unplug_pending", pending
     vm.query("system_reset")
@@ -130,8 +182,16 @@ def test_what_the_guest_releases_later_takes_its_nodes_with_it(binary: Binary, m
 
 
 def test_a_later_node_of_the_same_name_is_somebody_elses(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-blockdev", f"raw,node-name=f1,file.driver=file,file.filename={image('a')}", "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=f1"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-blockdev",
+            f"raw,node-name=f1,file.driver=file,file.filename={image('a')}",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d1,drive=f1",
+        ),
+    )
     assert absent(vm, "d1")["changed"]
     assert Modules(vm).blockdev(id="f1", file=image("b"), attach=False)["changed"]
     assert unchanged(absent(vm, "d1"))
@@ -139,12 +199,23 @@ def test_a_later_node_of_the_same_name_is_somebody_elses(binary: Binary, make_vm
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_disk_of_the_drive_option_is_not_detached_from_its_work(binary: Binary, make_vm: Make, image: Callable[..., str],
-                                                                 named: bool) -> None:
+def test_a_disk_of_the_drive_option_is_not_detached_from_its_work(
+    binary: Binary, make_vm: Make, image: Callable[..., str], named: bool
+) -> None:
     name = "node-name=foo," if named else ""
-    vm = make_vm(binary=binary, boot=False, native=True, extra=(
-        "-blockdev", f"raw,node-name=target,file.driver=file,file.filename={image('t')}",
-        "-drive", f"if=none,id=drive1,{name}format=raw,file={image('b')}", "-device", "scsi-hd,bus=scsi0.0,drive=drive1,id=d1"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        native=True,
+        extra=(
+            "-blockdev",
+            f"raw,node-name=target,file.driver=file,file.filename={image('t')}",
+            "-drive",
+            f"if=none,id=drive1,{name}format=raw,file={image('b')}",
+            "-device",
+            "scsi-hd,bus=scsi0.0,drive=drive1,id=d1",
+        ),
+    )
     node = next(one["inserted"]["node-name"] for one in vm.query("query-block") if one["device"] == "drive1")
     vm.query("blockdev-mirror", job_id="work1", device=node, target="target", sync="full")
     before = vm.hardware()
@@ -169,14 +240,27 @@ def test_a_disk_with_a_job_stays_attached(bare_vm: VM, image: Callable[..., str]
         refused(modules.blockdev(check=check, id="d1", size="1G"), "conflict", "work1")
 
 
-@pytest.mark.parametrize("cd", ["-drive if=none,id=cd0,media=cdrom -device scsi-cd,bus=scsi0.0,id=cd,drive=cd0,bootindex=0",
-                                "-device scsi-cd,bus=scsi0.0,id=cd,bootindex=0", "-device "
-                                                                                 "virtio-blk-pci,bus=rp3,id=cd,drive=c,bootindex=9"])
+@pytest.mark.parametrize(
+    "cd",
+    [
+        "-drive if=none,id=cd0,media=cdrom -device scsi-cd,bus=scsi0.0,id=cd,drive=cd0,bootindex=0",
+        "-device scsi-cd,bus=scsi0.0,id=cd,bootindex=0",
+        "-device virtio-blk-pci,bus=rp3,id=cd,drive=c,bootindex=9",
+    ],
+)
 def test_a_drive_that_does_not_boot_does_not_shield_the_disk_behind_it(make_vm: Make, cd: str) -> None:
     nodes = [word for name in ("a", "b", "c") for word in ("-blockdev", json.dumps({"node-name": name, **NULL}))]
-    vm = make_vm(boot=False, extra=(
-        *nodes, *cd.split(), "-device", "virtio-blk-pci,id=root,drive=a,bus=rp0,bootindex=1",
-        "-device", "virtio-blk-pci,id=data,drive=b,bus=rp1"))
+    vm = make_vm(
+        boot=False,
+        extra=(
+            *nodes,
+            *cd.split(),
+            "-device",
+            "virtio-blk-pci,id=root,drive=a,bus=rp0,bootindex=1",
+            "-device",
+            "virtio-blk-pci,id=data,drive=b,bus=rp1",
+        ),
+    )
     refused(Modules(vm).run("qmp_blockdev", True, id="root", state="absent"), "unsupported", "boots from")
     assert Modules(vm).run("qmp_blockdev", True, id="data", state="absent").get("changed")
 
@@ -184,11 +268,20 @@ def test_a_drive_that_does_not_boot_does_not_shield_the_disk_behind_it(make_vm: 
 # -- commits and mirrors
 
 
-@pytest.mark.parametrize("launch", [
-    ["-blockdev", "qcow2,node-name=foo,file.driver=file,file.filename={own}", "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=foo"],
-    ["-drive", "if=none,id=x,format=qcow2,file={own}", "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=x"],
-    ["-drive", "if=none,id=x,node-name=foo,format=qcow2,file={own}", "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=x"],
-], ids=["blockdev", "drive", "drive with node-name"])
+@pytest.mark.parametrize(
+    "launch",
+    [
+        [
+            "-blockdev",
+            "qcow2,node-name=foo,file.driver=file,file.filename={own}",
+            "-device",
+            "virtio-blk-pci,bus=rp0,id=d1,drive=foo",
+        ],
+        ["-drive", "if=none,id=x,format=qcow2,file={own}", "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=x"],
+        ["-drive", "if=none,id=x,node-name=foo,format=qcow2,file={own}", "-device", "virtio-blk-pci,bus=rp0,id=d1,drive=x"],
+    ],
+    ids=["blockdev", "drive", "drive with node-name"],
+)
 def test_a_commit_ends_at_the_image_of_the_launch(binary: Binary, make_vm: Make, tmp_path: Path, launch: list[str]) -> None:
     template = tmp_path / "template"
     template.write_bytes(b"template\n".ljust(1 << 20, b"\0"))
@@ -210,7 +303,9 @@ def test_a_commit_ends_at_the_image_of_the_launch(binary: Binary, make_vm: Make,
     assert "verification failed" not in read, read
 
 
-def test_a_commit_to_nobody_knows_what_must_be_named(binary: Binary, make_vm: Make, tmp_path: Path, image: Callable[..., str]) -> None:
+def test_a_commit_to_nobody_knows_what_must_be_named(
+    binary: Binary, make_vm: Make, tmp_path: Path, image: Callable[..., str]
+) -> None:
     """A disk that somebody plugged with names of their own, under a snapshot: which image was active first is told by nobody."""
     vm = make_vm(binary=binary, boot=False)
     template = image("template", "1M", "qcow2")
@@ -236,8 +331,12 @@ def test_what_is_no_copy_does_not_take_the_disks_place(bare_vm: VM, image: Calla
     before = bare_vm.hardware()
     for check in (True, False):
         for state in ({}, {"state": "completed"}):
-            refused(modules.run("qmp_block_job", check, id="m1", type="mirror", disk="d1", target="t1", sync=sync, **state),
-                    "invalid_option", "sync", "full")
+            refused(
+                modules.run("qmp_block_job", check, id="m1", type="mirror", disk="d1", target="t1", sync=sync, **state),
+                "invalid_option",
+                "sync",
+                "full",
+            )
     assert bare_vm.hardware() == before and bare_vm.query("query-jobs") == []
 
 
@@ -257,7 +356,9 @@ def test_a_mirror_that_runs_without_a_copy_is_not_completed(bare_vm: VM, image: 
     assert done.get("changed"), done
 
 
-def test_a_mirror_of_the_topmost_image_to_an_overlay_of_the_same_base(bare_vm: VM, image: Callable[..., str], tmp_path: Path) -> None:
+def test_a_mirror_of_the_topmost_image_to_an_overlay_of_the_same_base(
+    bare_vm: VM, image: Callable[..., str], tmp_path: Path
+) -> None:
     modules = Modules(bare_vm)
     base = image("base", "16M", "qcow2")
     assert modules.blockdev(id="d1", file=overlay(tmp_path / "own", base), format="qcow2")["changed"]

@@ -22,17 +22,35 @@ def start(make_other: Callable[..., VM], binary: Binary, *words: str) -> VM:
     return make_other(*binary.command, "-machine", "q35", "-device", "pcie-root-port,id=rp0", *words)
 
 
-@pytest.mark.parametrize(("words", "reason", "bytes_left"), [
-    (("-m", "256"), "without memory slots", 0),
-    (("-m", "256,maxmem=1G"), "without memory slots", 768 * MiB),
-    (("-m", "256,slots=0,maxmem=1G"), "without memory slots", 768 * MiB),
-    (("-m", "256,slots=1,maxmem=1G", "-object", "memory-backend-ram,id=a,size=128M", "-device", "pc-dimm,id=a1,memdev=a"),
-     "no free memory slot", 640 * MiB),
-    (("-m", "256,slots=2,maxmem=384M", "-object", "memory-backend-ram,id=a,size=128M", "-device", "pc-dimm,id=a1,memdev=a"),
-     "no bytes left", 0),
-], ids=lambda value: value[1] if isinstance(value, tuple) else None)
-def test_what_was_not_prepared_for_at_the_start(make_other: Callable[..., VM], binary: Binary, words: tuple[str, ...], reason: str,
-                                                bytes_left: int) -> None:
+@pytest.mark.parametrize(
+    ("words", "reason", "bytes_left"),
+    [
+        (("-m", "256"), "without memory slots", 0),
+        (("-m", "256,maxmem=1G"), "without memory slots", 768 * MiB),
+        (("-m", "256,slots=0,maxmem=1G"), "without memory slots", 768 * MiB),
+        (
+            ("-m", "256,slots=1,maxmem=1G", "-object", "memory-backend-ram,id=a,size=128M", "-device", "pc-dimm,id=a1,memdev=a"),
+            "no free memory slot",
+            640 * MiB,
+        ),
+        (
+            (
+                "-m",
+                "256,slots=2,maxmem=384M",
+                "-object",
+                "memory-backend-ram,id=a,size=128M",
+                "-device",
+                "pc-dimm,id=a1,memdev=a",
+            ),
+            "no bytes left",
+            0,
+        ),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else None,
+)
+def test_what_was_not_prepared_for_at_the_start(
+    make_other: Callable[..., VM], binary: Binary, words: tuple[str, ...], reason: str, bytes_left: int
+) -> None:
     vm = start(make_other, binary, *words)
     capacity = room(vm)
     assert capacity["count"] == 0 and reason in capacity["reason"] and capacity["bytes"] == bytes_left, capacity
@@ -58,15 +76,22 @@ def test_room_without_slots_is_for_virtio_mem(make_other: Callable[..., VM], bin
         refused(memory(vm, check, **task, size="128M"), "no_free_slot", "maxmem")
 
 
-@pytest.mark.parametrize(("words", "remedy"), [
-    (("qemu-system-x86_64", "-machine", "microvm", "-m", "256"), []),
-    (("qemu-system-x86_64", "-machine", "microvm", "-m", "256,slots=2,maxmem=1G"), []),
-    (("qemu-system-x86_64", "-machine", "isapc", "-m", "256"), []),
-    (("qemu-system-x86_64", "-machine", "q35,acpi=off", "-m", "256,slots=2,maxmem=1G"), ["-machine", "acpi=on"]),
-    (("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57", "-m", "256,slots=2,maxmem=1G"), ["-bios", "QEMU_EFI.fd"]),
-    (("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-m", "256"), []),
-    (("qemu-system-riscv64", "-machine", "virt", "-m", "256"), []),
-], ids=lambda value: " ".join(value[1:]) if isinstance(value, tuple) else None)
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (("qemu-system-x86_64", "-machine", "microvm", "-m", "256"), []),
+        (("qemu-system-x86_64", "-machine", "microvm", "-m", "256,slots=2,maxmem=1G"), []),
+        (("qemu-system-x86_64", "-machine", "isapc", "-m", "256"), []),
+        (("qemu-system-x86_64", "-machine", "q35,acpi=off", "-m", "256,slots=2,maxmem=1G"), ["-machine", "acpi=on"]),
+        (
+            ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57", "-m", "256,slots=2,maxmem=1G"),
+            ["-bios", "QEMU_EFI.fd"],
+        ),
+        (("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-m", "256"), []),
+        (("qemu-system-riscv64", "-machine", "virt", "-m", "256"), []),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, tuple) else None,
+)
 def test_a_machine_without_memory_hotplug(make_other: Callable[..., VM], words: tuple[str, ...], remedy: list[str]) -> None:
     vm = make_other(*words)
     before, capacity = vm.hardware(), room(vm)
@@ -81,5 +106,3 @@ def test_machines_with_memory_hotplug_of_other_kinds(make_other: Callable[..., V
     vm = make_other("qemu-system-ppc64", "-machine", "pseries", "-m", "512,slots=2,maxmem=2G")
     assert room(vm)["count"] == 2
     assert memory(vm, id="m1", size="256M").get("changed")
-
-

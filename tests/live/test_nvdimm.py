@@ -44,22 +44,31 @@ def test_what_the_guest_writes_stays(binary: Binary, make_vm: Callable[..., VM],
         assert "share=on" in str(launch_args)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"mem_path": "{dir}/nv", "share": False}, ["share: false", "lost"]),
-    ({"mem_path": "{dir}/nv", "backend": "file", "share": False}, ["share: false", "lost"]),
-    ({"backend": "ram"}, ["backend: ram", "mem_path"]),
-    ({"backend": "memfd"}, ["backend: memfd", "mem_path"]),
-    ({"backend": "memfd", "share": True}, ["backend: memfd", "mem_path"]),
-    ({}, ["mem_path"]),
-    ({"mem_path": "{dir}"}, ["directory"]),
-    ({"mem_path": "nv"}, ["whole path"]),
-    ({"mem_path": "{dir}/nv", "bus": "rp0"}, ["bus", "slot"]),
-], ids=str)
-def test_what_would_forget_is_refused(make_vm: Callable[..., VM], tmp_path: Path, options: dict[str, Any],
-                                      words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mem_path": "{dir}/nv", "share": False}, ["share: false", "lost"]),
+        ({"mem_path": "{dir}/nv", "backend": "file", "share": False}, ["share: false", "lost"]),
+        ({"backend": "ram"}, ["backend: ram", "mem_path"]),
+        ({"backend": "memfd"}, ["backend: memfd", "mem_path"]),
+        ({"backend": "memfd", "share": True}, ["backend: memfd", "mem_path"]),
+        ({}, ["mem_path"]),
+        ({"mem_path": "{dir}"}, ["directory"]),
+        ({"mem_path": "nv"}, ["whole path"]),
+        ({"mem_path": "{dir}/nv", "bus": "rp0"}, ["bus", "slot"]),
+    ],
+    ids=str,
+)
+def test_what_would_forget_is_refused(
+    make_vm: Callable[..., VM], tmp_path: Path, options: dict[str, Any], words: list[str]
+) -> None:
     vm = make_vm(boot=False, extra=ON)
-    task = {"id": "nv1", "type": "nvdimm", "size": "128M",
-            **{name: value.format(dir=tmp_path) if name == "mem_path" else value for name, value in options.items()}}
+    task = {
+        "id": "nv1",
+        "type": "nvdimm",
+        "size": "128M",
+        **{name: value.format(dir=tmp_path) if name == "mem_path" else value for name, value in options.items()},
+    }
     for check in (True, False):
         refused(memory(vm, check, **task), "invalid_option", *words)
     assert not (tmp_path / "nv").exists()
@@ -70,16 +79,30 @@ def test_persistent_memory_is_sent_as_it_is(binary: Binary, make_vm: Callable[..
     task = {"id": "nv1", "type": "nvdimm", "size": "128M", "backend": "file", "mem_path": str(tmp_path / "nv"), "pmem": True}
     added = memory(vm, **task)
     assert added.get("changed"), added
-    assert added["commands"][0] == {"execute": "object-add", "arguments": {
-        "qom-type": "memory-backend-file", "id": "nv1.mem", "size": 128 << 20, "mem-path": str(tmp_path / "nv"), "pmem": True,
-        "share": True}}
+    assert added["commands"][0] == {
+        "execute": "object-add",
+        "arguments": {
+            "qom-type": "memory-backend-file",
+            "id": "nv1.mem",
+            "size": 128 << 20,
+            "mem-path": str(tmp_path / "nv"),
+            "pmem": True,
+            "share": True,
+        },
+    }
     assert unchanged(memory(vm, **task))
     refused(memory(vm, **{**task, "pmem": False}), "conflict", "pmem is True, wanted False")
     assert "pmem=on" in str(added["launch_args"])
 
 
 def test_a_label_is_part_of_its_size(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
-    task = {"id": "nv1", "type": "nvdimm", "size": "128M", "mem_path": str(tmp_path / "nv"), "properties": {"label-size": 128 << 10}}
+    task = {
+        "id": "nv1",
+        "type": "nvdimm",
+        "size": "128M",
+        "mem_path": str(tmp_path / "nv"),
+        "properties": {"label-size": 128 << 10},
+    }
     vm = make_vm(binary=binary, boot=False, extra=ON)
     added = memory(vm, **task)
     assert added.get("changed") and added["memory"]["size"] == 128 << 20, added
@@ -89,10 +112,20 @@ def test_a_label_is_part_of_its_size(binary: Binary, make_vm: Callable[..., VM],
     assert unchanged(memory(make_vm(binary=binary, boot=False, extra=tuple(again["launch_args"])), **task))
 
 
-def test_one_that_the_vm_was_started_with_and_forgets_is_warned_of(binary: Binary, make_vm: Callable[..., VM],
-                                                                   tmp_path: Path) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        *ON, "-object", f"memory-backend-file,id=mem1,size=128M,mem-path={tmp_path}/nv", "-device", "nvdimm,id=nv1,memdev=mem1"))
+def test_one_that_the_vm_was_started_with_and_forgets_is_warned_of(
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path
+) -> None:
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            *ON,
+            "-object",
+            f"memory-backend-file,id=mem1,size=128M,mem-path={tmp_path}/nv",
+            "-device",
+            "nvdimm,id=nv1,memdev=mem1",
+        ),
+    )
     result = memory(vm, id="nv1", type="nvdimm", size="128M", mem_path=str(tmp_path / "nv"))
     assert unchanged(result) and "lost" in str(result["warnings"]) and "mem1" in str(result["warnings"]), result
     vm.stop()
@@ -102,6 +135,9 @@ def test_one_that_the_vm_was_started_with_and_forgets_is_warned_of(binary: Binar
 
 def test_a_vm_without_nvdimms_says_so_beforehand(bare_vm: VM, tmp_path: Path) -> None:
     for check in (True, False):
-        refused(memory(bare_vm, check, id="nv1", type="nvdimm", size="128M", mem_path=str(tmp_path / "nv")), "unsupported",
-                "-machine nvdimm=on")
+        refused(
+            memory(bare_vm, check, id="nv1", type="nvdimm", size="128M", mem_path=str(tmp_path / "nv")),
+            "unsupported",
+            "-machine nvdimm=on",
+        )
     assert not (tmp_path / "nv").exists()

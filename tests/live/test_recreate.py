@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disks that are recreated: what the task does not specify is carried over, the new one is checked first, the old one put back."""
+"""Disks that are recreated: what the task does not set is carried over, the new one is checked first, the old one put back."""
 
 from __future__ import annotations
 
@@ -52,11 +52,22 @@ def properties(vm: VM, name: str = "d1") -> dict[str, Any]:
 @pytest.mark.parametrize("driver", ["virtio-blk-pci", "scsi-hd", "nvme"])
 def test_what_the_task_does_not_specify_is_carried_over(vm: VM, image: Callable[..., str], driver: str) -> None:
     modules = Modules(vm)
-    more: dict[str, Any] = {"virtio-blk-pci": {"queues": 2, "bootindex": 3, "properties": {"logical_block_size": 4096, "physical_block_size": 4096}},
-                            "scsi-hd": {"bootindex": 3, "scsi_id": 7, "properties": {"product": "mine"}}, "nvme": {}}[driver]
+    more: dict[str, Any] = {
+        "virtio-blk-pci": {"queues": 2, "bootindex": 3, "properties": {"logical_block_size": 4096, "physical_block_size": 4096}},
+        "scsi-hd": {"bootindex": 3, "scsi_id": 7, "properties": {"product": "mine"}},
+        "nvme": {},
+    }[driver]
     limits = {} if driver == "nvme" else {"limits": {"iops": 300}}
     path = image("a", "16M", "qcow2")
-    first = {"id": "d1", "file": path, "format": "qcow2", "driver": driver, "cache": {"direct": True}, "detect_zeroes": "on", **limits}
+    first = {
+        "id": "d1",
+        "file": path,
+        "format": "qcow2",
+        "driver": driver,
+        "cache": {"direct": True},
+        "detect_zeroes": "on",
+        **limits,
+    }
     assert modules.blockdev(**first, **more)["changed"]
     before, device = disk(vm), properties(vm)
     planned = modules.blockdev(check=True, id="d1", read_only=True, recreate=True)
@@ -78,16 +89,19 @@ def test_a_disk_under_a_snapshot_is_not_recreated_without_it(vm: VM, image: Call
     assert hardware(vm) == before
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [
-    ({"file": "/nosuch"}, "command_failed", "/nosuch"),
-    ({"file": "/etc/hostname", "format": "qcow2"}, "command_failed", "qcow2"),
-    ({"backend": {"driver": "nosuch"}}, "command_failed", "nosuch"),
-    ({"driver": "nvme", "serial": "x" * 21}, "invalid_option", "20"),
-    ({"serial": "new", "queues": 0}, "invalid_option", "queues"),
-    ({"serial": "new", "iothread": "nosuch"}, "invalid_option", "nosuch"),
-    ({"serial": "new", "size": "1G"}, "invalid_option", "size"),
-    ({"driver": "scsi-hd", "bus": "rp1"}, "invalid_option", "rp1"),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"file": "/nosuch"}, "command_failed", "/nosuch"),
+        ({"file": "/etc/hostname", "format": "qcow2"}, "command_failed", "qcow2"),
+        ({"backend": {"driver": "nosuch"}}, "command_failed", "nosuch"),
+        ({"driver": "nvme", "serial": "x" * 21}, "invalid_option", "20"),
+        ({"serial": "new", "queues": 0}, "invalid_option", "queues"),
+        ({"serial": "new", "iothread": "nosuch"}, "invalid_option", "nosuch"),
+        ({"serial": "new", "size": "1G"}, "invalid_option", "size"),
+        ({"driver": "scsi-hd", "bus": "rp1"}, "invalid_option", "rp1"),
+    ],
+)
 def test_a_new_disk_that_cannot_be_leaves_the_old_one_untouched(vm: VM, options: dict[str, Any], code: str, said: str) -> None:
     modules = Modules(vm)
     assert modules.blockdev(id="d1", backend=NULL)["changed"]
@@ -112,17 +126,31 @@ def test_when_the_new_disk_fails_after_all_the_old_one_is_put_back(vm: VM, image
 
 def test_a_disk_of_the_launch_is_put_back_too(binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
     path = image("a", "16M", "qcow2")
-    vm = make_vm(binary=binary, boot=False, native=True, extra=(
-        "-drive", f"if=none,id=x,format=qcow2,file={path}", "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=x,serial=mine",
-        "-blockdev", f"file,node-name=p2,filename={image('b')}", "-blockdev", "raw,node-name=f2,file=p2",
-        "-device", "scsi-hd,bus=scsi0.0,id=d2,drive=f2"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        native=True,
+        extra=(
+            "-drive",
+            f"if=none,id=x,format=qcow2,file={path}",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d1,drive=x,serial=mine",
+            "-blockdev",
+            f"file,node-name=p2,filename={image('b')}",
+            "-blockdev",
+            "raw,node-name=f2,file=p2",
+            "-device",
+            "scsi-hd,bus=scsi0.0,id=d2,drive=f2",
+        ),
+    )
     modules = Modules(vm)
     for name in ("d1", "d2"):
         shown = disk(vm, name)
         result = modules.blockdev(id=name, recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
         refused(result, "command_failed", "cyls", "put back")
-        assert {key: value for key, value in disk(vm, name).items() if key not in ("node", "at_launch")} == \
-               {key: value for key, value in shown.items() if key not in ("node", "at_launch")}
+        assert {key: value for key, value in disk(vm, name).items() if key not in ("node", "at_launch")} == {
+            key: value for key, value in shown.items() if key not in ("node", "at_launch")
+        }
 
 
 def test_an_encrypted_disk_keeps_its_secret(vm: VM, tmp_path: Path) -> None:

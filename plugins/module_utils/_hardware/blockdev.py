@@ -326,9 +326,9 @@ def _trial(disk: Disk, driver: str, differences: list[Difference]) -> list[Step]
     if not _on_other(differences) or disk.secrets or disk.key_secret:
         return []
     name = f"try-{disk.id}"[:NODE_NAME_MAX]
-    arguments = {**blockdev_arguments(replace(disk, detect_zeroes=None, discard=None), driver), "node-name": name, "read-only": True}
+    arguments = blockdev_arguments(replace(disk, detect_zeroes=None, discard=None), driver)
     delete = Delete("blockdev-del", {"node-name": name})
-    return [Execute("blockdev-add", {**arguments, "force-share": True}, delete), delete]
+    return [Execute("blockdev-add", {**arguments, "node-name": name, "read-only": True, "force-share": True}, delete), delete]
 
 
 def _on_other(differences: list[Difference]) -> bool:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 _MAGIC = (
     ("qcow2", 0, b"QFI\xfb\x00\x00\x00\x02"), ("qcow2", 0, b"QFI\xfb\x00\x00\x00\x03"), ("qcow", 0, b"QFI\xfb\x00\x00\x00\x01"),
-    ("qed", 0, b"QED\0"), ("vmdk", 0, b"KDMV"), ("vmdk", 0, b"COWD"), ("vmdk", 0, b"# Disk DescriptorFile"), ("vhdx", 0, b"vhdxfile"),
-    ("vpc", 0, b"conectix"), ("vdi", 64, b"\x7f\x10\xda\xbe"), ("luks", 0, b"LUKS\xba\xbe"),
+    ("qed", 0, b"QED\0"), ("vmdk", 0, b"KDMV"), ("vmdk", 0, b"COWD"), ("vmdk", 0, b"# Disk DescriptorFile"),
+    ("vhdx", 0, b"vhdxfile"), ("vpc", 0, b"conectix"), ("vdi", 64, b"\x7f\x10\xda\xbe"), ("luks", 0, b"LUKS\xba\xbe"),
     ("parallels", 0, b"WithoutFreeSpace"), ("parallels", 0, b"WithouFreSpacExt"),
 )
 """Where the formats of QEMU have their magic: format, offset, bytes."""

@@ -137,7 +137,7 @@ def _own(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list
 
 
 def _forgotten(hardware: Hardware, drive_id: str, inserted: Mapping[str, Any]) -> list[str]:
-    """Nodes for media that a run left which was killed before it had them in the drive, or deleted: read-only and used by none."""
+    """Nodes for media that a run left which was killed before it had inserted or deleted them: read-only and used by none."""
     used = {inserted.get("node-name"), *(name for node in hardware.nodes.values() for name in node.children.values())}
     return [name for name in _named_for(hardware, drive_id)
             if name not in used and not hardware.nodes[name].users and hardware.nodes[name].read_only]

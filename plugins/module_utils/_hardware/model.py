@@ -80,8 +80,8 @@ class Bus(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A block node; ``children`` are its nodes by role. ``users`` are what uses it besides other nodes: devices by their id or QOM
-    path, drives by name, ``job NAME``, and ``block-backend`` for what has no name, such as an export."""
+    """A block node; ``children`` are its nodes by role. ``users`` are what uses it besides other nodes: devices by their id or
+    QOM path, drives by name, ``job NAME``, and ``block-backend`` for what has no name, such as an export."""
 
     name: str
     driver: str
