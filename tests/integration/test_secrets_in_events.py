@@ -106,7 +106,7 @@ def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp
     assert_marked(checked)
 
 
-PLACES = ["properties", "password"]
+PLACES = ["properties", "password", "cookie", "url"]
 
 
 @pytest.mark.newest_core
