@@ -9,13 +9,14 @@ NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
 TIERS := static lint sanity units coverage hostile live integration torture build
 
-.PHONY: help demo test test-quick torture build clean
+.PHONY: help demo test test-quick torture record build clean
 
 help:
 	@echo "make demo        hotplug a real VM, before your eyes"
 	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
 	@echo "make test-quick  the checks of the daily loop, in under a minute"
 	@echo "make torture     every fault at every step, a soak, and all playbooks on each ansible-core; an hour and more"
+	@echo "make record      ask real QEMUs again what the unit tests take for their answers"
 	@echo "make build       the collection as an archive, in build/"
 	@echo "make clean       remove what these made"
 
@@ -35,6 +36,10 @@ test-quick: $(NOX)
 
 torture: $(NOX)
 	TORTURE=all $(NOX) --session hostile torture integration
+
+record: $(NOX)
+	tests/vm/install
+	$(NOX) --session record
 
 build: $(NOX)
 	$(NOX) --session build

@@ -159,6 +159,12 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def record(session: nox.Session) -> None:
+    """The answers of real QEMUs that the unit tests use, anew in tests/unit/recorded."""
+    session.run("python", "-m", "ansible_collections.vmops.qemu.tests.unit.recorded.vms", env=linked(session))
+
+
+@nox.session
 def live(session: nox.Session) -> None:
     """Tests against real QEMU, as root."""
     session.install("pytest", ANSIBLE_CORE)

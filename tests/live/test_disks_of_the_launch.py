@@ -374,3 +374,26 @@ def test_a_target_in_use_is_not_overwritten(bare_vm: VM, image: Callable[..., st
         for check in (True, False):
             refused(modules.run("qmp_block_job", check, id="j1", type=kind, disk="d1", target="d2"), "conflict", "d2")
     refused(modules.run("qmp_block_job", True, id="j1", type="backup", disk="d1", target="d1"), "invalid_option", "d1")
+
+
+def test_another_export_of_a_server_is_another_disk(bare_vm: VM, image: Callable[..., str], tmp_path: Path) -> None:
+    path, socket = image("served", "1M"), tmp_path / "nbd"
+    words = ["qemu-nbd", "--format=raw", "--persistent", "--shared=4", "--socket", str(socket), "--export-name=vol1"]
+    server = subprocess.Popen([*words, "--pid-file", str(tmp_path / "pid"), path])
+    try:
+        while not (tmp_path / "pid").exists():
+            assert server.poll() is None
+        backend = {"driver": "nbd", "server": {"type": "unix", "path": str(socket)}, "export": "vol1"}
+        modules = Modules(bare_vm)
+        assert modules.blockdev(id="d1", backend=backend)["changed"]
+        assert unchanged(modules.blockdev(id="d1", backend=backend))
+        for other in ({"export": "vol2"}, {"export": ""}, {"server": {"type": "unix", "path": "/other"}}):
+            refused(
+                modules.blockdev(id="d1", backend={**backend, **other}),
+                "conflict",
+                "backend.",
+                "vol1" if "export" in other else "/other",
+            )
+    finally:
+        server.kill()
+        server.wait()

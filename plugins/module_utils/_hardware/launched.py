@@ -34,6 +34,11 @@ def read(pid: int | None) -> Launched:
             words = file.read(_MOST_BYTES).decode("utf-8", "surrogateescape").split("\0")
     except OSError:
         words = []
+    return of_words(words)
+
+
+def of_words(words: List[str]) -> Launched:
+    """What these words of a command line say."""
     found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
     nodes = [*found["blockdev"], *found["drive"]]
     return Launched(_by(found["device"], "id"), _by(found["drive"], "id"), _by(nodes, "node-name"))
