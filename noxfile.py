@@ -151,11 +151,17 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report", f"--include={ROOT}/plugins/module_utils/qmp/*", env=env)
 
 
+def pytest(session: nox.Session, tier: str, dist: str, *words: str) -> None:
+    """Run the tests of a tier on all processors, which are dealt out as pytest-xdist does it with *dist*."""
+    session.run("pytest", "-q", f"tests/{tier}", "-n", str(os.cpu_count() or 1), "--dist", dist, *words,
+                f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+
+
 @nox.session
 def hostile(session: nox.Session) -> None:
     """Property-based tests of what comes from QEMU and from tasks, as root: the truth is asked of a real QEMU."""
-    session.install("pytest", "hypothesis", ANSIBLE_CORE)
-    session.run("pytest", "-q", "tests/hostile", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    session.install("pytest", "pytest-xdist", "hypothesis", ANSIBLE_CORE)
+    pytest(session, "hostile", "load")
 
 
 @nox.session
@@ -167,15 +173,15 @@ def record(session: nox.Session) -> None:
 @nox.session
 def live(session: nox.Session) -> None:
     """Tests against real QEMU, as root."""
-    session.install("pytest", ANSIBLE_CORE)
-    session.run("pytest", "-q", "tests/live", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    session.install("pytest", "pytest-xdist", ANSIBLE_CORE)
+    pytest(session, "live", "loadscope")
 
 
 @nox.session
 def torture(session: nox.Session) -> None:
     """Faults caused on purpose, as root; a sample of them, or with TORTURE=all all."""
-    session.install("pytest", "pyyaml", ANSIBLE_CORE)
-    session.run("pytest", "-q", "tests/torture", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    session.install("pytest", "pytest-xdist", "pyyaml", ANSIBLE_CORE)
+    pytest(session, "torture", "loadgroup")
 
 
 @nox.session
@@ -185,10 +191,9 @@ def integration(session: nox.Session, core: str) -> None:
 
     All with the newest ansible-core. With older ones, what depends on ansible-core; or with TORTURE=all all.
     """
-    session.install("pytest", "pyyaml", "ansible-runner", core)
+    session.install("pytest", "pytest-xdist", "pyyaml", "ansible-runner", core)
     sample = [] if core == ANSIBLE_CORE or os.environ.get("TORTURE") == "all" else ["-m", "not newest_core"]
-    session.run("pytest", "-q", "tests/integration", *sample, f"--junit-xml={report(session)}", *session.posargs,
-                env=linked(session))
+    pytest(session, "integration", "load", *sample)
 
 
 @nox.session

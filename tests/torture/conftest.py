@@ -9,7 +9,7 @@ import itertools
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 
@@ -31,7 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "rig" in metafunc.fixturenames:
         kinds = [kind for kind in KINDS if kind.sample or kind.data or ALL]
-        metafunc.parametrize("rig", kinds, indirect=True, ids=[kind.name for kind in kinds], scope="module")
+        together = [pytest.param(kind, id=kind.name, marks=pytest.mark.xdist_group(kind.name)) for kind in kinds]
+        metafunc.parametrize("rig", together, indirect=True, scope="module")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,6 +77,18 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         rig = Rig(request.param, tmp_path_factory.mktemp("rig"), store, tap)
         yield rig
         rig.stop()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what one of several processes has counted to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = {what: dict(counts) for what, counts in TALLY.items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for what, counts in getattr(node, "workeroutput", {}).get("tally", {}).items():
+        TALLY.setdefault(what, Counter()).update(counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
