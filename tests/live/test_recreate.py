@@ -184,3 +184,13 @@ def test_a_forgotten_format_is_warned_of_and_never_replaces_a_disk(vm: VM, image
     assert hardware(vm) == before
     assert modules.blockdev(id="d1", file=path, format="qcow2", recreate=True)["changed"]
     assert unchanged(modules.blockdev(id="d1", file=path))
+
+
+def test_an_nvme_disk_needs_a_serial_that_fits(vm: VM) -> None:
+    modules = Modules(vm)
+    long = {"id": "a" * 21, "backend": NULL, "driver": "nvme"}
+    for check in (True, False):
+        refused(modules.blockdev(check=check, **long), "invalid_option", "serial", "20")
+        refused(modules.blockdev(check=check, id="d1", backend=NULL, driver="nvme", serial=""), "invalid_option", "serial")
+    assert modules.blockdev(**long, serial="short")["changed"]
+    assert modules.blockdev(id=long["id"], state="absent")["changed"]
