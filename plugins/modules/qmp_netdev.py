@@ -54,8 +54,8 @@ options:
   ifname:
     description:
       - For V(tap), the tap or macvtap interface. It must exist when this module opens it.
-      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). Whatever starts QEMU has to open it as well:
-        RV(launch_args) is empty then.
+      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). Whatever starts QEMU has to open it as well,
+        so RV(launch_args) is empty.
     type: str
   script:
     description:
