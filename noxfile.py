@@ -167,7 +167,7 @@ def hostile(session: nox.Session) -> None:
 @nox.session
 def record(session: nox.Session) -> None:
     """The answers of real QEMUs that the unit tests use, anew in tests/unit/recorded."""
-    session.run("python", "-m", "ansible_collections.vmops.qemu.tests.unit.recorded.vms", env=linked(session))
+    session.run("python", "-m", "ansible_collections.vmops.qemu.tests.vm.record", env=linked(session))
 
 
 @nox.session

@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping, NoReturn
 from ansible.module_utils import basic
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+from . import _masking
 from ._hardware import race
 from ._hardware.device import Front
 from ._hardware.errors import HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
@@ -23,9 +24,6 @@ from ._hardware.model import Hardware
 from ._hardware.plan import Plan, PlanFailed, redacted
 from ._hardware.slots import Wanted
 from ._masking import Masking, Places, no_places
-from ._masking import Redactor as Redactor  # for the modules, as the next two are
-from ._masking import as_dict as as_dict
-from ._masking import as_list as as_list
 from ._output import PrintableModule
 from .qmp import (
     Address,
@@ -45,6 +43,9 @@ from .qmp import (
     others_may_write,
     unreadable,
 )
+
+Redactor, as_dict, as_list = _masking.Redactor, _masking.as_dict, _masking.as_list
+"""For the modules that mask places of their own."""
 
 CONNECTION: dict[str, Any] = {
     "socket": {"type": "path"},

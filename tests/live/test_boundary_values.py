@@ -71,7 +71,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
 
 
 def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan],
-    spec: Any) -> tuple[str | None, str | None]:
+          spec: Any) -> tuple[str | None, str | None]:
     """What check mode refuses, or else what the run ends with; a good run is undone."""
     try:
         hardware = Hardware(monitor)

@@ -12,10 +12,12 @@ import pytest
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
+from . import test_other_machines
 from .conftest import Modules
 from .test_memory import MiB, memory, room
-from .test_other_machines import make_other as make_other
 from .test_refusals import refused
+
+make_other = test_other_machines.make_other  # a fixture
 
 
 def start(make_other: Callable[..., VM], binary: Binary, *words: str) -> VM:

@@ -21,9 +21,12 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
+from . import test_who_may_speak
 from .conftest import finish, start
 from .test_refusals import refused
-from .test_who_may_speak import authority, port, run, tls  # noqa: F401 (fixtures)
+from .test_who_may_speak import run
+
+authority, port, tls = test_who_may_speak.authority, test_who_may_speak.port, test_who_may_speak.tls  # fixtures
 
 NOBODY = 65534
 OTHER = 65533

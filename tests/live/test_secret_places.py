@@ -49,7 +49,6 @@ Places = Dict[str, Tuple[str, Callable[[Any], Dict[str, Any]]]]
 BLOCKDEV = {"id": "d1", "format": "luks", "file": "/nosuch/file"}
 
 
-
 def add(arguments: Any) -> dict[str, Any]:
     return {"execute": "object-add", "arguments": arguments}
 
@@ -86,7 +85,7 @@ PLACES: Places = {
     "argument misspelt": ("qmp_command", lambda s: add({"qom-type": "secret", "id": "s1", "dat": s})),
     "type misspelt": ("qmp_command", lambda s: add({"qom-type": "secert", "id": "s1", "data": s})),
     "props": ("qmp_command", lambda s: add({"qom-type": "secret", "id": "s1", "props": {"data": s}})),
-    "arguments text": ("qmp_command", lambda s: add(s)),
+    "arguments text": ("qmp_command", add),
     "arguments list": ("qmp_command", lambda s: add([{"qom-type": "secret", "data": s}])),
     "arguments JSON": ("qmp_command", lambda s: add(json.dumps({"qom-type": "secret", "id": "s1", "data": s}))),
     "arguments JSON cut off": ("qmp_command", lambda s: add(json.dumps({"qom-type": "secret", "data": s})[:-1])),

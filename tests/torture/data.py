@@ -78,5 +78,3 @@ def is_whole_core(path: Path, word: str) -> bool:
         header = data[offset + number * size:offset + (number + 1) * size]
         ends.append(int.from_bytes(header[8:16], "little") + int.from_bytes(header[32:40], "little"))
     return data.startswith(b"\x7fELF") and bool(ends) and max(ends) <= len(data) and word.encode() in data
-
-

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import disk_secrets, throttle
 from .backend import backend_differences, backend_of, can_resize, node_arguments
-from .device import Difference, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .device import Difference, device_arguments, device_differences, recreated_arguments, refuse
 from .disk import Disk, blockdev_arguments, check_shrink, check_values, describe, doubts, guest_path, refuse_boot_disk, resolved
 from .disk_launch import launch_args
 from .errors import Conflict, InvalidOption, Unsupported
@@ -22,6 +22,7 @@ from .frontend import Plug, Unplug, plug
 from .image import probe
 from .model import Hardware
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
+from .settled import settled_arguments
 from .slots import PLACE_KEYS, default_driver, refuse_companions
 from .stack import Stack, find, left_by
 from .values import NODE_NAME_MAX, check_id
@@ -165,7 +166,8 @@ def _restored(hardware: Hardware, stack: Stack) -> Step | None:
 def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
     """Raise where the node would not stay as it is when the device goes."""
     device = stack.device
-    assert device is not None
+    if device is None:
+        return
     refuse_boot_disk(hardware, device, force)
     refuse_companions(hardware, device, force)
     jobs = [user for user in stack.users if user.startswith("job ")]
@@ -183,7 +185,8 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
 def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
     """Raise for a size that the disk cannot get."""
     top, size = stack.top, disk.size
-    assert top is not None and size is not None
+    if top is None or size is None:
+        return
     check_shrink(disk.id, top.size, size, disk.allow_shrink)
     jobs = [user for user in stack.users if user.startswith("job ")]
     if jobs:
@@ -358,4 +361,3 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str,
         limits = (before or {}).get("limits", {}) if disk.limits is None else disk.limits
         after["limits"] = throttle.in_force(limits)
     return after
-

@@ -181,21 +181,19 @@ def _words(job: Mapping[str, Any]) -> str:
     return "{current} of {total} bytes".format(**progress(job))
 
 
-def _disk(hardware: Hardware, job: Job) -> Stack:
-    """The disk that the job works on, which may be named by its own id or by a node."""
+def _disk(hardware: Hardware, job: Job) -> tuple[Stack, Node]:
+    """The disk that the job works on, which may be named by its own id or by a node, and the node on top of it."""
     if job.disk is None:
         raise InvalidOption(f"Job {job.id} needs disk: the id of a disk, or the name of a block node.")
     stack = find(hardware, job.disk)
     if stack.top is None:
         raise InvalidOption(f"The VM has no disk or block node {job.disk!r}.")
-    return stack
+    return stack, stack.top
 
 
 def _root(hardware: Hardware, job: Job) -> Node:
     """The node on top of what the job works on."""
-    top = _disk(hardware, job).top
-    assert top is not None
-    return top
+    return _disk(hardware, job)[1]
 
 
 def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
@@ -310,7 +308,7 @@ def _base(hardware: Hardware, job: Job, root: Node) -> str | None:
     Raises InvalidOption where that is not known."""
     if job.base is not None or job.type != "commit":
         return job.base
-    stack = _disk(hardware, job)
+    stack, _top = _disk(hardware, job)
     if stack.device is None:  # a node; the disk that it belongs to tells which image is its own
         stacks = (find(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
         stack = next((one for one in stacks if root.name in one.images), stack)

@@ -12,13 +12,13 @@ from typing import Any, Mapping
 
 from . import chardev_data
 from .chardev_data import check_address, path_member
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption
 from .frontend import Plug, Unplug, plug
 from .launch import chardev_argument, device_argument
 from .model import Chardev, Device, Hardware
 from .plan import Delete, Execute, Plan, Step
-from .settled import backends_of
+from .settled import backends_of, settled_arguments
 from .slots import PLACE_KEYS, place_of
 from .users import refuse_monitor_chardev, users_of_chardev
 from .values import check_id, nearest

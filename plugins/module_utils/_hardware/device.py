@@ -12,7 +12,6 @@ from .errors import Conflict, InvalidOption, NoFreeSlot
 from .limits import check_block_sizes, check_limits
 from .model import Device, Hardware
 from .settled import CHOSEN, backends_of, settled_properties
-from .settled import settled_arguments as settled_arguments
 from .slots import Wanted, bus_class, find_place, parse_addr, parse_devno, place_of
 from .values import check_enums, same_value, typed
 

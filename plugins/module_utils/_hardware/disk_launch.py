@@ -12,11 +12,11 @@ from typing import Any
 
 from . import throttle
 from .backend import node_arguments
-from .device import settled_arguments
 from .disk import Disk, blockdev_arguments
 from .launch import blockdev_argument, device_argument, key_values, object_argument
 from .model import Hardware, Node
 from .objects import SECRET_FILE
+from .settled import settled_arguments
 from .stack import Stack, below
 
 

@@ -67,17 +67,19 @@ def parse(text: str, implied: str) -> Options:
 def filename(options: Options, nodes: Dict[str, Options]) -> str | None:
     """The image that the options of a -blockdev or -drive name, however deep or by other *nodes*; None for what is no file."""
     pending: List[Any] = [options]
-    for one in pending:  # it grows meanwhile
+    while pending:
+        one = pending.pop(0)
         for key, value in one.items():
             if isinstance(value, dict):
                 pending.append(value)
             elif isinstance(value, str) and (key == "filename" or key.endswith(".filename")):
                 return value
         below = one.get("file")
-        if isinstance(below, str) and len(pending) <= len(nodes):
+        if isinstance(below, str):
             if below not in nodes:
                 return below
             pending.append(nodes[below])
+            nodes = {name: node for name, node in nodes.items() if name != below}  # each once, for a line may say anything
     return None
 
 

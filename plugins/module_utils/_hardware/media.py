@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from .backend import file_backend, node_arguments, same_file
-from .device import settled_arguments
 from .disk import CannotOpen
 from .errors import Conflict, InvalidOption, UnplugPending
 from .image import probe
 from .launch import blockdev_argument, device_argument
 from .model import PERIPHERAL, Hardware
 from .plan import Command, Delete, Execute, Plan, Run, Step, wire
+from .settled import settled_arguments
 from .values import check_id
 
 _LOOK_SECONDS = 0.2

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Mapping
 
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption, NotYet, Unsupported
 from .frontend import Plug, Unplug, plug
 from .launch import device_argument
@@ -29,6 +29,7 @@ from .memory_spec import Piece, check_new, check_range, check_requested, complet
 from .model import PERIPHERAL, Device, Hardware
 from .objects import add_object, launch_argument
 from .plan import Await, Execute, Plan, Run, Step
+from .settled import settled_arguments
 from .slots import PLACE_KEYS, default_driver, place_of
 from .snapshot import Snapshot
 from .users import users_of_object

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 from ..qmp import CommandError, Version
-from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import device_argument
 from .model import PERIPHERAL, Device, Hardware, Netdev
 from .netbackend import backend_arguments, interface_behind, launch_argument, macs, queues_of, refuse_users
 from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, close_descriptor
+from .settled import settled_arguments
 from .slots import PLACE_KEYS, default_driver, place_of, refuse_companions
 from .tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from .values import check_id, check_mac
@@ -306,7 +307,7 @@ def _as_reported(name: str, value: Any) -> str:
     """A value as ``info network`` has it, which shows of a network its address alone."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return str(value).split("/")[0] if name == "net" else str(value)
+    return str(value).partition("/")[0] if name == "net" else str(value)
 
 
 def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any]) -> dict[str, Any]:

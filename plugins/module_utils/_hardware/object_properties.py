@@ -10,8 +10,7 @@ from typing import Any, Mapping
 from .arguments import check_members, natural
 from .errors import InvalidOption
 from .model import Hardware
-from .object_rules import SECRET as SECRET
-from .object_rules import check_rules
+from .object_rules import SECRET, check_rules
 from .values import nearest, typed
 
 _OPTIONS = {"id": "id", "qom-type": "qom_type", SECRET: "secret"}

@@ -13,6 +13,7 @@ from .device import Difference, refuse
 from .errors import Conflict, InvalidOption, Unsupported
 from .launch import object_argument
 from .model import Hardware
+from .object_rules import SECRET
 from .plan import Delete, Execute, Plan, Step
 from .users import refuse_monitor, refuse_users_of_object
 from .values import check_id, known_part
@@ -61,7 +62,7 @@ def plan_present(hardware: Hardware, wish: Object) -> Plan:
     differences, unverified = _differences(hardware, wish, qom_type, specified) if present_type else ([], [])
     properties = specified
     if wish.secret is not None:
-        properties = {**specified, object_properties.SECRET: wish.secret}
+        properties = {**specified, SECRET: wish.secret}
         unverified.append("secret")
     whole = object_properties.together(qom_type, kept, properties)
     if differences or not present_type:
@@ -92,7 +93,7 @@ def _recreate(hardware: Hardware, object_id: str, qom_type: str, properties: Map
 
 
 def _planned(object_id: str, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in properties.items() if name != object_properties.SECRET}
+    shown = {name: value for name, value in properties.items() if name != SECRET}
     return {"id": object_id, "qom_type": qom_type, "properties": shown}
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Mapping
 
-from .device import Front, device_arguments, device_differences, recreated_arguments, refuse, settled_arguments
+from .device import Front, device_arguments, device_differences, recreated_arguments, refuse
 from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Plug, Unplug, plug
 from .launch import device_argument
 from .memory import is_memory
 from .model import Device, Hardware
 from .plan import PassDescriptor, Plan, Step
-from .settled import backends_of
+from .settled import backends_of, settled_arguments
 from .slots import PLACE_KEYS, place_of
 from .values import check_id, nearest
 
@@ -181,7 +181,8 @@ def goes_along(hardware: Hardware, device: Device) -> list[Device]:
     USB hub, the other functions of its PCI slot, and the companions of a USB controller."""
     found: dict[str, Device] = {}
     pending = [device]
-    for one in pending:  # it grows meanwhile
+    while pending:
+        one = pending.pop(0)
         for other in hardware.devices:
             if other.path not in found and other.path != device.path and _goes_with(hardware, other, one):
                 found[other.path] = other

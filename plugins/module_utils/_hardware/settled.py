@@ -24,8 +24,9 @@ _NOT_ARGUMENTS = {
     "memaddr",  # with addr the address of a memory device, which depends on all the others
     "fd", "vhostfd",  # names of descriptors, used up when the device was made
 }
-_NUMBERS_WITHOUT_DEFAULT: dict[str, int] = {"bootindex": 0, "label-size": 1, "block-size": 1, "requested-size": 1,
-                            "guest-stats-polling-interval": 1}
+_NUMBERS_WITHOUT_DEFAULT: dict[str, int] = {
+    "bootindex": 0, "label-size": 1, "block-size": 1, "requested-size": 1, "guest-stats-polling-interval": 1,
+}
 """Numbers of which QEMU does not report a default, each with the least that means something. Others of that sort are not
 arguments but states, such as ``size`` of a DIMM."""
 

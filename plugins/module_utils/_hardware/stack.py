@@ -136,7 +136,7 @@ def _refuse_drive(hardware: Hardware, name: str) -> None:
     """Raise where a ``-drive`` has the name and no device of that name, nor one without a name, is on it."""
     entry = next((one for one in hardware.snapshot.ask("query-block") if one["device"] == name), None)
     if entry and entry.get("qdev"):
-        user = str(entry["qdev"]).replace(f"{PERIPHERAL}/", "").split("/")[0]
+        user = str(entry["qdev"]).replace(f"{PERIPHERAL}/", "").partition("/")[0]
         raise Conflict(f"{name} is the drive of the device {user}. Use id: {user}, or take another id.", device=user)
     if entry:
         raise Unsupported(f"{name} is a -drive of the launch without a device. Take another id, or remove it with qmp_command: "

@@ -24,7 +24,6 @@ _SIZE = re.compile(r"(\d+)([KMGTPE]?)\Z", re.IGNORECASE)
 _INTEGER_TYPES = re.compile(r"u?int\d*\Z|size\d*\Z|uint\d+_t\Z|int\d+_t\Z")
 _CHOICES = re.compile(r"(?:\A|[ (])(\w+(?:/\w+)+)\)?\Z")
 _HEXADECIMAL = {"mac", "host", "uuid", "dev_id"}
-_NO_NAMES: Mapping[str, str] = {}
 _TRUE = {"on", "yes", "true", "1"}
 _FALSE = {"off", "no", "false", "0"}
 
@@ -54,13 +53,14 @@ def check_mac(value: str) -> str:
 
 
 def typed(owner: str, values: Mapping[str, Any], known: Mapping[str, str],
-          called: Mapping[str, str] = _NO_NAMES) -> dict[str, Any]:
+          called: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return *values* in the JSON types that the properties of *owner* have.
 
     *known* maps each property to its type: a QOM type name, as ``device-list-properties`` gives it, or a JSON type. An
     unknown property is refused here, with the nearest known name, for QEMU would refuse it only half way. *called* are the names
     that messages give to properties which the task knows by another.
     """
+    called = called or {}
     result = {}
     for name, value in values.items():
         if name not in known:

@@ -12,12 +12,12 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware import launched, stack
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import Conflict, Unsupported
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.tests.unit import recorded
+from ansible_collections.vmops.qemu.tests.unit import recordings
 
 
-@pytest.fixture(params=recorded.recordings("disks"), ids=lambda path: path.stem)
+@pytest.fixture(params=recordings.recordings("disks"), ids=lambda path: path.stem)
 def hardware(request: pytest.FixtureRequest) -> Hardware:
-    return recorded.hardware(request.param)
+    return recordings.hardware(request.param)
 
 
 def shown(name: str | None) -> str | None:
@@ -106,6 +106,6 @@ def test_another_node_of_the_name_is_not_what_is_left(hardware: Hardware) -> Non
 
 
 def test_recordings_say_of_which_qemu_and_day_they_are() -> None:
-    for path in recorded.recordings("disks"):
+    for path in recordings.recordings("disks"):
         text = path.read_text(encoding="utf-8")
         assert '"qemu": "' in text and '"date": "20' in text and str(Path.home()) not in text

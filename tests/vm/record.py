@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VMs that are recorded: ``python -m …recorded.vms`` starts them on each QEMU and writes what they answer."""
+"""The VMs that are recorded: ``make record`` starts them on each QEMU and writes what they answer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware import stack
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import HardwareError
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Request, UnixAddress
-from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
-from ansible_collections.vmops.qemu.tests.vm.machine import VM
+from ansible_collections.vmops.qemu.tests.unit.recordings import DIRECTORY, key
 
-from . import DIRECTORY, key
+from .binaries import binaries
+from .machine import VM
 
 DISKS = (
     "plain",

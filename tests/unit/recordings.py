@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What real QEMUs answered to questions that change nothing, to be asked again without a QEMU.
 
-``make record`` starts the VMs of ``vms.py`` on each QEMU that there is and writes a JSON file for each, with version and date.
+``make record`` starts the VMs of ``tests/vm/record.py`` on each QEMU that there is and writes a JSON file for each, with
+version and date.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._hardware import launch
 from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, Version
 
-DIRECTORY = Path(__file__).parent
+DIRECTORY = Path(__file__).parent / "recorded"
 Key = str
 
 
