@@ -69,7 +69,8 @@ def node_arguments(hardware: Hardware, node: Node, key_secret: str | None = None
     """
     named = named or {}
     options = _options(hardware, node, named)
-    if options is None:
+    encrypted = node.driver == "luks" or bool(node.driver == "qcow2" and node.details.get("encrypted"))
+    if options is None or (encrypted and not key_secret):
         return None
     cache = node.details.get("cache", {})
     flags = {name: True for name in ("direct", "no-flush") if cache.get(name)}
@@ -80,7 +81,8 @@ def node_arguments(hardware: Hardware, node: Node, key_secret: str | None = None
     elif node.driver == "qcow2" and node.details.get("encrypted") and key_secret:
         encryption = {"encrypt": {"format": "luks", "key-secret": key_secret}}
     return {"driver": node.driver, "node-name": named.get(node.name, node.name), "read-only": node.read_only, **options,
-            **({"cache": flags} if flags else {}), **({"detect-zeroes": zeroes} if zeroes != "off" else {}), **encryption}
+            **({"cache": flags} if flags else {}), **({"detect-zeroes": zeroes} if zeroes != "off" else {}),
+            **({"discard": "unmap"} if zeroes == "unmap" else {}), **encryption}
 
 
 def backend_of(hardware: Hardware, node: Node) -> dict[str, Any] | None:
@@ -103,7 +105,25 @@ def _options(hardware: Hardware, node: Node, named: Mapping[str, str]) -> dict[s
         if inline is None:
             return None
         options[role] = inline
-    return options if "file" in options else protocol_options(node)
+    if "file" not in options:
+        return protocol_options(node)
+    own = _own_options(node)
+    return None if own is None else {**own, **options}
+
+
+def _own_options(node: Node) -> dict[str, Any] | None:
+    """What a node has besides its children, which QEMU shows in a ``json:`` name where a plain one would not tell it: an offset, a
+    throttle group, another backing file than that of the header. None where it cannot be read."""
+    if not node.filename.startswith("json:"):
+        return {}
+    try:
+        told = json.loads(node.filename[len("json:"):])
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict) or told.get("driver") != node.driver:
+        return {}  # the name is that of what is below
+    return {name: _native(value) for name, value in told.items()
+            if name not in ("driver", "file", "encrypt", "key-secret") and (name == "backing" or not isinstance(value, (dict, list)))}
 
 
 def _inline(hardware: Hardware, node: Node, named: Mapping[str, str]) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ from .model import Hardware
 from .plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
 from .settled import settled_arguments
 from .slots import PLACE_KEYS, default_driver, refuse_companions
-from .stack import Stack, find, left_by
+from .stack import FILTERS, Stack, find, left_by
 from .values import NODE_NAME_MAX, check_id
 
 
@@ -75,7 +75,14 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     steps: list[Step] = []
     if device is None and node and disk.attach:
         stack.refuse_users()
+        if node.read_only and not disk.is_read_only(driver):
+            raise Conflict(f"The node {node.name} is read-only, as the image below a snapshot is whose device is gone. Without the snapshot "
+                           "the guest would read old data. Set read_only: true if that is meant; else set state: absent and add the "
+                           "snapshot's file.")
     if node is None and not is_empty:
+        key = f"{disk.id}.secret"
+        if disk.passphrase is None and disk.format == "luks" and key in disk_secrets.left_over(hardware, disk.id):
+            disk = replace(disk, key_secret=key)  # a recreate that was killed has left it
         steps += _deletions(hardware, left_by(hardware, disk.id))
         steps += _node_steps(hardware, disk, driver)
     elif top and disk.size is not None and disk.size != top.size:
@@ -110,10 +117,9 @@ def _removal(hardware: Hardware, disk: Disk, stack: Stack, restore: bool = False
         refuse_companions(hardware, device, disk.force)
     stack.refuse_users()
     secrets = disk_secrets.left_over(hardware, disk.id)
-    if stack.own and stack.own.details.get("encrypted"):  # it was opened with what has its name, whoever made that
-        secrets = disk_secrets.of_disk(hardware, disk.id)
     steps: list[Step] = [Unplug(device.id or device.path, _restored(hardware, stack) if restore else None)] if device else []
     steps += _deletions(hardware, stack, restore)
+    steps += [] if restore else _forgotten_trial(hardware, disk.id)
     return steps + disk_secrets.delete_steps(hardware, secrets, restore)
 
 
@@ -138,20 +144,24 @@ def _gone(node: str) -> Await:
 
 
 def _added_back(hardware: Hardware, stack: Stack, name: str) -> Step | None:
-    secret = f"{stack.id}.secret"
-    arguments = node_arguments(hardware, hardware.nodes[name], secret if secret in hardware.objects else None)
+    node = hardware.nodes[name]
+    arguments = node_arguments(hardware, node, disk_secrets.key_of(hardware, stack.id, node))
     return Execute("blockdev-add", arguments) if arguments else None
 
 
 def _restored(hardware: Hardware, stack: Stack) -> Step | None:
     """What plugs the disk again as it is: its device, and its limits."""
     device, top = stack.device, stack.top
-    if device is None or top is None or device.id is None:
+    if device is None or device.id is None:
+        return None
+    if top is None:  # an empty drive
+        return Plug(settled_arguments(hardware, device))
+    if any(_added_back(hardware, stack, name) is None for name in stack.private):
         return None
     steps: list[Step] = []
     drive = top.name
     if stack.drive or top.name.startswith("#"):  # its nodes go with the device
-        arguments = node_arguments(hardware, top)
+        arguments = node_arguments(hardware, top, disk_secrets.key_of(hardware, stack.id, top))
         if arguments is None:
             return None
         drive = device.id
@@ -171,6 +181,8 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
     refuse_boot_disk(hardware, device, force)
     refuse_companions(hardware, device, force)
     jobs = [user for user in stack.users if user.startswith("job ")]
+    if jobs:
+        stack.refuse_users()
     if stack.drive:
         stack.refuse_users(", and QEMU ends that without a word")
         raise Unsupported(f"The disk {stack.id} was launched with -drive, so QEMU deletes its node together with its device: "
@@ -178,8 +190,9 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
     if stack.has_snapshot and stack.top:
         raise Conflict(f"The disk {stack.id} has the snapshot {stack.top.name} on top, which would go with the device. Commit it "
                        "first (qmp_block_job).")
-    if jobs:
-        stack.refuse_users()
+    if stack.top and stack.top.name != stack.id:
+        raise Conflict(f"The disk {stack.id} is on the node {stack.top.name}. Without its device it would not be found again by its id: "
+                       "attach: false cannot be. Set state: absent to remove it.")
 
 
 def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
@@ -188,11 +201,9 @@ def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
     if top is None or size is None:
         return
     check_shrink(disk.id, top.size, size, disk.allow_shrink)
-    jobs = [user for user in stack.users if user.startswith("job ")]
-    if jobs:
-        raise Conflict(f"The disk {disk.id} cannot be resized while {', '.join(jobs)} works on it. Wait for its end, or "
-                       "cancel it.",
-                       users=jobs)
+    if stack.users:
+        raise Conflict(f"The disk {disk.id} cannot be resized while {', '.join(stack.users)} uses it. End that first.",
+                       users=list(stack.users))
     if top.read_only:
         raise InvalidOption(f"The disk {disk.id} is read-only, so its size cannot be changed. Leave size out.")
     if not can_resize(hardware, top):
@@ -248,6 +259,7 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
     What the task does not specify is carried over from the disk that is there, and what cannot be is refused, before anything
     is removed. Another image is opened for a try. When the new disk fails all the same, the old one is put back.
     """
+    stack.refuse_users()
     if stack.has_snapshot and stack.top:
         raise Conflict(f"The disk {disk.id} has the snapshot {stack.top.name} on top. The new disk would have the image below "
                        "it, without "
@@ -257,8 +269,17 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
                        "them it "
                        "was launched with. Remove the disk (state: absent) and add the one that you want.")
     device = stack.device
+    if stack.top and stack.top.driver in FILTERS:
+        raise Conflict(f"The disk {disk.id} has the filter {stack.top.name} ({stack.top.driver}) between its device and its image, which "
+                       "cannot be carried over. Remove the disk (state: absent) and add the one that you want.")
+    throttle.refuse_shared_group(hardware, disk.id, stack.entry, disk.force)
     disk = _carried_over(hardware, disk, stack, driver)
     _refuse_wrong_format(hardware, disk)
+    for doubt in doubts(hardware, disk, driver, stack):
+        raise doubt
+    if device and _restored(hardware, stack) is None:
+        raise Conflict(f"The disk {disk.id} could not be put back as it is if the new one fails: QEMU does not report all of it, or it has no "
+                       "id. Remove it (state: absent) and add the one that you want.")
     if disk.size is not None and stack.top and disk.size != stack.top.size and not _on_other(differences):
         _refuse_resize(hardware, disk, stack)
     kept = disk.passphrase is None and disk.key_secret is not None
@@ -267,9 +288,12 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
         removed = [step for step in removed if not (isinstance(step, Delete) and step.arguments.get("id") == disk.key_secret)]
     going = tuple(step.arguments["id"] for step in removed if isinstance(step, Delete) and step.command == "object-del")
     arguments = None
-    steps = [*_trial(disk, driver, differences), *removed, *_node_steps(hardware, disk, driver, going)]
+    steps = [*_trial(hardware, disk, driver, differences), *removed]
+    if disk.backend is not None:
+        steps += _node_steps(hardware, disk, driver, going)
     if disk.attach:
-        arguments = recreated_arguments(hardware, disk.front, driver, {"drive": disk.id}, device)
+        drive = {} if disk.backend is None else {"drive": disk.id}
+        arguments = recreated_arguments(hardware, disk.front, driver, drive, device)
         steps += plug(arguments)
         if disk.limits:
             steps.append(throttle.set_limits(throttle.backend_path(disk.id, driver), driver, disk.limits, {}))
@@ -280,7 +304,7 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
                      "Set what the old "
                      "one had.",)
     return Plan(tuple(steps), before, _after(disk, None, driver, arguments), (),
-                launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings, doubts(hardware, disk, driver, stack))
+                launch_args(hardware, disk, driver, Stack(disk.id), arguments), warnings)
 
 
 def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> Disk:
@@ -288,7 +312,7 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
     node, top = stack.own, stack.top
     if node is None or top is None:
         return disk
-    secret = f"{disk.id}.secret"
+    secret = disk_secrets.key_of(hardware, disk.id, node)
     if disk.backend is None:
         inline = backend_of(hardware, node)
         if inline is None:
@@ -298,7 +322,7 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
         disk = replace(disk, backend=inline)
     encrypted = bool(node.details.get("encrypted")) and disk.format in ("luks", "qcow2")
     if encrypted and disk.passphrase is None:
-        if secret not in hardware.objects:
+        if secret is None:
             raise InvalidOption(f"The disk {disk.id} is encrypted, and its secret is not in the VM. Set passphrase.")
         disk = replace(disk, key_secret=secret)
     cache = node.details.get("cache", {})
@@ -324,14 +348,26 @@ def _refuse_wrong_format(hardware: Hardware, disk: Disk) -> None:
                             "Set format.")
 
 
-def _trial(disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:
+def _forgotten_trial(hardware: Hardware, disk_id: str) -> list[Step]:
+    """Delete the node of a trial that a killed run has left: read-only and used by nothing."""
+    node = hardware.nodes.get(_trial_name(disk_id))
+    return [Delete("blockdev-del", {"node-name": node.name})] if node and node.read_only and not node.users else []
+
+
+def _trial_name(disk_id: str) -> str:
+    return f"try-{disk_id}"[:NODE_NAME_MAX]
+
+
+def _trial(hardware: Hardware, disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:
     """Have QEMU open another image, read-only and beside the old one, to see that it can."""
-    if not _on_other(differences) or disk.secrets or disk.key_secret:
-        return []
-    name = f"try-{disk.id}"[:NODE_NAME_MAX]
+    forgotten = _forgotten_trial(hardware, disk.id)
+    if not _on_other(differences) or disk.secrets or disk.key_secret or disk.backend is None:
+        return forgotten
+    name = _trial_name(disk.id)
     arguments = blockdev_arguments(replace(disk, detect_zeroes=None, discard=None), driver)
     delete = Delete("blockdev-del", {"node-name": name})
-    return [Execute("blockdev-add", {**arguments, "node-name": name, "read-only": True, "force-share": True}, delete), delete]
+    added = {**arguments, "node-name": name, "read-only": True, "force-share": True}
+    return [*forgotten, Execute("blockdev-add", added, delete), delete]
 
 
 def _on_other(differences: list[Difference]) -> bool:

@@ -25,6 +25,9 @@ from .values import NODE_NAME_MAX, check_id
 _COMMANDS = {"mirror": "blockdev-mirror", "backup": "blockdev-backup", "commit": "block-commit", "stream": "block-stream"}
 _SETTLED = ("ready", "standby")  # a mirror that is in step with its source, and waits to be completed
 _ENDED = ("concluded", "null")
+_VANISHES = "stream"
+"""A stream that has concluded and is kept makes QEMU before 11.1 crash at the next query of block nodes. So it is finalized by us,
+and dismissed by QEMU itself."""
 _COPIES = ("full", "top")
 """What a mirror copies so that its target can take the disk's place; with any other ``sync`` the target has only parts."""
 _ALLOCATED = 1 << 20
@@ -55,16 +58,21 @@ class Finish(Step):
     job: str
     completes: bool
     finalizes: bool
+    vanishes: bool = False
 
     def commands(self) -> list[Command]:
-        names = (("job-complete", self.completes), ("job-finalize", self.finalizes), ("job-dismiss", True))
+        names = (("job-complete", self.completes), ("job-finalize", self.finalizes), ("job-dismiss", not self.vanishes))
         return [wire(name, {"id": self.job}) for name, sent in names if sent]
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
-        told = False
+        since = run.monitor.mark()
+        told = finalized = False
         while True:
             job = _find(run, self.job)
+            if job is None and self.vanishes:
+                _refuse_failed(run, self.job, since, finalized)
+                return
             if job is None or job["status"] in _ENDED:
                 _conclude(run, self.job, job)
                 return
@@ -72,8 +80,9 @@ class Finish(Step):
             if job["status"] in _SETTLED and not told:
                 run.execute("job-complete", {"id": self.job})
                 told = True
-            elif job["status"] == "pending":
+            elif job["status"] == "pending" and not finalized:
                 run.execute("job-finalize", {"id": self.job})
+                finalized = True
             left = deadline - time.monotonic()
             if left <= 0:
                 raise NotYet(f"Job {self.job} is {job['status']} after {run.timeout:g} s and goes on ({_words(job)}). Run this "
@@ -117,7 +126,7 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     """Have the job begun (*until* is ``started``), in step with its source (``ready``) or done (``completed``)."""
     check_id(job.id, longest=NODE_NAME_MAX)
     running = describe(hardware, job.id)
-    if job.base is not None and job.base not in hardware.nodes:
+    if running is None and job.base is not None and job.base not in hardware.nodes:
         raise InvalidOption(f"The VM has no block node {job.base!r}.")
     if job.type is None:
         if running is None:
@@ -126,6 +135,10 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
         return _plan_snapshot(hardware, job)
     elif running is None and _is_done(hardware, job):  # before it is refused: what is done needs no second copy
         return Plan(after={"id": job.id, "type": job.type, "status": "concluded"})
+    if running and job.type == running["type"] == "mirror" and job.target in hardware.nodes:
+        workers = hardware.nodes[job.target].users
+        if f"job {job.id}" not in workers and running["status"] not in _ENDED:
+            raise Conflict(f"The mirror {job.id} has another target than {job.target}. Take another id, or set state: cancelled first.")
     if running and job.type not in (None, running["type"]):
         raise Conflict(f"The job {job.id} is a {running['type']}, not a {job.type}. Take another id.")
     steps: list[Step] = []
@@ -139,13 +152,16 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
         until = "completed"
         pending = running is not None and running["status"] == "pending"
         completes = _becomes_ready(job, running) and not (ended or pending)
-        finalizes = pending or (job.options.get("auto-finalize") is False and not ended)
-        steps.append(Finish(job.id, completes, finalizes))
-    elif until == "ready" and (running is None or running["status"] not in _SETTLED):
+        vanishes = (job.type or (running or {}).get("type")) == _VANISHES and not ended
+        finalizes = pending or vanishes or (job.options.get("auto-finalize") is False and not ended)
+        steps.append(Finish(job.id, completes, finalizes, vanishes))
+    elif until == "ready" and (running is None or running["status"] not in (*_SETTLED, "pending")):
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
-    after = {"id": job.id, "type": job.type or (running or {}).get("type"), "status": status}
-    return Plan(tuple(steps), running, after, doubts=doubts)
+    kind = job.type or (running or {}).get("type")
+    warnings = (f"The disk {job.disk or ''} is on {job.target or 'the target'} now. Its old node stays in the VM: delete it (qmp_command with "
+                "blockdev-del), so that no later task takes it for the disk.",) if kind == "mirror" and until == "completed" else ()
+    return Plan(tuple(steps), running, {"id": job.id, "type": kind, "status": status}, warnings=warnings, doubts=doubts)
 
 
 def plan_cancelled(hardware: Hardware, job: Job) -> Plan:
@@ -198,7 +214,9 @@ def _root(hardware: Hardware, job: Job) -> Node:
 
 def _arguments(hardware: Hardware, job: Job) -> dict[str, Any]:
     root = _root(hardware, job)
-    arguments: dict[str, Any] = {"job-id": job.id, "device": root.name, "auto-dismiss": False}
+    arguments: dict[str, Any] = {"job-id": job.id, "device": root.name, "auto-dismiss": job.type == _VANISHES}
+    if job.type == _VANISHES:
+        arguments["auto-finalize"] = False
     if job.type in ("mirror", "backup"):
         if job.target is None:
             raise InvalidOption(f"A {job.type} needs target: the name of a block node. qmp_blockdev with attach: false adds one.")
@@ -348,7 +366,7 @@ def _ready(job_id: str) -> Await:
             _conclude(run, job_id, job)
             return True
         run.told["progress"] = progress(job)
-        return bool(job["status"] in _SETTLED)
+        return bool(job["status"] in (*_SETTLED, "pending"))
 
     return Await(look, lambda run: NotYet(f"Job {job_id} is not ready after {run.timeout:g} s and goes on. Run this again to "
                                           "wait on."))
@@ -356,6 +374,16 @@ def _ready(job_id: str) -> Await:
 
 def _find(run: Run, job_id: str) -> Any:
     return next((job for job in run.read("query-jobs") if job["id"] == job_id), None)
+
+
+def _refuse_failed(run: Run, job_id: str, since: int, finalized: bool) -> None:
+    """Raise JobFailed unless a job that QEMU has dismissed itself has ended well: only its event tells of an error."""
+    ends = [event.data for event in run.monitor.events(since=since)
+            if event.name == "BLOCK_JOB_COMPLETED" and event.data.get("device") == job_id]
+    error = next((one["error"] for one in ends if "error" in one), None)
+    if error or not (finalized or ends):
+        raise JobFailed(f"Job {job_id} failed: {error}." if error else
+                        f"Job {job_id} is gone and nobody knows how it ended; look at the disk.")
 
 
 def _conclude(run: Run, job_id: str, job: Any) -> None:

@@ -196,6 +196,8 @@ def resolved(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple
     path = (disk.backend or {}).get("filename")
     if node is None and disk.stated_format is None and isinstance(path, str):
         found = probe(path, hardware.snapshot.monitor.peer_pid).format
+        if found and disk.recreate:  # what a killed run has removed had a format that is not known any more
+            raise InvalidOption(f"{path} is a {found} image, and there is no disk {disk.id} whose format could be kept. Set format.")
         if found:
             warnings = (f"{path} is a {found} image, and without format the guest gets the file as it is, as a raw disk. "
                         f"Set format: {found}, or format: raw if that is meant.",)

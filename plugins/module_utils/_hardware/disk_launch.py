@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import throttle
-from .backend import node_arguments
+from .backend import backend_of, node_arguments
 from .disk import Disk, blockdev_arguments
+from .disk_secrets import key_of
 from .launch import blockdev_argument, device_argument, key_values, object_argument
 from .model import Hardware, Node
 from .objects import SECRET_FILE
@@ -37,6 +38,11 @@ def launch_args(hardware: Hardware, disk: Disk, driver: str, stack: Stack, argum
     limits = throttle.in_force(throttle.present(stack.entry) if disk.limits is None else disk.limits)
     drive = {} if top is None else {"drive": top}
     if limits and nodes:
+        if isinstance(nodes[-1].get("file"), str):  # -drive takes no name of a node there
+            inline = backend_of(hardware, hardware.nodes[str(stack.top.name)]) if stack.top else None
+            if inline is None:
+                return ()
+            nodes = [*(node for node in nodes[:-1] if node["node-name"] != nodes[-1]["file"]), {**nodes[-1], "file": inline}]
         args += _blockdevs(nodes[:-1])
         drive = {"drive": f"{disk.id}.drive"}
         flat = {"if": "none", "id": drive["drive"], **nodes[-1], **throttle.launch_options(limits)}
@@ -54,7 +60,9 @@ def _blockdevs(nodes: list[dict[str, Any]]) -> list[str]:
 
 def _nodes(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[dict[str, Any]] | None:
     """The arguments of each node that is to have a name, children before parents; None where QEMU does not report one."""
-    own, top = stack.own, hardware.nodes.get(stack.images[0]) if stack.images else stack.top
+    own, top = stack.own, stack.top
+    if top and top.name.startswith("#") and stack.images:  # the filter of a job is not part of the disk
+        top = hardware.nodes.get(stack.images[0])
     if own is None or top is None:
         return [] if disk.backend is None else [blockdev_arguments(disk, driver)]
     named = {own.name: disk.id} if own.name.startswith("#") or stack.has_snapshot else {}  # the next QEMU finds it by its name
@@ -62,7 +70,7 @@ def _nodes(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[di
     for name in reversed(below(hardware, top)):
         if name.startswith("#") and name not in named:
             continue
-        now = node_arguments(hardware, hardware.nodes[name], _key_secret(hardware, disk), named)
+        now = node_arguments(hardware, hardware.nodes[name], key_of(hardware, disk.id, hardware.nodes[name]), named)
         if name == own.name and disk.backend is not None:
             now = _with_task(disk, driver, own, now or {})
         if now is None:
@@ -77,10 +85,6 @@ def _with_task(disk: Disk, driver: str, own: Node, now: dict[str, Any]) -> dict[
     if isinstance(now.get("file"), str):  # its protocol node has a name of its own
         del stated["file"]
     return {"driver": own.driver, "node-name": disk.id, "read-only": own.read_only, **now, **stated}
-
-
-def _key_secret(hardware: Hardware, disk: Disk) -> str | None:
-    return f"{disk.id}.secret" if f"{disk.id}.secret" in hardware.objects else None
 
 
 def _secrets(nodes: list[dict[str, Any]]) -> list[str]:

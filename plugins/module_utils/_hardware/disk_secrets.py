@@ -13,22 +13,29 @@ import re
 from typing import Mapping
 
 from .errors import Conflict
-from .model import Hardware
+from .model import Hardware, Node
 from .objects import add_object, delete_object
 from .plan import Delete, Step
 
 _MARK = "\n"
 
 
-def of_disk(hardware: Hardware, disk_id: str) -> list[str]:
-    """The ids of the objects that have the name of a secret of this disk."""
-    return [name for name, kind in hardware.objects.items()
-            if kind == "secret" and re.fullmatch(rf"{re.escape(disk_id)}\.([a-z-]*-)?secret", name)]
-
-
 def left_over(hardware: Hardware, disk_id: str) -> list[str]:
-    """Those that a run of ours has made."""
-    return [name for name in of_disk(hardware, disk_id) if _is_ours(hardware, name)]
+    """The ids of the objects that have the name of a secret of this disk and that a run of ours has made."""
+    return [name for name, kind in hardware.objects.items()
+            if kind == "secret" and re.fullmatch(rf"{re.escape(disk_id)}\.([a-z-]*-)?secret", name) and _is_ours(hardware, name)]
+
+
+def key_of(hardware: Hardware, disk_id: str, node: Node) -> str | None:
+    """The secret object that an encrypted node of the disk was opened with, as far as that is known: by the command line, or one
+    of ours that has the name of the node or of the disk."""
+    options = hardware.command_line.nodes.get(node.name, {})
+    encrypt = options.get("encrypt")
+    stated = [options.get("key-secret"), options.get("encrypt.key-secret"),
+              encrypt.get("key-secret") if isinstance(encrypt, dict) else None]
+    names = [str(name) for name in stated if name] or [f"{name}.secret" for name in (node.name, disk_id)
+                                                     if f"{name}.secret" in left_over(hardware, name)]
+    return next((name for name in names if name in hardware.objects), None)
 
 
 def add_steps(hardware: Hardware, disk_id: str, secrets: Mapping[str, str], going: tuple[str, ...] = (),

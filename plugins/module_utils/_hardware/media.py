@@ -72,7 +72,8 @@ def plan_present(hardware: Hardware, medium: Medium) -> Plan:
     steps = _deleted(forgotten)
     if same:
         node = hardware.nodes.get(inserted["node-name"])
-        launch = _launch_args(hardware, medium.id, node_arguments(hardware, node) if node else None)
+        named = {node.name: f"{medium.id}-medium0"} if node and node.name.startswith("#") else {}
+        launch = _launch_args(hardware, medium.id, node_arguments(hardware, node, named=named) if node else None)
         if not drive.get("tray_open"):
             return Plan(tuple(steps), before, before, launch_args=launch)
         steps.append(Execute("blockdev-close-tray", {"id": medium.id}))

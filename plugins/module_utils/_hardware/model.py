@@ -17,7 +17,7 @@ from typing import Any, Iterable, NamedTuple
 
 from ..qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from . import launched
-from .errors import InvalidOption
+from .errors import Conflict, InvalidOption
 from .snapshot import Snapshot
 
 PERIPHERAL = "/machine/peripheral"
@@ -35,6 +35,8 @@ _BUS_OWNERS_BELOW = {"child<virtio-scsi-device>", "child<vhost-scsi>", "child<vi
 _HOST_BRIDGE = re.compile(r"child<.*(pci-?host|pci-host-bridge|css-bridge)>\Z", re.IGNORECASE)
 _MONITOR_OBJECT = "monitor-"
 _MONITOR_CHARDEV = re.compile(r"compat_monitor\d+\Z")
+_ASKS_SAFELY = (11, 1)
+"""From this version on, block nodes can be queried while a stream has concluded."""
 _CHILD_LINK = re.compile(r"child\[\d+\]\Z")
 
 
@@ -283,7 +285,15 @@ class Hardware:
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
-        """All block nodes by name, with the links between them as ``x-debug-query-block-graph`` gives them."""
+        """All block nodes by name, with the links between them as ``x-debug-query-block-graph`` gives them.
+
+        Raises Conflict for a job that makes QEMU before 11.1 crash at this question.
+        """
+        if tuple(self.version) < _ASKS_SAFELY:
+            for job in self.snapshot.ask_or([], "query-jobs"):
+                if job["type"] == "stream" and job["status"] == "concluded":
+                    raise Conflict(f"The stream {job['id']} has ended and was not dismissed. This QEMU ({self.version_text}) would crash if it "
+                                   f"was asked for its block nodes now. Dismiss the job first: qmp_block_job with id: {job['id']}.")
         listing, graph = self.snapshot.ask_many(
             [Request("query-named-block-nodes", {"flat": True}), Request("x-debug-query-block-graph", None)])
         if isinstance(listing, CommandError):  # QEMU before 5.0 has no "flat"

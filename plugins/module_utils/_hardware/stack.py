@@ -71,11 +71,13 @@ def find(hardware: Hardware, disk_id: str) -> Stack:
     top = hardware.drive_of(device) or hardware.nodes.get((entry.get("inserted") or {}).get("node-name", ""))
     images = tuple(chain(hardware, top))
     own, certain = _own(hardware, disk_id, device, drive, top, images)
-    given = device.at_launch or own is None or own.name != disk_id
-    private, users = _private(hardware, top, own, given, _names_of(device, drive))
-    if disk_id in hardware.nodes and disk_id not in below(hardware, top):  # a mirror has moved the disk away from it
-        left, others = _private(hardware, hardware.nodes[disk_id], hardware.nodes[disk_id], False, ())
-        private += () if others else left
+    foreign = device.at_launch or own is None or own.name != disk_id
+    private, users = _private(hardware, top, own, foreign, _names_of(device, drive))
+    given = str(hardware.launched.get(disk_id, {}).get("drive", "")) if device.at_launch else disk_id
+    left = hardware.nodes.get(given)
+    if left and given not in below(hardware, top) and (given == disk_id or _is_launched(hardware, left)):
+        old, others = _private(hardware, left, left, given != disk_id, ())  # a mirror has moved the disk away from it
+        private += () if others else old
     return Stack(disk_id, device, drive, top, own, certain, images, private, users, entry)
 
 
@@ -136,7 +138,8 @@ def _refuse_drive(hardware: Hardware, name: str) -> None:
     """Raise where a ``-drive`` has the name and no device of that name, nor one without a name, is on it."""
     entry = next((one for one in hardware.snapshot.ask("query-block") if one["device"] == name), None)
     if entry and entry.get("qdev"):
-        user = str(entry["qdev"]).replace(f"{PERIPHERAL}/", "").partition("/")[0]
+        path = str(entry["qdev"])
+        user = path if path.startswith("/machine/unattached") else path.replace(f"{PERIPHERAL}/", "").partition("/")[0]
         raise Conflict(f"{name} is the drive of the device {user}. Use id: {user}, or take another id.", device=user)
     if entry:
         raise Unsupported(f"{name} is a -drive of the launch without a device. Take another id, or remove it with qmp_command: "
@@ -166,7 +169,9 @@ def _own(hardware: Hardware, disk_id: str, device: Device, drive: str | None, to
     given = str(hardware.launched.get(disk_id, {}).get("drive", ""))
     for name in (disk_id, given, str(options.get("node-name", ""))):
         if name in nodes:
-            return hardware.nodes[name], True
+            # where the launch named a node above one that has the disk's id, that one may as well be a template
+            ambiguous = name == disk_id and given in nodes and given != name and name in images
+            return hardware.nodes[next(iter(chain(hardware, hardware.nodes[name])), name)], not ambiguous
     unnamed = [name for name in images if name.startswith("#")]
     if drive and unnamed:  # QEMU named what a -drive opened, and snapshots have names of their own
         return hardware.nodes[unnamed[0]], True
