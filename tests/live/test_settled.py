@@ -59,7 +59,7 @@ MANY: list[dict[str, Any]] = [
     {"driver": "virtio-rng-pci", "max-bytes": 1024, "period": 1000, "rng": "rng1"},
     {"driver": "virtio-scsi-pci", "num_queues": 2, "iothread": "io1", "max_sectors": 512, "cmd_per_lun": 16,
      "virtqueue_size": 128, "hotplug": False},
-    {"driver": "virtio-serial-pci", "max_ports": 5, "vectors": 3, "emergency-write": False},
+    {"driver": "virtio-serial-pci", "max_ports": 5, "vectors": 3},
     {"driver": "virtserialport", "chardev": "c0", "name": "Org.Port", "bus": "serial0.0", "nr": 7},
     {"driver": "virtconsole", "chardev": "c1", "bus": "serial0.0", "nr": 5, "name": "con"},
     {"driver": "virtio-balloon-pci", "deflate-on-oom": True, "free-page-reporting": True, "guest-stats-polling-interval": 3},

@@ -98,6 +98,8 @@ def _placed(front: Front, kind: str) -> Front:
 
 def check_new(hardware: Hardware, piece: Piece, size: int, device: Device | None) -> dict[str, Any]:
     """The properties of the new backend, with all that can be known about the new memory checked beforehand."""
+    if "size" in piece.front.properties:
+        raise InvalidOption("properties has 'size', which the option 'size' is for.")
     kind = str(piece.backend)
     if piece.type == "nvdimm":
         piece = replace(piece, properties={**piece.properties, "share": True})
