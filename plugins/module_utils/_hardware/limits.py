@@ -6,6 +6,7 @@ refuse the device when it is half made, and an NVMe disk then keeps its node for
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping, NamedTuple
 
 from .errors import InvalidOption
@@ -30,6 +31,7 @@ _LIMITS = {
     "virtqueue_size": Limit(_VIRTIO, 3, 1024),
     "cmb_size_mb": Limit(("nvme",), 0, 2048, True),
 }
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\Z")
 _AUTOMATIC = (0xFFFF, 0xFFFFFFFF)
 """Values by which a task leaves the number to QEMU."""
 
@@ -38,6 +40,8 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
     """Raise InvalidOption for a property that no *driver* can have with this value. *called* are names for the message."""
     if "mac" in values:
         check_mac(str(values["mac"]))
+    if "uuid" in values and values["uuid"] != "auto" and not _UUID.match(str(values["uuid"])):
+        raise InvalidOption(f"{called.get('uuid', 'uuid')} {values['uuid']!r} is not a UUID: write 8-4-4-4-12 hexadecimal digits.")
     for name, limit in _LIMITS.items():
         value = values.get(name)
         if value is None or not driver.startswith(limit.drivers) or value in _AUTOMATIC:
