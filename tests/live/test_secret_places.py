@@ -291,7 +291,8 @@ def test_what_is_rolled_back_is_told_without_the_secret(say: Say) -> None:
         (said,) = say(("qmp_blockdev", {**BLOCKDEV, "passphrase": secret}))
         assert said.result["error_code"] == "command_failed" and said.result["status"] == "failed"
         assert said.result["details"]["sent"][0] == {
-            "execute": "object-add", "arguments": {"qom-type": "secret", "id": "d1.secret", "data": "********", "format": "base64"}}
+            "execute": "object-add",
+            "arguments": {"qom-type": "secret", "id": "d1.secret", "data": "********", "format": "base64"}}
         assert said.result["details"]["undone"] == [{"execute": "object-del", "arguments": {"id": "d1.secret"}}]
 
 

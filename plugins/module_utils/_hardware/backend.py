@@ -107,13 +107,13 @@ def _options(hardware: Hardware, node: Node, named: Mapping[str, str]) -> dict[s
         options[role] = inline
     if "file" not in options:
         return protocol_options(node)
-    own = _own_options(node)
+    own = own_options(node)
     return None if own is None else {**own, **options}
 
 
-def _own_options(node: Node) -> dict[str, Any] | None:
-    """What a node has besides its children, which QEMU shows in a ``json:`` name where a plain one would not tell it: an offset, a
-    throttle group, another backing file than that of the header. None where it cannot be read."""
+def own_options(node: Node) -> dict[str, Any] | None:
+    """What a node has besides its children, which QEMU shows in a ``json:`` name where a plain one would not tell it: an offset,
+    a throttle group, another backing file than that of the header. None where it cannot be read."""
     if not node.filename.startswith("json:"):
         return {}
     try:
@@ -122,8 +122,8 @@ def _own_options(node: Node) -> dict[str, Any] | None:
         return None
     if not isinstance(told, dict) or told.get("driver") != node.driver:
         return {}  # the name is that of what is below
-    return {name: _native(value) for name, value in told.items()
-            if name not in ("driver", "file", "encrypt", "key-secret") and (name == "backing" or not isinstance(value, (dict, list)))}
+    plain = {name: value for name, value in told.items() if name == "backing" or not isinstance(value, (dict, list))}
+    return {name: _native(value) for name, value in plain.items() if name not in ("driver", "file", "encrypt", "key-secret")}
 
 
 def _inline(hardware: Hardware, node: Node, named: Mapping[str, str]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import disk_secrets, throttle
-from .backend import backend_differences, backend_of, can_resize, node_arguments
+from .backend import backend_differences, backend_of, can_resize, node_arguments, own_options
 from .device import Difference, device_arguments, device_differences, recreated_arguments, refuse
 from .disk import Disk, blockdev_arguments, check_shrink, check_values, describe, doubts, guest_path, refuse_boot_disk, resolved
 from .disk_launch import launch_args
@@ -76,8 +76,10 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     if device is None and node and disk.attach:
         stack.refuse_users()
         if node.read_only and not disk.is_read_only(driver):
-            raise Conflict(f"The node {node.name} is read-only, as the image below a snapshot is whose device is gone. Without the snapshot "
-                           "the guest would read old data. Set read_only: true if that is meant; else set state: absent and add the "
+            raise Conflict(f"The node {node.name} is read-only, as the image below a snapshot is whose device is gone. "
+                           "Without the snapshot "
+                           "the guest would read old data. Set read_only: true if that is meant; else set state: absent and "
+                           "add the "
                            "snapshot's file.")
     if node is None and not is_empty:
         key = f"{disk.id}.secret"
@@ -191,7 +193,8 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
         raise Conflict(f"The disk {stack.id} has the snapshot {stack.top.name} on top, which would go with the device. Commit it "
                        "first (qmp_block_job).")
     if stack.top and stack.top.name != stack.id:
-        raise Conflict(f"The disk {stack.id} is on the node {stack.top.name}. Without its device it would not be found again by its id: "
+        raise Conflict(f"The disk {stack.id} is on the node {stack.top.name}. Without its device it would not be found again "
+                       "by its id: "
                        "attach: false cannot be. Set state: absent to remove it.")
 
 
@@ -270,15 +273,22 @@ def _recreated(hardware: Hardware, disk: Disk, stack: Stack, driver: str, before
                        "was launched with. Remove the disk (state: absent) and add the one that you want.")
     device = stack.device
     if stack.top and stack.top.driver in FILTERS:
-        raise Conflict(f"The disk {disk.id} has the filter {stack.top.name} ({stack.top.driver}) between its device and its image, which "
+        raise Conflict(f"The disk {disk.id} has the filter {stack.top.name} ({stack.top.driver}) between its device and its "
+                       "image, which "
                        "cannot be carried over. Remove the disk (state: absent) and add the one that you want.")
+    special = own_options(stack.own) if stack.own else {}
+    if special is None or special:
+        raise Conflict(f"The node of the disk {disk.id} has options that this module does not set "
+                       f"({', '.join(sorted(special or ()))}), so "
+                       "they cannot be carried over. Remove the disk (state: absent) and add the one that you want.")
     throttle.refuse_shared_group(hardware, disk.id, stack.entry, disk.force)
     disk = _carried_over(hardware, disk, stack, driver)
     _refuse_wrong_format(hardware, disk)
     for doubt in doubts(hardware, disk, driver, stack):
         raise doubt
     if device and _restored(hardware, stack) is None:
-        raise Conflict(f"The disk {disk.id} could not be put back as it is if the new one fails: QEMU does not report all of it, or it has no "
+        raise Conflict(f"The disk {disk.id} could not be put back as it is if the new one fails: QEMU does not report all of "
+                       "it, or it has no "
                        "id. Remove it (state: absent) and add the one that you want.")
     if disk.size is not None and stack.top and disk.size != stack.top.size and not _on_other(differences):
         _refuse_resize(hardware, disk, stack)

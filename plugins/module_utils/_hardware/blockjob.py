@@ -26,8 +26,8 @@ _COMMANDS = {"mirror": "blockdev-mirror", "backup": "blockdev-backup", "commit":
 _SETTLED = ("ready", "standby")  # a mirror that is in step with its source, and waits to be completed
 _ENDED = ("concluded", "null")
 _VANISHES = "stream"
-"""A stream that has concluded and is kept makes QEMU before 11.1 crash at the next query of block nodes. So it is finalized by us,
-and dismissed by QEMU itself."""
+"""A stream that has concluded and is kept makes QEMU before 11.1 crash at the next query of block nodes. So it is finalized by
+us, and dismissed by QEMU itself."""
 _COPIES = ("full", "top")
 """What a mirror copies so that its target can take the disk's place; with any other ``sync`` the target has only parts."""
 _ALLOCATED = 1 << 20
@@ -138,7 +138,8 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     if running and job.type == running["type"] == "mirror" and job.target in hardware.nodes:
         workers = hardware.nodes[job.target].users
         if f"job {job.id}" not in workers and running["status"] not in _ENDED:
-            raise Conflict(f"The mirror {job.id} has another target than {job.target}. Take another id, or set state: cancelled first.")
+            raise Conflict(f"The mirror {job.id} has another target than {job.target}. Take another id, or set state: "
+                           "cancelled first.")
     if running and job.type not in (None, running["type"]):
         raise Conflict(f"The job {job.id} is a {running['type']}, not a {job.type}. Take another id.")
     steps: list[Step] = []
@@ -159,8 +160,10 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
     kind = job.type or (running or {}).get("type")
-    warnings = (f"The disk {job.disk or ''} is on {job.target or 'the target'} now. Its old node stays in the VM: delete it (qmp_command with "
-                "blockdev-del), so that no later task takes it for the disk.",) if kind == "mirror" and until == "completed" else ()
+    warnings: tuple[str, ...] = ()
+    if kind == "mirror" and until == "completed":
+        warnings = (f"The disk {job.disk or ''} is on {job.target or 'the target'} now. Its old node stays in the VM: delete it "
+                    "(qmp_command with blockdev-del), so that no later task takes it for the disk.",)
     return Plan(tuple(steps), running, {"id": job.id, "type": kind, "status": status}, warnings=warnings, doubts=doubts)
 
 

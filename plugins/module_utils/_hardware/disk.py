@@ -197,7 +197,8 @@ def resolved(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple
     if node is None and disk.stated_format is None and isinstance(path, str):
         found = probe(path, hardware.snapshot.monitor.peer_pid).format
         if found and disk.recreate:  # what a killed run has removed had a format that is not known any more
-            raise InvalidOption(f"{path} is a {found} image, and there is no disk {disk.id} whose format could be kept. Set format.")
+            raise InvalidOption(f"{path} is a {found} image, and there is no disk {disk.id} whose format could be kept. Set "
+                                "format.")
         if found:
             warnings = (f"{path} is a {found} image, and without format the guest gets the file as it is, as a raw disk. "
                         f"Set format: {found}, or format: raw if that is meant.",)
@@ -270,7 +271,7 @@ def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[H
     if disk.attach and (stack.device is None or disk.recreate):
         problem = block_size_problem(disk.front.stated(hardware, driver))
         found += [CannotOpen(f"QEMU will not have such a {driver}: {problem}")] if problem else []
-    if stack.own is None or disk.recreate:
+    if disk.backend is not None and (stack.own is None or disk.recreate):
         try:
             check_arguments(hardware.schema, "blockdev-add", blockdev_arguments(disk, driver))
         except InvalidOption as error:

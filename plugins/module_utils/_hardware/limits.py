@@ -41,7 +41,8 @@ def check_limits(driver: str, values: Mapping[str, Any], called: Mapping[str, st
     if "mac" in values:
         check_mac(str(values["mac"]))
     if "uuid" in values and values["uuid"] != "auto" and not _UUID.match(str(values["uuid"])):
-        raise InvalidOption(f"{called.get('uuid', 'uuid')} {values['uuid']!r} is not a UUID: write 8-4-4-4-12 hexadecimal digits.")
+        raise InvalidOption(f"{called.get('uuid', 'uuid')} {values['uuid']!r} is not a UUID: write 8-4-4-4-12 hexadecimal "
+                            "digits.")
     for name, limit in _LIMITS.items():
         value = values.get(name)
         if value is None or not driver.startswith(limit.drivers) or value in _AUTOMATIC:

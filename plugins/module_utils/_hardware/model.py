@@ -292,8 +292,10 @@ class Hardware:
         if tuple(self.version) < _ASKS_SAFELY:
             for job in self.snapshot.ask_or([], "query-jobs"):
                 if job["type"] == "stream" and job["status"] == "concluded":
-                    raise Conflict(f"The stream {job['id']} has ended and was not dismissed. This QEMU ({self.version_text}) would crash if it "
-                                   f"was asked for its block nodes now. Dismiss the job first: qmp_block_job with id: {job['id']}.")
+                    raise Conflict(f"The stream {job['id']} has ended and was not dismissed. This QEMU ({self.version_text}) "
+                                   "would crash if it "
+                                   f"was asked for its block nodes now. Dismiss the job first: qmp_block_job with id: "
+                                   f"{job['id']}.")
         listing, graph = self.snapshot.ask_many(
             [Request("query-named-block-nodes", {"flat": True}), Request("x-debug-query-block-graph", None)])
         if isinstance(listing, CommandError):  # QEMU before 5.0 has no "flat"
