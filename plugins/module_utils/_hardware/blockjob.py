@@ -59,10 +59,12 @@ class Finish(Step):
     completes: bool
     finalizes: bool
     vanishes: bool = False
+    flush: Execute | None = None
 
     def commands(self) -> list[Command]:
         names = (("job-complete", self.completes), ("job-finalize", self.finalizes), ("job-dismiss", not self.vanishes))
-        return [wire(name, {"id": self.job}) for name, sent in names if sent]
+        first = self.flush.commands() if self.flush else []
+        return [*first, *(wire(name, {"id": self.job}) for name, sent in names if sent)]
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
@@ -81,6 +83,8 @@ class Finish(Step):
                 run.execute("job-complete", {"id": self.job})
                 told = True
             elif job["status"] == "pending" and not finalized:
+                if self.flush:
+                    self.flush.apply(run)
                 run.execute("job-finalize", {"id": self.job})
                 finalized = True
             left = deadline - time.monotonic()
@@ -147,7 +151,8 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
     if until == "completed" and "mirror" in (job.type, (running or {}).get("type")):
         _refuse_partial_copy(hardware, job, running)
     if running is None:
-        steps.append(Execute(_COMMANDS[str(job.type)], _arguments(hardware, job), Cancel(job.id)))
+        steps.append(Execute(_COMMANDS[str(job.type)], _arguments(hardware, job),
+                             Stop(job.id) if job.type == _VANISHES else Cancel(job.id)))
     ended = running is not None and running["status"] in _ENDED
     if until == "completed" or ended:
         until = "completed"
@@ -155,7 +160,7 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
         completes = _becomes_ready(job, running) and not (ended or pending)
         vanishes = (job.type or (running or {}).get("type")) == _VANISHES and not ended
         finalizes = pending or vanishes or (job.options.get("auto-finalize") is False and not ended)
-        steps.append(Finish(job.id, completes, finalizes, vanishes))
+        steps.append(Finish(job.id, completes, finalizes, vanishes, _flush(hardware, job) if vanishes else None))
     elif until == "ready" and (running is None or running["status"] not in (*_SETTLED, "pending")):
         steps.append(_ready(job.id))
     status = {"started": "running", "ready": "ready", "completed": "concluded"}[until]
@@ -165,6 +170,21 @@ def plan_present(hardware: Hardware, job: Job, until: str) -> Plan:
         warnings = (f"The disk {job.disk or ''} is on {job.target or 'the target'} now. Its old node stays in the VM: delete it "
                     "(qmp_command with blockdev-del), so that no later task takes it for the disk.",)
     return Plan(tuple(steps), running, {"id": job.id, "type": kind, "status": status}, warnings=warnings, doubts=doubts)
+
+
+def _flush(hardware: Hardware, job: Job) -> Execute | None:
+    """Have the disk flushed before the image that a stream has read from is released: QEMU does not do that, and if it died then,
+    what was copied would be in no image. No command of QMP flushes; None for a node without a device."""
+    disks = [device for device in hardware.devices if "drive" in device.types]
+    if job.disk is not None:
+        disks = [device for device in disks if device.id == job.disk] or disks
+    for device in disks:
+        stack = find(hardware, device.id) if device.id else None
+        names = (device.id, *(stack.images if stack else ()), *(stack.users if stack else ()))
+        if stack and stack.entry.get("qdev") and (job.disk in names or f"job {job.id}" in names):
+            qdev = stack.entry["qdev"]
+            return Execute("human-monitor-command", {"command-line": f'qemu-io -d {qdev} "flush"'})
+    return None
 
 
 def plan_cancelled(hardware: Hardware, job: Job) -> Plan:
