@@ -15,7 +15,7 @@ from .errors import Conflict, InvalidOption, Unsupported
 from .frontend import Unplug, plug
 from .launch import device_argument
 from .model import PERIPHERAL, Device, Hardware, Netdev
-from .netbackend import backend_arguments, interface_behind, launch_argument, macs, queues_of, refuse_users
+from .netbackend import backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
 from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, close_descriptor
 from .settled import settled_arguments
 from .slots import PLACE_KEYS, default_driver, place_of, refuse_companions
@@ -59,7 +59,10 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     device, netdev = _present(hardware, nic.id)
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
+    nic = replace(nic, front=replace(nic.front, driver=nic.front.driver or None))
     driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
+    if "netdev" not in hardware.device_properties(driver):
+        raise InvalidOption(f"A {driver} is no NIC. Take a driver such as {default_driver(hardware, 'virtio-net')} or e1000.")
     _with_queues(hardware, nic, driver)
     before = describe(hardware, nic.id)
 
@@ -252,6 +255,7 @@ def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
 def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     """Add the backend, over descriptors of the tap that this host opens where that was chosen."""
     arguments = _backend_arguments(hardware, nic)
+    check_new(hardware, arguments)
     queues = nic.queues or 1
     delete = Delete("netdev_del", {"id": nic.id})
     if arguments.get("vhost"):
