@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -58,6 +59,16 @@ def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, ma
     assert again == {"type": "user", "id": "u0", "net": "10.9.0.0/16", "restrict": True,
                      "hostfwd": [{"str": "tcp:127.0.0.1:0-:22"}, {"str": "udp:127.0.0.1:0-:53"}]}
     assert vm.hardware() == before and network(vm) == net
+    vm.query("device_del", id="n1")
+    deadline = time.monotonic() + 30
+    while "n1" in vm.hardware()["devices"]:
+        assert time.monotonic() < deadline
+    vm.query("netdev_del", id="u0")
+    vm.query("netdev_add", type="user", id="u0")
+    vm.query("device_add", driver="virtio-net-pci", netdev="u0", id="n1", bus="rp1")
+    net = network(vm)
+    refused(modules.netdev(**other, romfile="nosuch.rom"), "command_failed", "nosuch.rom", "put back")
+    assert network(vm) == net
 
 
 @pytest.mark.parametrize("descriptors", [True, False])

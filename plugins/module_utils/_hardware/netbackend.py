@@ -96,7 +96,7 @@ def _refuse_numbers(options: Mapping[str, Any]) -> None:
               if isinstance(options.get(name), Mapping) and options[name].get("type") == "fd"]
     for name, value in found:
         if any(one.strip().lstrip("+-").isdigit() for one in value.split(":")):
-            raise InvalidOption(f"options.{name} is {value!r}, a number. Name there the descriptors that QEMU was handed (getfd); "
+            raise InvalidOption(f"options.{name} is {value!r}, a number. Name there descriptors that QEMU was handed (getfd); "
                                 "its own numbers are not known here.")
 
 

@@ -41,11 +41,11 @@ def known_backends(hardware: Hardware, netdev: Netdev, wanted: Mapping[str, Any]
     *wanted* are the options of the task, where it is for a backend of the same type.
     """
     known = []
+    reported = _reported(hardware, netdev)
     launched = hardware.command_line.netdevs.get(netdev.id)
     if launched and launched.get("type") in (netdev.type, "bridge" if netdev.type == "tap" else None):
         options = _nested({name: value for name, value in launched.items() if name not in ("type", "id", "queues")})
-        known.append(Known(str(launched["type"]), options, True))
-    reported = _reported(hardware, netdev)
+        known += [Known(str(launched["type"]), options, True)] if _agrees(options, reported or {}) else []
     if reported is None:
         return known
     if netdev.type != "user":
@@ -71,6 +71,14 @@ def _reported(hardware: Hardware, netdev: Netdev) -> dict[str, Any] | None:
     if ifname is None and "br" not in options:
         return None
     return {**options, **({"ifname": ifname} if ifname else {})}
+
+
+def _agrees(launched: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    """Whether a backend of the command line may be the present one, and not one that has taken its id since."""
+    net = str(reported.get("net", _DEFAULT_NET)).partition("/")[0]
+    names = launched.keys() & reported.keys() & {"hubid", "ifname"}
+    return (net == str(launched.get("net", _DEFAULT_NET)).partition("/")[0]
+            and all(str(launched[name]) == reported[name] for name in names))
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
