@@ -67,7 +67,7 @@ options:
     type: str
   chardev:
     description:
-      - For V(vhost-user), the id of the character device that leads to the back end.
+      - For V(vhost-user), the id of the character device that leads to the back end. Its unix socket has to be connected by then.
     type: str
   vhostdev:
     description:
@@ -95,7 +95,7 @@ options:
     type: str
   link:
     description:
-      - Whether the cable is in.
+      - Whether the cable is in. Recreated without it, a NIC has its cable in.
     type: str
     choices: [up, down]
   bootindex:

@@ -315,3 +315,48 @@ def test_a_task_that_lost_a_race_is_told_of_the_winner(make_vm: Callable[..., VM
 def test_launch_arguments_are_json_where_qemu_takes_it(bare_vm: VM) -> None:
     *_backend, device = Modules(bare_vm).netdev(id="n1", type="user")["launch_args"]
     assert json.loads(device)["mac"].startswith("52:54:00")
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    *[({"options": {name: "x" * (most + 1)}}, [name, str(most)]) for name, most in (
+        ("bootfile", 127), ("hostname", 255), ("domainname", 255), ("tftp-server-name", 255))],
+    ({"options": {"bootfile": "é" * 64}}, ["bootfile", "127"]),
+    *[({"type": "tap", "options": {name: value}}, [name, value]) for name, value in (
+        ("fd", "99"), ("fd", "0"), ("fds", "99"), ("fds", "a:99"))],
+    ({"type": "tap", "options": {"fd": "a", "vhostfd": "99"}}, ["vhostfd", "99"]),
+    ({"type": "socket", "options": {"fd": "0"}}, ["fd", "'0'"]),
+    ({"type": "stream", "options": {"addr": {"type": "fd", "str": 3}}}, ["addr.str", "'3'"]),
+    ({"type": "stream", "options": {"addr": {"type": "unix", "pth": "/x"}}}, ["options.addr.pth", "'path'"]),
+    ({"type": "stream", "options": {"addr": {"type": "unix"}}}, ["options.addr.path"]),
+    ({"type": "stream"}, ["options.addr"]),
+    ({"type": "hubport"}, ["options.hubid"]),
+    ({"driver": "virtio-blk-pci"}, ["virtio-blk-pci", "no NIC"]),
+    ({"driver": "qemu-xhci"}, ["qemu-xhci", "no NIC"]),
+])
+def test_what_stops_qemu_or_can_be_no_nic_is_not_sent(binary: Binary, make_vm: Callable[..., VM], options: dict[str, Any],
+                                                      words: list[str]) -> None:
+    vm = make_vm(binary=binary, native=True, boot=False)
+    before = vm.hardware()
+    for check in (True, False):
+        refused(Modules(vm).netdev(check=check, id="n1", **{"type": "user", **options}), "invalid_option", *words)
+    assert vm.hardware() == before
+
+
+def test_a_driver_of_no_letters_is_not_set(bare_vm: VM) -> None:
+    modules = Modules(bare_vm)
+    assert modules.netdev(id="n1", type="user", driver="", options={"bootfile": "x" * 127, "hostname": "x" * 255})["changed"]
+    assert unchanged(modules.netdev(id="n1", type="user", driver=""))
+
+
+def test_vhost_user_without_a_server_is_refused(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
+    vm = make_vm(binary=binary, native=True, boot=False)
+    modules = Modules(vm)
+    inet = {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}
+    for name, addr in (("c1", {"type": "unix", "data": {"path": str(tmp_path / "sock")}}), ("c2", inet)):
+        vm.query("chardev-add", id=name, backend={"type": "socket", "data": {"addr": addr, "server": True, "wait": False}})
+    vm.query("chardev-add", id="c3", backend={"type": "null", "data": {}})
+    before = vm.hardware()
+    for name, code, word in (("c1", "conflict", "connected"), ("c2", "invalid_option", "unix"), ("c3", "invalid_option", "null")):
+        for check in (True, False):
+            refused(modules.netdev(check=check, id="n1", type="vhost-user", chardev=name), code, name, word)
+    assert vm.hardware() == before

@@ -14,17 +14,18 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
 
 Options = Dict[str, Any]
 """One option's value by its keys: nested from JSON, or flat with dotted keys, all of them text."""
-_IMPLIED = {"device": "driver", "drive": "file", "blockdev": "driver"}
+_IMPLIED = {"device": "driver", "drive": "file", "blockdev": "driver", "netdev": "type"}
 _MOST_BYTES = 4 << 20
 """Of a command line that are read; Linux takes no longer one by default."""
 
 
 class Launched(NamedTuple):
-    """``devices`` by id, ``drives`` by id, ``nodes`` (of -blockdev and -drive) by node name."""
+    """``devices`` by id, ``drives`` by id, ``nodes`` (of -blockdev and -drive) by node name, ``netdevs`` by id."""
 
     devices: dict[str, Options]
     drives: dict[str, Options]
     nodes: dict[str, Options]
+    netdevs: dict[str, Options] = {}
 
 
 def read(pid: int | None) -> Launched:
@@ -41,7 +42,8 @@ def of_words(words: List[str]) -> Launched:
     """What these words of a command line say."""
     found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
     nodes = [*found["blockdev"], *found["drive"]]
-    return Launched(_by(found["device"], "id"), _by(found["drive"], "id"), _by(nodes, "node-name"))
+    return Launched(_by(found["device"], "id"), _by(found["drive"], "id"), _by(nodes, "node-name"),
+                    _by(found["netdev"], "id"))
 
 
 def parse(text: str, implied: str) -> Options:
@@ -55,7 +57,9 @@ def parse(text: str, implied: str) -> Options:
     options: Options = {}
     for number, part in enumerate(_parts(text)):
         key, equals, value = part.partition("=")
-        if equals:
+        if equals and implied == "type" and key in options:  # lists of a network backend are written one by one
+            options[key] = [*(options[key] if isinstance(options[key], list) else [options[key]]), value]
+        elif equals:
             options[key] = value
         elif number == 0:
             options[implied] = key

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
+from .arguments import check_members, natural
 from .errors import Conflict, InvalidOption, Unsupported
 from .launch import netdev_argument
 from .model import Hardware, Netdev
@@ -21,6 +22,8 @@ MOST_QUEUES = 256
 _LISTS_OF_STR = {"hostfwd", "guestfwd", "dnssearch"}
 _OF_THE_MODULE = {"id": "id", "type": "type", "queues": "queues"}
 _DESCRIPTORS = ("fd", "fds", "vhostfd", "vhostfds")
+_MOST_BYTES = {"bootfile": 127, "hostname": 255, "domainname": 255, "tftp-server-name": 255}
+"""Of texts of a user network. A longer bootfile aborts QEMU."""
 _EXCLUDED = {
     "fd": ("ifname", "script", "downscript", "vnet_hdr", "helper", "queues", "fds", "vhostfds"),
     "fds": ("ifname", "script", "downscript", "vnet_hdr", "helper", "queues", "vhostfd"),
@@ -52,11 +55,49 @@ def backend_arguments(hardware: Hardware, type_name: str, netdev_id: str, option
         unknown = [name for name in values if name not in known]
         if unknown:
             raise InvalidOption(f"The type {type_name} has no option {unknown[0]!r}{nearest(unknown[0], known)}.")
+        values = {name: natural(hardware.schema, "netdev_add", type_name, name, value) for name, value in values.items()}
         values = typed("network backend", values, known)
     arguments = {"type": type_name, "id": netdev_id, **values, **({"queues": queues} if queues and queues > 1 else {})}
     if type_name == "tap":
         _check_tap_options(arguments)
+    _refuse_numbers(values)
+    for name, most in _MOST_BYTES.items():
+        if type_name == "user" and len(str(values.get(name, "")).encode()) > most:
+            raise InvalidOption(f"options.{name} is longer than {most} bytes, and QEMU takes no more there.")
     return arguments
+
+
+def check_new(hardware: Hardware, arguments: Mapping[str, Any]) -> None:
+    """Refuse what QEMU would refuse to make a network backend of, at any depth, and what it would wait for without end."""
+    known = hardware.schema.command_arguments("netdev_add", str(arguments["type"]))
+    if known.keys() - _OF_THE_MODULE.keys():
+        check_members(hardware.schema, "netdev_add", arguments, f"A network backend of type {arguments['type']}", "options")
+    if arguments["type"] == "vhost-user":
+        _check_chardev(hardware, str(arguments.get("chardev")))
+
+
+def _check_chardev(hardware: Hardware, name: str) -> None:
+    """Until somebody is connected to the socket, ``netdev_add`` does not return, and the VM stands still."""
+    chardev = hardware.chardevs.get(name)
+    if chardev is None:
+        return
+    if chardev.type != "socket" or chardev.addr.get("type", "unix") != "unix":
+        raise InvalidOption(f"chardev {name} is a {chardev.type} that is no unix socket. A vhost-user network is served over a "
+                            "unix socket: name a character device of type socket with a path.")
+    if chardev.told.startswith("disconnected:"):
+        raise Conflict(f"Nobody is connected to the character device {name}, and QEMU would stand still until the vhost-user "
+                       "server is there. Start that first, and run this again.")
+
+
+def _refuse_numbers(options: Mapping[str, Any]) -> None:
+    """Descriptors by number are QEMU's own, or none at all, at which it aborts; those that it was handed have names."""
+    found = [(name, str(options[name])) for name in _DESCRIPTORS if name in options]
+    found += [(f"{name}.str", str(options[name].get("str"))) for name in ("addr", "local", "remote")
+              if isinstance(options.get(name), Mapping) and options[name].get("type") == "fd"]
+    for name, value in found:
+        if any(one.strip().lstrip("+-").isdigit() for one in value.split(":")):
+            raise InvalidOption(f"options.{name} is {value!r}, a number. Name there descriptors that QEMU was handed (getfd); "
+                                "its own numbers are not known here.")
 
 
 def _listed(hardware: Hardware, name: str, value: Any, type_name: str | None) -> Any:

@@ -11,13 +11,14 @@ from typing import Any
 
 from ..qmp import CommandError, Version
 from .device import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
-from .errors import Conflict, InvalidOption, Unsupported
-from .frontend import Unplug, plug
+from .errors import Conflict, HardwareError, InvalidOption, Unsupported
+from .frontend import Plug, Unplug, plug
 from .launch import device_argument
 from .model import PERIPHERAL, Device, Hardware, Netdev
-from .netbackend import backend_arguments, interface_behind, launch_argument, macs, queues_of, refuse_users
-from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, close_descriptor
-from .settled import settled_arguments
+from .netbackend import backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
+from .netrestore import PutBack, Trial, is_tried, known_backends
+from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
+from .settled import backends_of, settled_arguments
 from .slots import PLACE_KEYS, default_driver, place_of, refuse_companions
 from .tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from .values import check_id, check_mac
@@ -59,32 +60,46 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     device, netdev = _present(hardware, nic.id)
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
+    nic = replace(nic, front=replace(nic.front, driver=nic.front.driver or None))
     driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
+    if "netdev" not in hardware.device_properties(driver):
+        raise InvalidOption(f"A {driver} is no NIC. Take a driver such as {default_driver(hardware, 'virtio-net')} or e1000.")
     _with_queues(hardware, nic, driver)
     before = describe(hardware, nic.id)
 
-    differences, unverified = _netdev_differences(hardware, nic, netdev) if netdev else ([], [])
+    differences, unread = _netdev_differences(hardware, nic, netdev) if netdev else ([], [])
+    if device and netdev and nic.queues is not None:
+        differences += _queue_difference(hardware, nic.queues, device, netdev)
+    if device and netdev is None:
+        differences.append(Difference("type", None, nic.type))
+    kept = netdev if device and not differences else None
+    unverified = list(unread)
     if device:
-        more, unread = device_differences(hardware, nic.front, device)
-        differences, unverified = differences + more, unverified + unread
-        if netdev is None:
-            differences.append(Difference("type", None, nic.type))
-        if netdev and nic.queues is not None:
-            differences += _queue_difference(hardware, nic.queues, device, netdev)
+        more, unread_too = device_differences(hardware, nic.front, device)
+        differences, unverified = differences + more, unverified + unread_too
     if nic.type is not None:
         _backend_arguments(hardware, nic)  # what no backend can be is refused whether or not there is one
     warnings: list[str] = []
-    if differences and nic.recreate and nic.type is not None:
-        nic = _carried_over(hardware, nic, device, netdev)
+    netdev_id = nic.id
+    if differences and nic.recreate and (nic.type is not None or kept):
+        nic = nic if kept and nic.type is None else _carried_over(hardware, nic, device, netdev)
         if device:
             refuse_only_nic(hardware, device, nic.force)
             refuse_companions(hardware, device, nic.force)
-        if netdev:
-            refuse_users(hardware, netdev, nic.force)
-            warnings += _forgotten_options(nic, netdev)
-        arguments = recreated_arguments(hardware, _with_queues(hardware, nic, driver), driver, {"netdev": nic.id}, device)
-        steps = list(_removal(nic, device, netdev))
-        steps += [*_netdev_steps(hardware, nic), *plug(arguments)]
+            warnings += _lost_link(nic)
+        front = _with_queues(hardware, nic, driver)
+        if kept:
+            netdev_id = kept.id
+            warnings += _not_applied(nic, unread)
+            steps = list(_removal(nic, device, None, _device_again(hardware, device)))
+        else:
+            if netdev:
+                refuse_users(hardware, netdev, nic.force)
+                warnings += _forgotten_options(nic, netdev)
+            steps, doubtful = _replacement(hardware, nic, device, netdev)
+            warnings += doubtful
+        arguments = recreated_arguments(hardware, front, driver, {"netdev": netdev_id}, device)
+        steps += [*([] if kept else _netdev_steps(hardware, nic)), *plug(arguments)]
     else:
         refuse(f"NIC {nic.id}", differences)
         steps, arguments = [], {}
@@ -98,9 +113,9 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
         unverified.append("link")
     launch = _launch_args(hardware, nic, arguments, device)
     if arguments and launch and "mac" not in arguments:
-        steps.append(LaunchArgs(launch, arguments, hardware.version))
+        steps.append(LaunchArgs(launch, {**arguments, "netdev": nic.id}, hardware.version))
     warnings += _mac_warnings(hardware, nic.id, arguments.get("mac") or (device.properties.get("mac") if device else None))
-    return Plan(tuple(steps), before, _after(nic, before, arguments), tuple(unverified), launch, tuple(warnings))
+    return Plan(tuple(steps), before, _after(nic, before, arguments, kept), tuple(unverified), launch, tuple(warnings))
 
 
 def plan_absent(hardware: Hardware, nic: Nic) -> Plan:
@@ -164,10 +179,60 @@ def _left_behind(hardware: Hardware, nic_id: str) -> Netdev | None:
     return netdev if netdev and netdev.nic is None else None
 
 
-def _removal(nic: Nic, device: Device | None, netdev: Netdev | None) -> list[Step]:
-    """The backend goes last: ``netdev_del`` under a NIC leaves a NIC that can never be connected again."""
-    steps: list[Step] = [Unplug(nic.id)] if device else []
-    return steps + ([Delete("netdev_del", {"id": netdev.id})] if netdev else [])
+def _removal(nic: Nic, device: Device | None, netdev: Netdev | None, device_again: Step | None = None,
+             netdev_again: Step | None = None) -> list[Step]:
+    """The backend goes last: ``netdev_del`` under a NIC leaves a NIC that can never be connected again. *device_again* and
+    *netdev_again* put both back, where new ones were to take their place."""
+    steps: list[Step] = [Unplug(nic.id, device_again)] if device else []
+    return steps + ([Delete("netdev_del", {"id": netdev.id}, netdev_again)] if netdev else [])
+
+
+def _device_again(hardware: Hardware, device: Device | None) -> Step | None:
+    return Plug({**settled_arguments(hardware, device), **backends_of(hardware, device)}) if device else None
+
+
+def _replacement(hardware: Hardware, nic: Nic, device: Device | None, netdev: Netdev | None) -> tuple[list[Step], list[str]]:
+    """Take the device and the backend away such that both can be put back, and say what of them cannot."""
+    if netdev is None:
+        return _removal(nic, device, None, _device_again(hardware, device)), []
+    known = known_backends(hardware, netdev, nic.options if nic.type == netdev.type else None)
+    found = [(way, one.whole) for way, one in ((_again(hardware, netdev, one.type, one.options), one) for one in known) if way]
+    ways = tuple(way for way, _whole in found)
+    whole = bool(found) and found[0][1]
+    trial: list[Step] = [Trial(_backend_arguments(hardware, nic))] if not whole and is_tried(str(nic.type)) else []
+    warnings = []
+    if not ways:
+        warnings = [f"If QEMU refuses the new NIC {nic.id}, the present one cannot be put back: QEMU does not report the options "
+                    f"of its network backend, of type {netdev.type}."]
+    elif not whole:
+        warnings = [f"If QEMU refuses the new NIC {nic.id}, the present one is put back without those options of its network "
+                    f"backend (type {netdev.type}) that QEMU does not report."]
+    again = PutBack(ways) if ways else None
+    return [*trial, *_removal(nic, device, netdev, _device_again(hardware, device) if again else None, again)], warnings
+
+
+def _again(hardware: Hardware, netdev: Netdev, type_name: str, options: dict[str, Any]) -> Steps | None:
+    """The steps that make a backend again; None where it cannot be made of these options."""
+    nic = Nic(Front(netdev.id), type_name, options, queues_of(hardware, netdev))
+    try:
+        return Steps(tuple(_netdev_steps(hardware, nic)))
+    except HardwareError:
+        return None
+
+
+def _lost_link(nic: Nic) -> list[str]:
+    if nic.link is not None:
+        return []
+    return [f"NIC {nic.id} is recreated, and its link is up then. QEMU does not report whether it was down: set link to keep it "
+            "so."]
+
+
+def _not_applied(nic: Nic, options: list[str]) -> list[str]:
+    """A backend that is kept has the options that it had."""
+    if not options:
+        return []
+    return [f"NIC {nic.id} keeps its network backend, of which QEMU does not report {', '.join(options)}. If these are to "
+            "change, remove the NIC (state: absent) and add it again."]
 
 
 def _forgotten(hardware: Hardware, nic_id: str) -> list[Step]:
@@ -252,6 +317,7 @@ def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
 def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     """Add the backend, over descriptors of the tap that this host opens where that was chosen."""
     arguments = _backend_arguments(hardware, nic)
+    check_new(hardware, arguments)
     queues = nic.queues or 1
     delete = Delete("netdev_del", {"id": nic.id})
     if arguments.get("vhost"):
@@ -310,10 +376,10 @@ def _as_reported(name: str, value: Any) -> str:
     return str(value).partition("/")[0] if name == "net" else str(value)
 
 
-def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any]) -> dict[str, Any]:
+def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any], kept: Netdev | None) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = {"id": nic.id, **(before or {}), "attached": True}
-    if before is None or arguments:
+    if before is None or (arguments and not kept):
         after.update({"netdev": nic.id, "type": _SHOWN_AS.get(str(nic.type), nic.type)})
         after.update({"ifname": nic.options["ifname"]} if "ifname" in nic.options else {})
     if arguments:
@@ -332,8 +398,8 @@ def _launch_args(hardware: Hardware, nic: Nic, arguments: dict[str, Any], device
     if backend is None:
         return ()
     if not arguments and device:
-        arguments = {**settled_arguments(hardware, device), "netdev": nic.id}
-    return ("-netdev", backend, "-device", device_argument(arguments, hardware.version))
+        arguments = settled_arguments(hardware, device)
+    return ("-netdev", backend, "-device", device_argument({**arguments, "netdev": nic.id}, hardware.version))
 
 
 @dataclass(frozen=True)
