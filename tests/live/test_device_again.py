@@ -74,6 +74,9 @@ def test_a_doorbell_needs_a_server_or_qemu_would_stand_still(binary: Binary, mak
             refused(device(vm, check, **doorbell, properties={"chardev": name}), "conflict", name, "server")
     refused(device(vm, **doorbell), "invalid_option", "chardev")
     refused(device(vm, **doorbell, properties={"chardev": "c9"}), "invalid_option", "c9")
+    for driver in ("vhost-user-blk-pci", "vhost-user-scsi-pci-non-transitional"):
+        waits = {**doorbell, "driver": driver, "properties": {"chardev": "c2"}}
+        refused(device(vm, check=True, **waits), "conflict", "c2", "server")
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(str(tmp_path / "c2"))
         planned = device(vm, check=True, **doorbell, properties={"chardev": "c2"})

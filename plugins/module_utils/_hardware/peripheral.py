@@ -129,8 +129,8 @@ def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | N
     if not same:
         _refuse_deadly(driver)
     _check_ranges(hardware, driver, properties)
-    if driver == "ivshmem-doorbell":
-        _check_doorbell(hardware, properties, device if same else None)
+    if driver == "ivshmem-doorbell" or driver.startswith(_WAITS):
+        _check_server(hardware, driver, properties, device if same else None)
     if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
         raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
     for name, module in _OWN_MODULES.items():
@@ -150,23 +150,28 @@ _DEADLY = {"rocker": "QEMU aborts when a rocker is removed",
 
 def _refuse_deadly(driver: str) -> None:
     if driver in _DEADLY:
-        raise Unsupported(f"A {driver} is neither plugged into a running VM nor removed from one: {_DEADLY[driver]}. Give it to the "
-                          "VM at its start, or take it away there.")
+        raise Unsupported(f"A {driver} is neither plugged into a running VM nor removed from one: {_DEADLY[driver]}. Give it to "
+                          "the VM at its start, or take it away there.")
 
 
-def _check_doorbell(hardware: Hardware, properties: Mapping[str, Any], present: Device | None) -> None:
-    """Raise for a doorbell without a server on its character device: QEMU, all of it, waits for the server's greeting for ever."""
-    name = str(properties.get("chardev", present.properties.get("chardev") if present else ""))
-    if present and name == present.properties.get("chardev"):
+_WAITS = ("vhost-user-blk", "vhost-user-scsi")
+"""Drivers that wait for their server, as ivshmem-doorbell does, for as long as the socket is not connected."""
+
+
+def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any], present: Device | None) -> None:
+    """Raise for a device without a server on its character device: QEMU, all of it, waits for the server for ever."""
+    now = present.properties.get("chardev") if present else None
+    name = str(properties.get("chardev", now or ""))
+    if now and name == now:
         return
     chardev = hardware.chardevs.get(name)
     if chardev is None:
-        raise InvalidOption(f"chardev {name!r} is not a character device of the VM. An ivshmem-doorbell needs one, a socket that is "
-                            "connected to an ivshmem server.")
+        raise InvalidOption(f"chardev {name!r} is not a character device of the VM. Device {driver} needs one, a socket that is "
+                            "connected to its server.")
     if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
         state = "is not connected" if chardev.type == "socket" else f"is a {chardev.type}"
-        raise Conflict(f"The character device {name} {state}. An ivshmem-doorbell needs a socket that is connected to an ivshmem "
-                       "server, without which QEMU would stand still. Start the server first.")
+        raise Conflict(f"The character device {name} {state}. Device {driver} needs a socket that is connected to its server, "
+                       "without which QEMU would stand still. Start the server first.")
 
 
 _MOST = {"vectors": (0, 65535), "max_ports": (1, 511)}
