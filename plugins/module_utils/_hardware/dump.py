@@ -111,11 +111,11 @@ def _doubts(hardware: Hardware, dump: Dump, part: dict[str, Any]) -> tuple[Hardw
     doubts = []
     if kdump and (dump.paging or part):
         named = "paging" if dump.paging else " and ".join(part)
-        doubts.append(HardwareError(f"A dump of the format {dump.format} is of all memory and without paging. Leave {named} out, or "
-                                    "take the format elf."))
+        doubts.append(HardwareError(f"A dump of the format {dump.format} is of all memory and without paging. Leave {named} out, "
+                                    "or take the format elf."))
     if dump.path is None and not str(dump.protocol).startswith(("file:", "fd:")):
-        doubts.append(HardwareError(f"The protocol {dump.protocol!r} is none that QEMU has. Write file: and a path, or fd: and the "
-                                    "name of a descriptor."))
+        doubts.append(HardwareError(f"The protocol {dump.protocol!r} is none that QEMU has. Write file: and a path, or fd: and "
+                                    "the name of a descriptor."))
     here = hardware.snapshot.monitor.passes_fds  # over a unix socket: QEMU is on this host
     if here and dump.file is not None and not os.path.isdir(os.path.dirname(dump.file)):
         doubts.append(HardwareError(f"QEMU cannot write {dump.file}: its folder does not exist, as far as it is seen from here."))

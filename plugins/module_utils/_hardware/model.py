@@ -226,8 +226,8 @@ class Hardware:
         inner = _OUTSIDE.sub("", driver).replace("-vga", "-gpu")
         known = {entry["name"] for entry in self.snapshot.ask_or([], "qom-list-types")}
         if driver in known and not {inner, f"{inner}-device"} & known:
-            raise Unsupported(f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, and "
-                              "ends where it is used. Install QEMU's modules for it on the host (OpenGL), and start the VM anew.")
+            raise Unsupported(f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, "
+                              "and ends where it is used. Install QEMU's modules for it on the host (OpenGL), and start the VM anew.")
 
     @property
     def version_text(self) -> str:
