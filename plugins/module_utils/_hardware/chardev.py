@@ -117,7 +117,7 @@ def _change(hardware: Hardware, chardev: Chardev, backend: dict[str, Any], recre
         return [kept, Execute("chardev-change", new, undo, uses=(kept,))]
     if not recreate:
         raise Conflict(f"The character device {chardev.id} is a {chardev.type}, wanted {backend['type']}. QEMU does not report "
-                       "how it was made, and deletes it before it makes the other, so it could not be put back if that fails. Remove "
+                       "how it was made, and deletes it first, so it could not be put back if the other fails. Remove "
                        "it first (state: absent), or set recreate: true.")
     return [Delete("chardev-remove", {"id": chardev.id}),
             Execute("chardev-add", new, Delete("chardev-remove", {"id": chardev.id}))]

@@ -33,8 +33,8 @@ class NotMore(Step):
     def apply(self, run: Run) -> None:
         now = describe_total(Hardware(run.monitor))["total"]
         if now > self.total:
-            raise Conflict(f"total is {now} after this run has plugged a DIMM, wanted {self.total}: another task or user has added "
-                           "memory meanwhile. Run this again: it reads what the VM has now.")
+            raise Conflict(f"total is {now} after this run has plugged a DIMM, wanted {self.total}: another task or user has "
+                           "added memory meanwhile. Run this again: it reads what the VM has now.")
 
 
 def plan_total(hardware: Hardware, total: int) -> Plan:
@@ -55,7 +55,8 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     if missing > 0:
         check_size(hardware, "ram", {}, missing, f"total {total} needs a DIMM of")
         made = _new_dimm(hardware, missing)
-        return Plan((*made.steps, NotMore(total)), before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
+        steps = (*made.steps, NotMore(total))
+        return Plan(steps, before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
     dimms = [one for one in before["devices"] if one["type"] == "pc-dimm" and not one["at_launch"]]
     sums = _sums(dimms)
     if -missing not in sums:

@@ -227,7 +227,7 @@ class Hardware:
         known = {entry["name"] for entry in self.snapshot.ask_or([], "qom-list-types")}
         if driver in known and not {inner, f"{inner}-device"} & known:
             raise Unsupported(f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, "
-                              "and ends where it is used. Install QEMU's modules for it on the host (OpenGL), and start the VM anew.")
+                              "and ends where it is used. Install QEMU's modules for it on the host, and start the VM anew.")
 
     @property
     def version_text(self) -> str:
