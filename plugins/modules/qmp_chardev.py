@@ -78,7 +78,10 @@ options:
     elements: dict
     default: []
   recreate:
-    description: Whether to unplug and plug anew a port with other properties, instead of failing with V(conflict).
+    description:
+      - Whether to unplug and plug anew a port with other properties, instead of failing with V(conflict).
+      - And whether to remove a character device that nothing is on, and of which QEMU does not report how it was made (such as
+        V(file) or V(ringbuf)), to add one of another type. It cannot be put back if that fails.
     type: bool
     default: false
 """

@@ -36,7 +36,7 @@ options:
     description:
       - Its arguments, in QEMU's spelling and JSON types.
       - Passwords, the C(data) of a secret object and all of an HMP command but C(info) are shown nowhere. What a secret object
-        holds is not read.
+        holds is not read, is left out of what C(qom-list-get) returns, and an HMP command C(qom-get) for it is refused.
       - In the invocation and in the system's log only those members are shown that are known to be harmless.
     type: dict
   commands:

@@ -52,7 +52,7 @@ options:
     type: str
   length:
     description:
-      - How much to write from O(begin) on.
+      - How much to write from O(begin) on, 1 byte or more.
     type: str
   force:
     description:

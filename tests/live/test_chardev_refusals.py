@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -85,3 +88,48 @@ def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Calla
     assert unchanged(Modules(vm).run("qmp_chardev", **port, name="org.test.a"))
     other = Modules(vm).run("qmp_chardev", **port, name="org.test.A")
     refused(other, "conflict", "name", "org.test.a", "org.test.A")
+
+
+@pytest.mark.parametrize("old", [{"type": "null"}, {"type": "socket"}, {"type": "ringbuf", "options": {"size": 4096}},
+                                 {"type": "file"}], ids=lambda value: str(value["type"]))
+def test_one_that_cannot_become_another_stays(binary: Any, make_vm: Callable[..., VM], tmp_path: Path,
+                                              old: dict[str, Any]) -> None:
+    """QEMU deletes a character device that nothing is on before it looks at the other."""
+    vm = make_vm(binary=binary, boot=False)
+    old = {**old, **({"path": str(tmp_path / "old")} if old["type"] in ("socket", "file") else {})}
+    assert Modules(vm).run("qmp_chardev", id="c5", **old).get("changed")
+    before = vm.hardware()
+    known = old["type"] in ("null", "socket")
+    for kind, path in (("socket", "/nosuch/x"), ("pipe", "/nosuch/x")):
+        failed = Modules(vm).run("qmp_chardev", id="c5", type=kind, path=path)
+        if known:
+            refused(failed, "command_failed", "c5 was put back")
+            assert [one["execute"] for one in failed["details"]["undone"]] == ["chardev-add"]
+        else:
+            refused(failed, "conflict", old["type"], "recreate")
+        assert failed["changed"] is False and vm.hardware() == before, failed
+    assert unchanged(Modules(vm).run("qmp_chardev", id="c5", **old))
+    if not known:
+        failed = Modules(vm).run("qmp_chardev", id="c5", type="socket", path="/nosuch/x", recreate=True)
+        assert failed["failed"] and failed["changed"] and failed["details"]["done"][0]["execute"] == "chardev-remove", failed
+        return
+    planned = Modules(vm).run("qmp_chardev", check=True, id="c5", type="ringbuf")
+    done = Modules(vm).run("qmp_chardev", id="c5", type="ringbuf")
+    assert [one["execute"] for one in done["commands"]] == ["chardev-change"] and done["commands"] == planned["commands"]
+
+
+@pytest.mark.parametrize("options", [
+    {"type": "file", "path": "{pipe}"},
+    {"type": "file", "options": {"out": "{pipe}"}},
+    {"type": "file", "path": "{dir}/out", "options": {"in": "{pipe}"}},
+    {"type": "file", "path": "{dir}/link"},
+    {"type": "null", "options": {"logfile": "{pipe}"}},
+    {"type": "socket", "path": "{dir}/sock", "options": {"logfile": "{pipe}"}},
+], ids=str)
+def test_a_named_pipe_is_refused_for_qemu_would_hang(bare_vm: VM, tmp_path: Path, options: dict[str, Any]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    filled = json.loads(json.dumps(options).replace("{pipe}", str(pipe)).replace("{dir}", str(tmp_path)))
+    for check in (True, False):
+        refused(Modules(bare_vm).run("qmp_chardev", check, id="c1", timeout=5, **filled), "invalid_option", "named pipe")

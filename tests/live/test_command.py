@@ -117,3 +117,27 @@ def test_objects_and_properties_that_are_not_there(vm: VM) -> None:
     refused(qom(vm, "/machine", property="graphic", value=True), "invalid_option", "'graphics'")
     refused(qom(vm, "/machine", property="graphic"), "invalid_option", "'graphics'")
     refused(qom(vm, "/machine", property="type", value="pc"), "command_failed", "type")
+
+
+@pytest.mark.parametrize("line", ["qom-get /objects/sec0 data", "  qom-get sec0 data", 'qom-get /objects/sec0 "data"',
+                                  "qom-get /objects/sec0 rawdata", '"qom-get" /objects/sec0 data'])
+def test_a_secret_is_not_shown_by_the_human_monitor(make_vm: Any, line: str) -> None:
+    vm = make_vm(boot=False)
+    vm.query("object-add", **{"qom-type": "secret", "id": "sec0", "data": "SECRET-TEXT"})
+    result = command(vm, execute="human-monitor-command", arguments={"command-line": line})
+    assert "SECRET-TEXT" not in str(result) and result.get("failed") or "unknown command" in str(result["replies"]), result
+    known = command(vm, execute="human-monitor-command", arguments={"command-line": "qom-get /machine type"})
+    assert "machine" in known["replies"][0], known
+
+
+def test_a_secret_is_not_shown_among_the_properties_of_several_objects(binary: Any, make_vm: Any) -> None:
+    vm = make_vm(binary=binary, boot=False)
+    vm.query("object-add", **{"qom-type": "secret", "id": "sec0", "data": "SECRET-TEXT"})
+    result = command(vm, execute="qom-list-get", arguments={"paths": ["/objects/sec0", "/machine"]})
+    if "qom-list-get" not in {entry["name"] for entry in vm.query("query-commands")}:
+        refused(result, "invalid_option", "qom-list-get")
+        return
+    assert "SECRET-TEXT" not in str(result), result
+    first, second = (one["properties"] for one in result["replies"][0])
+    assert {"name": "data", "type": "string"} in first and "format" in {entry["name"] for entry in first}, result
+    assert any("value" in entry for entry in second)

@@ -120,7 +120,29 @@ def test_a_named_pipe_is_refused_for_qemu_would_hang(bare_vm: VM, tmp_path: Path
     ({"path": "/nosuch/vm.elf", "format": "kdump-zlib", "paging": True}, "command_failed", "paging"),
 ], ids=str)
 def test_what_cannot_be(running: VM, options: dict[str, Any], code: str, said: str) -> None:
+    refused(dump(running, check=True, **options), code, said)
     refused(dump(running, **options), code, said)
+
+
+@pytest.mark.parametrize(("options", "code", "said"), [
+    ({"path": None}, "invalid_option", "path"),
+    ({"path": None, "protocol": None}, "invalid_option", "protocol"),
+    ({"protocol": ""}, "command_failed", "protocol"),
+    ({"protocol": "x"}, "command_failed", "protocol"),
+    ({"protocol": "exec:true"}, "command_failed", "protocol"),
+    ({"protocol": "FILE:/x"}, "command_failed", "protocol"),
+    ({"path": "{dir}/vm", "begin": "0", "length": "0"}, "invalid_option", "length"),
+    ({"path": "{dir}/vm", "begin": str(1 << 63), "length": "1M"}, "invalid_option", "begin"),
+    ({"path": "{dir}/vm", "begin": "0", "length": str(1 << 63)}, "invalid_option", "length"),
+    ({"path": "{dir}/vm", "begin": "-1", "length": "1M"}, "invalid_option", "begin"),
+    ({"path": "{dir}/vm", "begin": "0", "length": "1M", "format": "kdump-zlib"}, "command_failed", ""),
+], ids=str)
+def test_what_cannot_be_is_refused_in_check_mode_too(bare_vm: VM, tmp_path: Path, options: dict[str, Any], code: str,
+                                                     said: str) -> None:
+    options = {name: value and value.replace("{dir}", str(tmp_path)) for name, value in options.items()}
+    for check in (True, False):
+        refused(dump(bare_vm, check=check, **options), code, said)
+    assert not (tmp_path / "vm").exists()
 
 
 def test_a_dump_in_time_or_said_to_go_on(make_vm: Callable[..., VM], tmp_path: Path) -> None:

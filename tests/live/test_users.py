@@ -119,6 +119,13 @@ def test_a_can_bus_is_never_deleted(vm: VM) -> None:
             refused(Modules(vm).run("qmp_object", check, id="can0", **options), "unsupported", "can-bus")
 
 
+def test_a_main_loop_is_never_deleted(binary: Any, make_vm: Any) -> None:
+    vm = make_vm(binary=binary, boot=False)
+    assert Modules(vm).run("qmp_object", id="ml0", qom_type="main-loop")["changed"]
+    for check in (True, False):
+        refused(Modules(vm).run("qmp_object", check, id="ml0", state="absent", force=True), "unsupported", "main-loop")
+
+
 def test_users_of_character_devices_and_network_backends(vm: VM) -> None:
     for name in ("c1", "c2", "c3", "c4", "free"):
         chardev(vm, name)

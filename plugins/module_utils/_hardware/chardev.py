@@ -17,7 +17,7 @@ from .errors import Conflict, InvalidOption
 from .frontend import Plug, Unplug, plug
 from .launch import chardev_argument, device_argument
 from .model import Chardev, Device, Hardware
-from .plan import Delete, Execute, Plan, Step
+from .plan import Command, Delete, Execute, Plan, Run, Step
 from .settled import backends_of, settled_arguments
 from .slots import PLACE_KEYS, place_of
 from .users import refuse_monitor_chardev, users_of_chardev
@@ -88,9 +88,7 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
     if chardev is None:
         steps.append(Execute("chardev-add", {"id": line.id, "backend": backend}, Delete("chardev-remove", {"id": line.id})))
     elif changed:
-        old = chardev_data.present(chardev, _listens(chardev))
-        undo = None if old is None else Execute("chardev-change", {"id": line.id, "backend": {"type": chardev.type, "data": old}})
-        steps.append(Execute("chardev-change", {"id": line.id, "backend": backend}, undo))
+        steps += _change(hardware, chardev, backend, line.recreate)
     if device is None and line.front.driver:
         _refuse_in_use(hardware, line.id)
         arguments = device_arguments(hardware, line.front, line.front.driver, {"chardev": line.id})
@@ -100,6 +98,55 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
     port = arguments or (_as_it_is(hardware, device) if device and line.front.driver else {})
     launch, warnings = _launch_args(hardware, line.id, kind, data if changed else {**(known or {}), **data}, port)
     return Plan(tuple(steps), before, after, tuple(unverified), launch, warnings)
+
+
+def _change(hardware: Hardware, chardev: Chardev, backend: dict[str, Any], recreate: bool) -> list[Step]:
+    """Give a character device another backend in place, and the one that it has if QEMU refuses that.
+
+    One that nothing is on QEMU deletes before it looks at what it is to be. So where QEMU does not report how it was made,
+    only a task that says ``recreate`` has it removed.
+    """
+    data = chardev_data.present(chardev, _listens(chardev))
+    old = {"id": chardev.id, "backend": {"type": chardev.type, "data": data}}
+    new = {"id": chardev.id, "backend": backend}
+    undo = None if data is None else Execute("chardev-change", old)
+    if chardev.type == "mux" or users_of_chardev(hardware, chardev.id):
+        return [Execute("chardev-change", new, undo)]
+    if undo:
+        kept = KeepBackend(old)
+        return [kept, Execute("chardev-change", new, undo, uses=(kept,))]
+    if not recreate:
+        raise Conflict(f"The character device {chardev.id} is a {chardev.type}, wanted {backend['type']}. QEMU does not report "
+                       "how it was made, and deletes it first, so it could not be put back if the other fails. Remove "
+                       "it first (state: absent), or set recreate: true.")
+    return [Delete("chardev-remove", {"id": chardev.id}),
+            Execute("chardev-add", new, Delete("chardev-remove", {"id": chardev.id}))]
+
+
+@dataclass(frozen=True)
+class KeepBackend(Step):
+    """Nothing by itself; undone by adding a character device again, which a change that QEMU refuses deletes."""
+
+    old: dict[str, Any]
+    changes = False
+
+    def commands(self) -> list[Command]:
+        return []
+
+    def apply(self, run: Run) -> None:
+        pass
+
+    def undo(self) -> Step:
+        return AddIfGone("chardev-add", self.old)
+
+
+@dataclass(frozen=True)
+class AddIfGone(Execute):
+    """``chardev-add`` of what was there before, unless it still is."""
+
+    def apply(self, run: Run) -> None:
+        if self.arguments["id"] not in {entry["label"] for entry in run.read("query-chardev")}:
+            super().apply(run)
 
 
 def plan_absent(hardware: Hardware, line: Line) -> Plan:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any, Mapping
 
 from .arguments import check_type, natural_type
@@ -63,10 +64,29 @@ def check(hardware: Hardware, kind: str, data: Mapping[str, Any]) -> None:
     if kind in ("ringbuf", "memory") and isinstance(size, int) and (
             not 0 <= size <= _RINGBUF_MAX or size & (size - 1)):
         raise InvalidOption(f"options.size is {size}. A {kind} needs a power of two, such as 65536, and {_RINGBUF_MAX} at most.")
+    _refuse_pipes(kind, data)
     if kind == "socket":
         _check_socket(data)
     for name in ("remote", "local"):
         _check_port(f"options.{name}.data.port", data.get(name))
+
+
+def _refuse_pipes(kind: str, data: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for a file that is a named pipe, as far as it is seen from here: QEMU, all of it, waits in open()."""
+    for name in ("logfile", *(("in", "out") if kind == "file" else ())):
+        path = data.get(name)
+        if isinstance(path, str) and is_pipe(path):
+            told = "path or options.out" if name == "out" else f"options.{name}"
+            more = ", or use type: pipe" if name != "logfile" else ""
+            raise InvalidOption(f"{told} {path!r} is a named pipe: QEMU would stand still until somebody opens its other end. "
+                                f"Give a file{more}.")
+
+
+def is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _check_socket(data: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
@@ -12,10 +13,14 @@ from .arguments import check_arguments
 from .errors import InvalidOption
 from .model import Hardware
 from .plan import Execute, Plan, Run, Step
-from .qom import refuse_secret
+from .qom import SECRET, refuse_secret, without_secrets
 from .values import nearest
 
 _READING = {"qom-get", "qom-list", "qom-list-types", "qom-list-properties", "device-list-properties", "x-debug-query-block-graph"}
+
+_OF_DRIVERS = {"device-list-properties": "typename", "qom-list-properties": "typename", "device_add": "driver"}
+"""Commands that make a device of a driver, be it only to look at it, with the argument that names it."""
+_HUMAN_QOM_GET = re.compile(r"\s*qom-get\s(.*)", re.DOTALL)
 
 
 def only_reads(command: str) -> bool:
@@ -30,7 +35,10 @@ class Send(Execute):
     changes: bool = True
 
     def apply(self, run: Run) -> None:
-        run.told.setdefault("replies", []).append(run.execute(self.command, self.arguments))
+        reply = run.execute(self.command, self.arguments)
+        if self.command == "qom-list-get":
+            reply = without_secrets(reply)
+        run.told.setdefault("replies", []).append(reply)
 
 
 def plan(hardware: Hardware, commands: Sequence[Mapping[str, Any]], changed: bool | None) -> Plan:
@@ -48,6 +56,14 @@ def reading(hardware: Hardware, commands: Sequence[Mapping[str, Any]]) -> list[A
             for entry in commands]
 
 
+def _refuse_human_secret(line: str) -> None:
+    """Raise InvalidOption for an HMP command that would show what a secret object holds. Quotes and escapes could hide the name
+    of the property, which QMP's own command has no need of."""
+    found = _HUMAN_QOM_GET.match(line)
+    if found and (set(found[1].split()) & set(SECRET) or '"' in found[1] or "\\" in found[1]):
+        raise InvalidOption("The HMP command qom-get could show a secret. Use the command qom-get of QMP, which is checked.")
+
+
 def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name and arguments of a command. Raises InvalidOption where this QEMU has none such, or not with such arguments."""
     unknown = set(entry) - {"execute", "arguments"}
@@ -62,4 +78,8 @@ def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[st
     check_arguments(hardware.schema, name, arguments)
     if name == "qom-get":
         refuse_secret(hardware, arguments["path"], arguments["property"])
+    if name == "human-monitor-command":
+        _refuse_human_secret(str(arguments["command-line"]))
+    if name in _OF_DRIVERS:
+        hardware.refuse_incomplete(str(arguments[_OF_DRIVERS[name]]))
     return name, arguments

@@ -11,7 +11,7 @@ from typing import Any, Mapping, NamedTuple
 from .errors import Conflict, InvalidOption, NoFreeSlot
 from .limits import check_block_sizes, check_limits
 from .model import Device, Hardware
-from .settled import CHOSEN, backends_of, settled_properties
+from .settled import backends_of, leaves_the_choice, settled_properties
 from .slots import Wanted, bus_class, find_place, parse_addr, parse_devno, place_of
 from .values import check_enums, same_value, typed
 
@@ -167,7 +167,7 @@ def device_differences(hardware: Hardware, front: Front, device: Device) -> tupl
             unverified.append(front.option_of(name))
         elif same_value(name, device.types.get(name, known[name]["type"]), now, value):
             continue
-        elif value in CHOSEN and value == known[name].get("default"):
+        elif leaves_the_choice(name, value, known[name].get("default")):
             unverified.append(front.option_of(name))  # the choice was left to QEMU, which reports what it has chosen
         else:
             different.append(Difference(front.option_of(name), now, value))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..qmp import EventTimeout
-from .errors import Conflict, InvalidOption, JobFailed, NotYet
+from .errors import Conflict, HardwareError, InvalidOption, JobFailed, NotYet
 from .model import Hardware
 from .plan import RETRY_SECONDS, Command, Plan, Run, Step, wire
 from .values import nearest, typed
@@ -84,14 +84,42 @@ def plan(hardware: Hardware, dump: Dump) -> Plan:
     now = hardware.snapshot.ask("query-dump")
     if now["status"] == "active":
         raise Conflict(f"A dump of this VM is being written ({now['completed']} of {now['total']} bytes). Wait until it is done.")
+    if (dump.path is None) == (dump.protocol is None):
+        raise InvalidOption("Set path or protocol, and not both: it says where the dump is to be written.")
     _refuse_file(dump)
     stated = {name: getattr(dump, name) for name in ("begin", "length") if getattr(dump, name) is not None}
     protocol = dump.protocol if dump.path is None else f"file:{dump.path}"
+    part = typed("dump", stated, {"begin": "size", "length": "size"})
+    _check_part(part)
     arguments = {"protocol": protocol, "paging": dump.paging, "detach": True,
-                 **({"format": dump.format} if dump.format is not None else {}),
-                 **typed("dump", stated, {"begin": "size", "length": "size"})}
+                 **({"format": dump.format} if dump.format is not None else {}), **part}
     after = {"status": "completed", "format": dump.format or "elf", "file": dump.file}
-    return Plan((Write(arguments, dump.file),), None, after)
+    return Plan((Write(arguments, dump.file),), None, after, doubts=_doubts(hardware, dump, part))
+
+
+def _check_part(part: dict[str, Any]) -> None:
+    """Raise InvalidOption for a part of the memory that there cannot be. QEMU takes other numbers in the place of these."""
+    for name, value in part.items():
+        least = int(name == "length")
+        if not least <= value < 1 << 63:
+            raise InvalidOption(f"{name} is {value}. It is a number of bytes from {least} to {(1 << 63) - 1}.")
+
+
+def _doubts(hardware: Hardware, dump: Dump, part: dict[str, Any]) -> tuple[HardwareError, ...]:
+    """What QEMU will refuse, in its order."""
+    kdump = (dump.format or "elf") != "elf"
+    doubts = []
+    if kdump and (dump.paging or part):
+        named = "paging" if dump.paging else " and ".join(part)
+        doubts.append(HardwareError(f"A dump of the format {dump.format} is of all memory and without paging. Leave {named} out, "
+                                    "or take the format elf."))
+    if dump.path is None and not str(dump.protocol).startswith(("file:", "fd:")):
+        doubts.append(HardwareError(f"The protocol {dump.protocol!r} is none that QEMU has. Write file: and a path, or fd: and "
+                                    "the name of a descriptor."))
+    here = hardware.snapshot.monitor.passes_fds  # over a unix socket: QEMU is on this host
+    if here and dump.file is not None and not os.path.isdir(os.path.dirname(dump.file)):
+        doubts.append(HardwareError(f"QEMU cannot write {dump.file}: its folder does not exist, as far as it is seen from here."))
+    return tuple(doubts)
 
 
 def _refuse_file(dump: Dump) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Collection, Mapping
 
@@ -14,9 +15,26 @@ from .memory import describe_all, launch_args, plan_absent, plan_present, reques
 from .memory_backend import check_size
 from .memory_spec import MOST, Piece
 from .model import Hardware
-from .plan import Plan
+from .plan import Command, Plan, Run, Step
 
 _MOST_SUMS = 10_000
+
+
+@dataclass(frozen=True)
+class NotMore(Step):
+    """A last look at the total after a DIMM was plugged, for another run may have plugged one for the same total meanwhile."""
+
+    total: int
+    changes = False
+
+    def commands(self) -> list[Command]:
+        return []
+
+    def apply(self, run: Run) -> None:
+        now = describe_total(Hardware(run.monitor))["total"]
+        if now > self.total:
+            raise Conflict(f"total is {now} after this run has plugged a DIMM, wanted {self.total}: another task or user has "
+                           "added memory meanwhile. Run this again: it reads what the VM has now.")
 
 
 def plan_total(hardware: Hardware, total: int) -> Plan:
@@ -37,7 +55,8 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     if missing > 0:
         check_size(hardware, "ram", {}, missing, f"total {total} needs a DIMM of")
         made = _new_dimm(hardware, missing)
-        return Plan(made.steps, before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
+        steps = (*made.steps, NotMore(total))
+        return Plan(steps, before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
     dimms = [one for one in before["devices"] if one["type"] == "pc-dimm" and not one["at_launch"]]
     sums = _sums(dimms)
     if -missing not in sums:

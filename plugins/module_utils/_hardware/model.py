@@ -17,11 +17,13 @@ from typing import Any, Iterable, NamedTuple
 
 from ..qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from . import launched
-from .errors import Conflict, InvalidOption
+from .errors import Conflict, InvalidOption, Unsupported
 from .snapshot import Snapshot
 
 PERIPHERAL = "/machine/peripheral"
 _ANONYMOUS = "/machine/peripheral-anon"
+_IN_MODULES = re.compile(r"(virtio|vhost-user)-(gpu|vga)-(gl|rutabaga)\b")
+_OUTSIDE = re.compile(r"-(pci|ccw)\Z")
 
 _DEVICE_PROPERTIES: dict[str, type] = {
     "type": str, "parent_bus": str, "hotplugged": bool, "addr": int, "drive": str, "netdev": str, "mac": str, "serial": str,
@@ -207,11 +209,25 @@ class Hardware:
 
     def device_properties(self, driver: str) -> dict[str, str]:
         """The properties that ``device_add`` takes for *driver*, name to QOM type. Raises InvalidOption if unknown."""
+        self.refuse_incomplete(driver)
         try:
             properties = self.schema.device_properties(driver)
         except CommandError as error:
             raise InvalidOption(f"This QEMU ({self.version_text}) has no device {driver!r}: {error.desc}.") from error
         return {name: str(info["type"]) for name, info in properties.items()}
+
+    def refuse_incomplete(self, driver: str) -> None:
+        """Raise Unsupported for a driver of which QEMU has a part alone: the mere question for its properties ends QEMU.
+
+        Those for GL are in modules of QEMU, each half in one of its own, which a distribution packs apart.
+        """
+        if not _IN_MODULES.match(driver):
+            return
+        inner = _OUTSIDE.sub("", driver).replace("-vga", "-gpu")
+        known = {entry["name"] for entry in self.snapshot.ask_or([], "qom-list-types")}
+        if driver in known and not {inner, f"{inner}-device"} & known:
+            raise Unsupported(f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, "
+                              "and ends where it is used. Install QEMU's modules for it on the host, and start the VM anew.")
 
     @property
     def version_text(self) -> str:

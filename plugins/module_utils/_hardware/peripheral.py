@@ -57,7 +57,11 @@ def plan_present(hardware: Hardware, wish: Peripheral) -> Plan:
     steps: list[Step] = []
     arguments: dict[str, Any] = {}
     if differences and wish.recreate and device:
+        _refuse_deadly(device.driver)
         _refuse_children(hardware, device, wish.force)
+        if _taken_along(device):
+            raise Unsupported(f"A {device.driver} cannot be removed and made anew at once, for QEMU removes the character device "
+                              f"{device.properties['chardev']} with it. Remove it (state: absent), then add both again.")
         steps.append(Unplug(wish.id, Plug(_as_it_is(hardware, device))))
         arguments = recreated_arguments(hardware, wish.front, driver, {}, device)
     else:
@@ -83,8 +87,21 @@ def plan_absent(hardware: Hardware, wish: Peripheral) -> Plan:
     if device is None:
         return Plan()
     _refuse_own_modules(device)
+    _refuse_deadly(device.driver)
     _refuse_children(hardware, device, wish.force)
-    return Plan((Unplug(wish.id),), describe(hardware, wish.id), None)
+    return Plan((Unplug(wish.id),), describe(hardware, wish.id), None, warnings=_taken_along(device))
+
+
+def _taken_along(device: Device) -> tuple[str, ...]:
+    """A warning of the backend that goes with a device though nobody names it."""
+    chardev = device.properties.get("chardev")
+    if device.driver not in _TAKES_CHARDEV or not chardev:
+        return ()
+    return (f"QEMU removes the character device {chardev} with {device.id}, as with each {device.driver}. Add it again with "
+            "qmp_chardev where it is still needed.",)
+
+
+_TAKES_CHARDEV = ("usb-redir",)
 
 
 def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
@@ -107,18 +124,54 @@ def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | N
     names = [entry["name"] for entry in types]
     if names and driver not in names:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
+    hardware.refuse_incomplete(driver)
+    same = device is not None and device.driver == driver
+    if not same:
+        _refuse_deadly(driver)
     _check_ranges(hardware, driver, properties)
+    if driver == "ivshmem-doorbell" or driver.startswith(_WAITS):
+        _check_server(hardware, driver, properties, device if same else None)
     if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
         raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
     for name, module in _OWN_MODULES.items():
         if name in properties and (name != "memdev" or driver in _DIMMS):
             raise InvalidOption(f"properties has {name!r}, and a device with something behind it is not for qmp_device. Use "
                                 f"{module}, which adds both.")
-    same = device is not None and device.driver == driver
     if driver.startswith("vhost-vsock") and not (same and "guest-cid" not in properties):
         cid = _number(properties.get("guest-cid"))
         if not _FIRST_CID <= cid < (1 << 32) - 1:
             raise InvalidOption(f"A {driver} needs guest_cid, a number from {_FIRST_CID} that no other VM of the host has.")
+
+
+_DEADLY = {"rocker": "QEMU aborts when a rocker is removed",
+           "dc390": "once a dc390 was removed, QEMU aborts at the next device with an EEPROM, such as an i82550"}
+"""Drivers that QEMU does not survive the removal of, with what happens."""
+
+
+def _refuse_deadly(driver: str) -> None:
+    if driver in _DEADLY:
+        raise Unsupported(f"A {driver} is neither plugged into a running VM nor removed from one: {_DEADLY[driver]}. Give it to "
+                          "the VM at its start, or take it away there.")
+
+
+_WAITS = ("vhost-user-blk", "vhost-user-scsi")
+"""Drivers that wait for their server, as ivshmem-doorbell does, for as long as the socket is not connected."""
+
+
+def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any], present: Device | None) -> None:
+    """Raise for a device without a server on its character device: QEMU, all of it, waits for the server for ever."""
+    now = present.properties.get("chardev") if present else None
+    name = str(properties.get("chardev", now or ""))
+    if now and name == now:
+        return
+    chardev = hardware.chardevs.get(name)
+    if chardev is None:
+        raise InvalidOption(f"chardev {name!r} is not a character device of the VM. Device {driver} needs one, a socket that is "
+                            "connected to its server.")
+    if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
+        state = "is not connected" if chardev.type == "socket" else f"is a {chardev.type}"
+        raise Conflict(f"The character device {name} {state}. Device {driver} needs a socket that is connected to its server, "
+                       "without which QEMU would stand still. Start the server first.")
 
 
 _MOST = {"vectors": (0, 65535), "max_ports": (1, 511)}

@@ -13,7 +13,7 @@ from .model import Hardware
 from .plan import Execute, Plan
 from .values import known_part, nearest, typed
 
-_SECRET = ("data", "rawdata")
+SECRET = ("data", "rawdata")
 """What holds the secret in a secret object, for all to read."""
 
 
@@ -39,16 +39,27 @@ def read(hardware: Hardware, path: str, name: str | None) -> dict[str, Any]:
             raise InvalidOption(f"The object {path} has no property {name!r}{nearest(name, known)}.")
         refuse_secret(hardware, path, name)
         return {"path": path, "property": name, "type": known[name], "value": _get(hardware, path, name)}
-    names = [one for one in known if not known[one].startswith("child<") and one not in _SECRET]
+    names = [one for one in known if not known[one].startswith("child<") and one not in SECRET]
     values = dict(zip(names, hardware.snapshot.qom_get((path, one) for one in names)))
     return {"path": path, "properties": {one: {"type": kind, "value": values.get(one)} for one, kind in known.items()}}
 
 
 def refuse_secret(hardware: Hardware, path: str, name: str) -> None:
     """Raise InvalidOption for the property that holds the secret of a secret object: it would be shown."""
-    if name in _SECRET and str(_get(hardware, path, "type")).startswith("secret"):
+    if name in SECRET and str(_get(hardware, path, "type")).startswith("secret"):
         raise InvalidOption(f"{name} of {path} is a secret, which would be shown. To have it hold another, remove the object by "
                             "qmp_object and add it anew with its option secret.")
+
+
+def without_secrets(replies: Any) -> Any:
+    """The reply of ``qom-list-get`` without what secret objects in it hold."""
+    return [{**one, "properties": _shown(one["properties"])} for one in replies]
+
+
+def _shown(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not any(entry["name"] == "type" and str(entry.get("value")).startswith("secret") for entry in listed):
+        return listed
+    return [{name: value for name, value in entry.items() if name != "value" or entry["name"] not in SECRET} for entry in listed]
 
 
 def properties(hardware: Hardware, path: str) -> dict[str, str]:

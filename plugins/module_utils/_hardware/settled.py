@@ -142,3 +142,12 @@ _CHOOSES: dict[str, Choice] = {
     "romfile": lambda _hardware, _device, values: bool(_OWN_ROM.match(values["romfile"])),
     "romsize": lambda _hardware, _device, values: not values.get("romfile") or bool(_OWN_ROM.match(values["romfile"])),
 }
+
+_ALSO_CHOSEN = {"nr", "port", "scsi-id", "lun", "sas_address", "xres", "yres", "class", "msi", "msix"}
+"""What QEMU chooses too, of which it cannot be told whether the present value is its choice."""
+
+
+def leaves_the_choice(name: str, value: Any, default: Any) -> bool:
+    """Whether a task that sets the property *name* to *value*, by default *default*, has QEMU choose, which then reports what it
+    has chosen. Of most properties a default such as 0 or -1 is a value like any other, and reported as it is."""
+    return name in _CHOOSES.keys() | _ALSO_CHOSEN and not isinstance(value, bool) and value in CHOSEN and bool(value == default)

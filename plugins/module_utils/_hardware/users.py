@@ -96,8 +96,8 @@ def refuse_monitor_chardev(hardware: Hardware, chardev_id: str) -> None:
 def refuse_users_of_object(hardware: Hardware, object_id: str, force: bool) -> None:
     """Raise Conflict for an object that is in use, or where that cannot be excluded, unless forced."""
     kind = hardware.objects.get(object_id, "")
-    if kind == "can-bus":
-        raise Unsupported(f"The object {object_id} is a can-bus, which QEMU never deletes. It is gone at the VM's next start "
+    if kind in ("can-bus", "main-loop"):
+        raise Unsupported(f"The object {object_id} is a {kind}, which QEMU never deletes. It is gone at the VM's next start "
                           "without it.")
     users = users_of_object(hardware, object_id)
     if users and kind.startswith(_GUARDED):
