@@ -20,8 +20,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Callable
 
-_READING = ("query-", "qom-list", "qom-get", "qmp_capabilities", "device-list-properties", "human-monitor-command",
-            "x-debug-query-")
+_READING = ("query-", "qom-list", "qom-get", "qmp_capabilities", "device-list-properties", "x-debug-query-")
+
+
+def _only_reads(request: dict[str, Any]) -> bool:
+    if request["execute"] == "human-monitor-command":
+        return str(request["arguments"]["command-line"]).startswith("info ")
+    return str(request["execute"]).startswith(_READING)
 
 
 class Fault(Enum):
@@ -132,7 +137,7 @@ class Proxy:
     def _request(self, client: socket.socket, qemu: socket.socket, request: dict[str, Any], line: bytes,
                  descriptors: list[int]) -> Any:
         """Pass a request on, or do the fault: StopIteration to hang up, an id to act on its reply."""
-        waits = request["execute"].startswith(_READING)
+        waits = _only_reads(request)
         if not waits:
             self.seen.append(request["execute"])
         point = len(self.seen) - 1

@@ -55,8 +55,7 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     if missing > 0:
         check_size(hardware, "ram", {}, missing, f"total {total} needs a DIMM of")
         made = _new_dimm(hardware, missing)
-        steps = (*made.steps, NotMore(total))
-        return Plan(steps, before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
+        return Plan((*made.steps, NotMore(total)), before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
     dimms = [one for one in before["devices"] if one["type"] == "pc-dimm" and not one["at_launch"]]
     sums = _sums(dimms)
     if -missing not in sums:
