@@ -19,7 +19,7 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 from .runner import Run, run
 
 ROLE = "vmops.qemu.hotplug"
-NO_LOG = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+NO_LOG, MASK = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "********"
 SHAPES = {
     "word": ["{}Zq"],
     "backslash": ["{}Zq", "\\", "n{}Zr"],
@@ -83,7 +83,7 @@ def assert_marked(played: Run) -> None:
         assert added and {one["data"] for one in added} == {"********"}
         for result in results:
             arguments = result.get("invocation", {}).get("module_args", {})  # from ansible-core 2.21 on it is not in the events
-            assert {arguments.get(option) for option in options} <= {None, NO_LOG}, arguments
+            assert {arguments.get(option) for option in options} <= {None, NO_LOG, MASK}, arguments
 
 
 def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ def key_of(hardware: Hardware, disk_id: str, node: Node) -> str | None:
     encrypt = options.get("encrypt")
     stated = [options.get("key-secret"), options.get("encrypt.key-secret"),
               encrypt.get("key-secret") if isinstance(encrypt, dict) else None]
-    names = [str(name) for name in stated if name] or [f"{name}.secret" for name in (node.name, disk_id)
-                                                     if f"{name}.secret" in left_over(hardware, name)]
+    names = [str(name) for name in stated if name]
+    if not names:
+        names = [f"{name}.secret" for name in (node.name, disk_id) if f"{name}.secret" in left_over(hardware, name)]
     return next((name for name in names if name in hardware.objects), None)
 
 

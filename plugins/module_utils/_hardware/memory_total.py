@@ -55,7 +55,8 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     if missing > 0:
         check_size(hardware, "ram", {}, missing, f"total {total} needs a DIMM of")
         made = _new_dimm(hardware, missing)
-        return Plan((*made.steps, NotMore(total)), before, after, (), (*_launch_args(hardware, {}), *made.launch_args), made.warnings)
+        launch = (*_launch_args(hardware, {}), *made.launch_args)
+        return Plan((*made.steps, NotMore(total)), before, after, (), launch, made.warnings)
     dimms = [one for one in before["devices"] if one["type"] == "pc-dimm" and not one["at_launch"]]
     sums = _sums(dimms)
     if -missing not in sums:
