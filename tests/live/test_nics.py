@@ -357,6 +357,6 @@ def test_vhost_user_without_a_server_is_refused(binary: Binary, make_vm: Callabl
     vm.query("chardev-add", id="c3", backend={"type": "null", "data": {}})
     before = vm.hardware()
     for name, code, word in (("c1", "conflict", "connected"), ("c2", "invalid_option", "unix"), ("c3", "invalid_option", "null")):
-        for check in (True, False):
+        for check in (True, False) if code == "invalid_option" else (False,):  # who is connected is a matter of the moment
             refused(modules.netdev(check=check, id="n1", type="vhost-user", chardev=name), code, name, word)
     assert vm.hardware() == before

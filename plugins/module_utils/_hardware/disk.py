@@ -266,7 +266,7 @@ def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[H
     """Why QEMU will not open a new image, not give it the size, or not have such a device, as far as it is seen from here."""
     backend = disk.backend or {}
     path, pid = backend.get("filename"), hardware.snapshot.monitor.peer_pid
-    is_file = backend.get("driver") in ("file", "host_device") and isinstance(path, str)
+    is_file = backend.get("driver") == "file" and isinstance(path, str)  # devices come and go
     found: list[HardwareError] = []
     if disk.attach and (stack.device is None or disk.recreate):
         problem = block_size_problem(disk.front.stated(hardware, driver))

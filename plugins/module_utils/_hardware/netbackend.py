@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Mapping
 
 from .arguments import check_members, natural
 from .errors import Conflict, InvalidOption, Unsupported
 from .launch import netdev_argument
 from .model import Hardware, Netdev
+from .plan import Command, Run, Step
 from .tap import check_name, interface_of, is_macvtap
 from .users import users_of_netdev
 from .values import check_id, nearest, typed
@@ -77,16 +79,31 @@ def check_new(hardware: Hardware, arguments: Mapping[str, Any]) -> None:
 
 
 def _check_chardev(hardware: Hardware, name: str) -> None:
-    """Until somebody is connected to the socket, ``netdev_add`` does not return, and the VM stands still."""
+    """Refuse a character device that no vhost-user server can be at."""
     chardev = hardware.chardevs.get(name)
     if chardev is None:
         return
     if chardev.type != "socket" or chardev.addr.get("type", "unix") != "unix":
         raise InvalidOption(f"chardev {name} is a {chardev.type} that is no unix socket. A vhost-user network is served over a "
                             "unix socket: name a character device of type socket with a path.")
-    if chardev.told.startswith("disconnected:"):
-        raise Conflict(f"Nobody is connected to the character device {name}, and QEMU would stand still until the vhost-user "
-                       "server is there. Start that first, and run this again.")
+
+
+@dataclass(frozen=True)
+class Connected(Step):
+    """A look at whether the vhost-user server is connected: until it is, ``netdev_add`` does not return, and the VM stands still.
+    That may be another by the time of the run, so check mode does not ask. Raises Conflict."""
+
+    chardev: str
+    changes = False
+
+    def commands(self) -> list[Command]:
+        return []
+
+    def apply(self, run: Run) -> None:
+        told = {one["label"]: one["filename"] for one in run.read("query-chardev")}
+        if told.get(self.chardev, "").startswith("disconnected:"):
+            raise Conflict(f"Nobody is connected to the character device {self.chardev}, and QEMU would stand still until the "
+                           "vhost-user server is there. Start that first, and run this again.")
 
 
 def _refuse_numbers(options: Mapping[str, Any]) -> None:

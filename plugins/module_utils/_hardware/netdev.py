@@ -15,7 +15,7 @@ from .errors import Conflict, HardwareError, InvalidOption, Unsupported
 from .frontend import Plug, Unplug, plug
 from .launch import device_argument
 from .model import PERIPHERAL, Device, Hardware, Netdev
-from .netbackend import backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
+from .netbackend import Connected, backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
 from .netrestore import PutBack, Trial, is_tried, known_backends
 from .plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
 from .settled import backends_of, settled_arguments
@@ -326,7 +326,10 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
         if is_macvtap(str(arguments.get("ifname", ""))):
             raise InvalidOption(f"Interface {arguments['ifname']} is a macvtap, which QEMU cannot open by its name: leave "
                                 "descriptors, script and downscript out, and connect by socket.")
-        return [Execute("netdev_add", arguments, delete)]
+        served: list[Step] = []
+        if arguments["type"] == "vhost-user" and "chardev" in arguments:
+            served.append(Connected(str(arguments["chardev"])))
+        return [*served, Execute("netdev_add", arguments, delete)]
     ifname = nic.options.get("ifname")
     if ifname is None:
         raise InvalidOption("type tap needs ifname, the tap interface of this host.")
