@@ -165,6 +165,8 @@ def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any]
     if now and name == now:
         return
     chardev = hardware.chardevs.get(name)
+    if chardev is None and driver.startswith("vhost-user"):  # QEMU says so
+        return
     if chardev is None:
         raise InvalidOption(f"chardev {name!r} is not a character device of the VM. Device {driver} needs one, a socket that is "
                             "connected to its server.")
