@@ -160,8 +160,10 @@ class Proxy:
         if fault is Fault.CUT_IN_REQUEST:
             line = line[: len(line) // 2]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        qemu.sendmsg([line], rights)
-        _close(descriptors)
+        try:
+            qemu.sendmsg([line], rights)
+        finally:
+            _close(descriptors)
         if fault is Fault.QEMU_KILLED_AFTER_REQUEST:
             self._act()
         if fault in (Fault.CUT_IN_REQUEST, Fault.CUT_AFTER_REQUEST):

@@ -23,7 +23,7 @@ RESEND_SECONDS = 3.0
 
 _UNDER_WAY = "already in the process of unplug"
 _NOT_NOW = ("guest is busy", "unplug request for not supported device type")
-_HELD = ("in use", "has already been used")
+_HELD = ("in use", "has already been used", "Permission conflict on node")
 """What QEMU says of a backend, and of a place in the boot order, that a device has which is gone but not yet freed."""
 _OST_EJECT = 3
 _OST_REFUSED = 130
@@ -43,7 +43,7 @@ class Plug(Step):
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
-        replaces = any(command["execute"] == "device_del" for command in run.sent)
+        replaces = run.undoes or any(command["execute"] == "device_del" for command in run.sent)
         while True:
             try:
                 run.execute("device_add", self.arguments)

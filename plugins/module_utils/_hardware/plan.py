@@ -32,11 +32,12 @@ _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", 
 
 class Run:
     """The applying of one plan: the monitor, the seconds that each step may take, what was sent so far, and what the steps
-    add to the result."""
+    add to the result. ``undoes``: whether it is the undoing of another one."""
 
-    def __init__(self, monitor: Monitor, timeout: float) -> None:
+    def __init__(self, monitor: Monitor, timeout: float, undoes: bool = False) -> None:
         self.monitor = monitor
         self.timeout = timeout
+        self.undoes = undoes
         self.sent: list[Command] = []
         self.told: dict[str, Any] = {}
 
@@ -227,7 +228,7 @@ class Plan:
             except NotYet as error:  # what has begun goes on
                 raise PlanFailed(error, run.sent, done=_final(done)) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
-                undone, left = take_back(done, Run(monitor, timeout))
+                undone, left = take_back(done, Run(monitor, timeout, undoes=True))
                 raise PlanFailed(error, run.sent, undone, left, _final(done)) from error
             except QMPError as error:
                 raise PlanFailed(error, run.sent, done=[command for one in done for command in one.commands()]) from error
