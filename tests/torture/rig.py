@@ -44,6 +44,9 @@ def made_tap(name: str) -> Iterator[str]:
     finally:
         subprocess.run(["ip", "link", "delete", name], check=True)
 
+_LATER = ("in use", "Permission conflict", "cannot accept command verb", "process of unplug")
+"""What QEMU says of a command that it takes a little later."""
+
 
 class Rig:
     """One kind on one VM, which ``vm`` is; with ``peer``, the second one, where the kind has that."""
@@ -306,7 +309,7 @@ class Rig:
                 if name != "device_del":
                     return
             except RuntimeError as error:
-                later = "in use" in str(error) or "cannot accept command verb" in str(error) or "process of unplug" in str(error)
+                later = any(text in str(error) for text in _LATER)
                 if name == "device_del" and "not found" in str(error):
                     return
                 if not later or time.monotonic() > deadline:
