@@ -228,7 +228,7 @@ def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(open_place: 
 
 
 @pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])
-def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(port: int, tls: dict[str, str], shared: Path,  # noqa: F811
+def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(port: int, tls: dict[str, str], shared: Path,  # noqa: F811 - fixtures
                                                                            option: str) -> None:
     file = shared / "file.pem"
     shutil.copy(tls[option], file)
