@@ -17,7 +17,7 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 from . import _masking
 from ._hardware import race
 from ._hardware.device import Front
-from ._hardware.errors import HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
+from ._hardware.errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, NotYet, UnplugPending
 from ._hardware.hints import hint
 from ._hardware.info import SUBSETS
 from ._hardware.model import Hardware
@@ -330,7 +330,7 @@ def _operate(module: AnsibleModule, operation: Operation, monitor: Monitor) -> d
     hardware = Hardware(monitor)
     try:
         plan = operation.plan(hardware, params)
-    except (NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+    except (Conflict, NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
         hardware = Hardware(monitor)
         plan = operation.plan(hardware, params)
     result = {

@@ -44,6 +44,7 @@ def made_tap(name: str) -> Iterator[str]:
     finally:
         subprocess.run(["ip", "link", "delete", name], check=True)
 
+
 _LATER = ("in use", "Permission conflict", "cannot accept command verb", "process of unplug")
 """What QEMU says of a command that it takes a little later."""
 
