@@ -27,7 +27,7 @@ ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
 SANITY_ANSIBLE_CORE = ("ansible-core==2.19.*; python_version < '3.14'", "ansible-core; python_version >= '3.14'")
 """The last whose ansible-test checks modules for Python 3.8, except where it does not run."""
-PACKAGES = [f"ansible_collections.vmops.qemu.plugins.module_utils.{name}" for name in ("qmp", "_hardware")]
+PACKAGES = [f"ansible_collections.vmops.qemu.plugins.module_utils.{name}" for name in ("qmp", "_vm")]
 
 # pyenv's own commands stand for Pythons that may not be active; the Pythons themselves go first
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -153,8 +153,19 @@ def coverage(session: nox.Session) -> None:
 
 def pytest(session: nox.Session, tier: str, dist: str, *words: str) -> None:
     """Run the tests of a tier on all processors, which are dealt out as pytest-xdist does it with *dist*."""
-    session.run("pytest", "-q", f"tests/{tier}", "-n", str(os.cpu_count() or 1), "--dist", dist, *words,
-                f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    session.run(
+        "pytest",
+        "-q",
+        f"tests/{tier}",
+        "-n",
+        str(os.cpu_count() or 1),
+        "--dist",
+        dist,
+        *words,
+        f"--junit-xml={report(session)}",
+        *session.posargs,
+        env=linked(session),
+    )
 
 
 @nox.session

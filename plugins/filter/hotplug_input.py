@@ -71,17 +71,46 @@ import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 
 _SPECS = Path(__file__).parents[2] / "roles" / "hotplug" / "meta" / "argument_specs.yml"
-_SCALARS = {"hotplug_port": "int", "hotplug_allow_plaintext": "bool", "hotplug_connect_timeout": "float",
-            "hotplug_timeout": "float", "hotplug_cpus": "int", "hotplug_tls": "dict"}
+_SCALARS = {
+    "hotplug_port": "int",
+    "hotplug_allow_plaintext": "bool",
+    "hotplug_connect_timeout": "float",
+    "hotplug_timeout": "float",
+    "hotplug_cpus": "int",
+    "hotplug_tls": "dict",
+}
 """Types of the variables that the role's argument spec lets through as they are, because Ansible would refuse an empty text."""
-_KINDS = {"hotplug_objects": "object", "hotplug_memory": "memory", "hotplug_chardevs": "chardev", "hotplug_devices": "device",
-          "hotplug_blockdevs": "disk", "hotplug_netdevs": "nic"}
-_MODULES = {"hotplug_objects": "qmp_object", "hotplug_memory": "qmp_memory_hotplug", "hotplug_chardevs": "qmp_chardev",
-            "hotplug_devices": "qmp_device", "hotplug_blockdevs": "qmp_blockdev", "hotplug_netdevs": "qmp_netdev"}
+_KINDS = {
+    "hotplug_objects": "object",
+    "hotplug_memory": "memory",
+    "hotplug_chardevs": "chardev",
+    "hotplug_devices": "device",
+    "hotplug_blockdevs": "disk",
+    "hotplug_netdevs": "nic",
+}
+_MODULES = {
+    "hotplug_objects": "qmp_object",
+    "hotplug_memory": "qmp_memory_hotplug",
+    "hotplug_chardevs": "qmp_chardev",
+    "hotplug_devices": "qmp_device",
+    "hotplug_blockdevs": "qmp_blockdev",
+    "hotplug_netdevs": "qmp_netdev",
+}
 _OTHER_NAMES = {"hotplug_hosts", "hotplug_report"}
 """Variables beside the role's own: what the playbook reads, and what the role leaves."""
-_SYNONYMS = {"disk": "blockdev", "drive": "blockdev", "volume": "blockdev", "nic": "netdev", "network": "netdev",
-             "interface": "netdev", "vcpu": "cpu", "ram": "memory", "dimm": "memory", "serial_port": "chardev", "qmp": "socket"}
+_SYNONYMS = {
+    "disk": "blockdev",
+    "drive": "blockdev",
+    "volume": "blockdev",
+    "nic": "netdev",
+    "network": "netdev",
+    "interface": "netdev",
+    "vcpu": "cpu",
+    "ram": "memory",
+    "dimm": "memory",
+    "serial_port": "chardev",
+    "qmp": "socket",
+}
 _EMPTY_COUNTS = {"romfile"}
 """Options for which an empty text is a value of its own: no option ROM."""
 _PUBLIC = ("driver", "attach", "type")
@@ -181,9 +210,17 @@ def _items(name: str, value: Any, options: Mapping[str, Any], problems: list[str
         except _Mistake as mistake:
             problems.append(str(mistake))
             continue
-        entries.append({"variable": name, "index": index, "kind": _KINDS[name], "id": item.get("id", "memory"),
-                        "named": "id" in item, "state": item.get("state", "present"),
-                        **{option: item[option] for option in _PUBLIC if option in item}})
+        entries.append(
+            {
+                "variable": name,
+                "index": index,
+                "kind": _KINDS[name],
+                "id": item.get("id", "memory"),
+                "named": "id" in item,
+                "state": item.get("state", "present"),
+                **{option: item[option] for option in _PUBLIC if option in item},
+            }
+        )
     return items, entries
 
 
@@ -193,8 +230,11 @@ def _options(where: str, given: Mapping[str, Any], specs: Mapping[str, Any]) -> 
         if name not in specs:
             name = _without_value(name)
             raise _Mistake(f"{where}: {name} is not an option.{_did_you_mean(name, specs)}")
-    values = {name: _typed(f"{where}: {name}", value, specs[name]) for name, value in given.items()
-              if not _empty(value) or (value == "" and name in _EMPTY_COUNTS)}
+    values = {
+        name: _typed(f"{where}: {name}", value, specs[name])
+        for name, value in given.items()
+        if not _empty(value) or (value == "" and name in _EMPTY_COUNTS)
+    }
     missing = [name for name, spec in specs.items() if spec.get("required") and name not in values]
     if "id" in specs and not {"id", "total"} & set(values) and not missing:
         missing = ["id or total"]
@@ -210,8 +250,10 @@ def _named(where: str, item: Mapping[str, Any]) -> str:
     if _empty(item.get("id")):
         return ""
     if not re.fullmatch(r"[^\s:]+", str(item["id"])):
-        raise _Mistake(f"{where}: the id has a space or a colon in it. Check that a space follows each colon, and that each "
-                       "option is on a line of its own.")
+        raise _Mistake(
+            f"{where}: the id has a space or a colon in it. Check that a space follows each colon, and that each "
+            "option is on a line of its own."
+        )
     return f" ({item['id']})"
 
 
@@ -244,7 +286,8 @@ def _shown(value: Any, spec: Mapping[str, Any]) -> str:
 
 def _kind(value: Any) -> str:
     return {dict: "a dictionary", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(value), "empty")
+        type(value), "empty"
+    )
 
 
 def _text(name: str, value: Any, spec: Mapping[str, Any]) -> str:
@@ -306,7 +349,14 @@ def _list(name: str, value: Any, spec: Mapping[str, Any]) -> list[Any]:
 
 
 _TYPES: dict[str, Callable[[str, Any, Mapping[str, Any]], Any]] = {
-    "str": _text, "path": _text, "bool": _bool, "int": _int, "float": _float, "dict": _dict, "list": _list}
+    "str": _text,
+    "path": _text,
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "dict": _dict,
+    "list": _list,
+}
 
 
 def _twice(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -315,14 +365,20 @@ def _twice(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for entry in entries:
         if entry["named"]:
             where.setdefault((entry["kind"] == "object", entry["id"]), []).append(f"{entry['variable']}[{entry['index']}]")
-    return [f"The id {name} is used more than once, by {' and '.join(places)}. Give each item its own id."
-            for (_object, name), places in where.items() if len(places) > 1]
+    return [
+        f"The id {name} is used more than once, by {' and '.join(places)}. Give each item its own id."
+        for (_object, name), places in where.items()
+        if len(places) > 1
+    ]
 
 
 def _unknown(names: Iterable[str], specs: Mapping[str, Any]) -> Iterable[str]:
     known = {*specs, *_OTHER_NAMES}
-    return [f"{name} is not a variable of this role and was ignored.{_did_you_mean(name, specs)}"
-            for name in sorted(map(str, names)) if name not in known]
+    return [
+        f"{name} is not a variable of this role and was ignored.{_did_you_mean(name, specs)}"
+        for name in sorted(map(str, names))
+        if name not in known
+    ]
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

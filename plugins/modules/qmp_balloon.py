@@ -77,17 +77,19 @@ balloon:
     actual: 2147483648
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import balloon
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import balloon
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=lambda hardware, params: balloon.plan(hardware, _module.size_in_bytes(params["size"]) or 0),
-        tell=lambda hardware, params: {"balloon": balloon.describe(hardware)},
-        options={"size": {"type": "str", "required": True}},
-        result="balloon",
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=lambda hardware, params: balloon.plan(hardware, _module.size_in_bytes(params["size"]) or 0),
+            tell=lambda hardware, params: {"balloon": balloon.describe(hardware)},
+            options={"size": {"type": "str", "required": True}},
+            result="balloon",
+        )
+    )
 
 
 if __name__ == "__main__":

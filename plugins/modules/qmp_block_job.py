@@ -170,10 +170,10 @@ progress:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import blockjob
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import block_job as blockjob
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -192,20 +192,23 @@ OPTIONS = {
 
 def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     """Bring the job to its wanted state."""
-    job = blockjob.Job(**{**{name: params[name] for name in OPTIONS if name != "state"},
-                          "speed": _module.size_in_bytes(params["speed"])})
+    job = blockjob.Job(
+        **{**{name: params[name] for name in OPTIONS if name != "state"}, "speed": _module.size_in_bytes(params["speed"])}
+    )
     if params["state"] == "cancelled":
         return blockjob.plan_cancelled(hardware, job)
     return blockjob.plan_present(hardware, job, params["state"])
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=plan,
-        tell=lambda hardware, params: {"job": blockjob.describe(hardware, params["id"])},
-        options=OPTIONS,
-        result="job",
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=plan,
+            tell=lambda hardware, params: {"job": blockjob.describe(hardware, params["id"])},
+            options=OPTIONS,
+            result="job",
+        )
+    )
 
 
 if __name__ == "__main__":

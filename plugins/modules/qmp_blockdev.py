@@ -364,9 +364,10 @@ disk:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import backend, blockdev, throttle
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.disk import Disk, describe
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import backend, throttle
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import plans as blockdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import Disk, describe
 
 BYTES = [f"bps{way}{burst}" for way in ("", "_rd", "_wr") for burst in ("", "_max")]
 OPTIONS = {
@@ -400,13 +401,16 @@ def disk(params: Mapping[str, Any]) -> Disk:
     cache = params["cache"] or {}
     on = backend.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
     return Disk(
-        front=_module.front(params, {
-            "serial": params["serial"],
-            "num-queues": params["queues"],
-            "share-rw": params["share_rw"],
-            "bootindex": params["bootindex"],
-            "iothread": params["iothread"],
-        }),
+        front=_module.front(
+            params,
+            {
+                "serial": params["serial"],
+                "num-queues": params["queues"],
+                "share-rw": params["share_rw"],
+                "bootindex": params["bootindex"],
+                "iothread": params["iothread"],
+            },
+        ),
         backend=on,
         stated_format=params["format"] or None,
         read_only=params["read_only"],
@@ -434,15 +438,17 @@ def limits(stated: Mapping[str, Any] | None) -> dict[str, int] | None:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="disk",
-        spec=disk,
-        present=blockdev.plan_present,
-        absent=blockdev.plan_absent,
-        describe=lambda hardware, wish: describe(hardware, wish.id),
-        options={**_module.FRONT, **OPTIONS},
-        rules={"mutually_exclusive": [("file", "backend"), ("backend", "aio")]},
-    ))
+    _module.converge(
+        _module.Kind(
+            result="disk",
+            spec=disk,
+            present=blockdev.plan_present,
+            absent=blockdev.plan_absent,
+            describe=lambda hardware, wish: describe(hardware, wish.id),
+            options={**_module.FRONT, **OPTIONS},
+            rules={"mutually_exclusive": [("file", "backend"), ("backend", "aio")]},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -215,8 +215,8 @@ chardev:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import chardev
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -249,15 +249,20 @@ def line(params: Mapping[str, Any]) -> chardev.Line:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="chardev",
-        spec=line,
-        present=chardev.plan_present,
-        absent=chardev.plan_absent,
-        describe=lambda hardware, wish: chardev.describe(hardware, wish.id),
-        options=OPTIONS,
-        rules={"mutually_exclusive": [("path", "address")], "required_by": {"address": ("address_port",), "name": ("driver",)}},
-    ))
+    _module.converge(
+        _module.Kind(
+            result="chardev",
+            spec=line,
+            present=chardev.plan_present,
+            absent=chardev.plan_absent,
+            describe=lambda hardware, wish: chardev.describe(hardware, wish.id),
+            options=OPTIONS,
+            rules={
+                "mutually_exclusive": [("path", "address")],
+                "required_by": {"address": ("address_port",), "name": ("driver",)},
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

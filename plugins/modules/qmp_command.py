@@ -101,8 +101,8 @@ replies:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import command
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import command
 
 OPTIONS = {
     "execute": {"type": "str"},
@@ -129,18 +129,20 @@ def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, A
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
-        tell=lambda hardware, params: {},
-        preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
-        options=OPTIONS,
-        places=places,
-        looks=False,
-        rules={
-            "required_one_of": [("execute", "commands")],
-            "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],
-        },
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
+            tell=lambda hardware, params: {},
+            preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
+            options=OPTIONS,
+            places=places,
+            looks=False,
+            rules={
+                "required_one_of": [("execute", "commands")],
+                "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

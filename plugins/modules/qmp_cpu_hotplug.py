@@ -180,8 +180,8 @@ cpus:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import cpu
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import cpu
 
 OPTIONS = {
     "count": {"type": "int"},
@@ -195,19 +195,21 @@ def cpus(params: Mapping[str, Any]) -> cpu.Cpus:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="cpus",
-        spec=cpus,
-        present=cpu.plan_present,
-        absent=cpu.plan_absent,
-        describe=lambda hardware, wish: cpu.describe(hardware),
-        options=OPTIONS,
-        rules={
-            "required_one_of": [("count", "topology")],
-            "mutually_exclusive": [("count", "topology")],
-            "required_if": [("state", "absent", ("topology",))],
-        },
-    ))
+    _module.converge(
+        _module.Kind(
+            result="cpus",
+            spec=cpus,
+            present=cpu.plan_present,
+            absent=cpu.plan_absent,
+            describe=lambda hardware, wish: cpu.describe(hardware),
+            options=OPTIONS,
+            rules={
+                "required_one_of": [("count", "topology")],
+                "mutually_exclusive": [("count", "topology")],
+                "required_if": [("state", "absent", ("topology",))],
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

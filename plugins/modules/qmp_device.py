@@ -188,8 +188,8 @@ device:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import peripheral
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -212,14 +212,16 @@ def wish(params: Mapping[str, Any]) -> peripheral.Peripheral:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="device",
-        spec=wish,
-        present=peripheral.plan_present,
-        absent=peripheral.plan_absent,
-        describe=lambda hardware, spec: peripheral.describe(hardware, spec.id),
-        options={**_module.FRONT, **OPTIONS},
-    ))
+    _module.converge(
+        _module.Kind(
+            result="device",
+            spec=wish,
+            present=peripheral.plan_present,
+            absent=peripheral.plan_absent,
+            describe=lambda hardware, spec: peripheral.describe(hardware, spec.id),
+            options={**_module.FRONT, **OPTIONS},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -141,8 +141,8 @@ vm:
     status: running
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import dump, power
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import dump, power
 
 OPTIONS = {
     "path": {"type": "str"},
@@ -156,14 +156,19 @@ OPTIONS = {
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=lambda hardware, params: dump.plan(hardware, dump.Dump(**{name: params[name] for name in OPTIONS})),
-        tell=lambda hardware, params: {"vm": power.describe(hardware)},
-        options=OPTIONS,
-        rules={"mutually_exclusive": [("path", "protocol")], "required_one_of": [("path", "protocol")],
-               "required_together": [("begin", "length")]},
-        result="dump",
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=lambda hardware, params: dump.plan(hardware, dump.Dump(**{name: params[name] for name in OPTIONS})),
+            tell=lambda hardware, params: {"vm": power.describe(hardware)},
+            options=OPTIONS,
+            rules={
+                "mutually_exclusive": [("path", "protocol")],
+                "required_one_of": [("path", "protocol")],
+                "required_together": [("begin", "length")],
+            },
+            result="dump",
+        )
+    )
 
 
 if __name__ == "__main__":

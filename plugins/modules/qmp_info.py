@@ -173,16 +173,30 @@ capacity:
           elements: str
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
 
-SUBSETS = ["vm", "disks", "nics", "cpus", "memory", "chardevs", "objects", "block_jobs", "balloon", "migration", "devices",
-           "capacity"]
+SUBSETS = [
+    "vm",
+    "disks",
+    "nics",
+    "cpus",
+    "memory",
+    "chardevs",
+    "objects",
+    "block_jobs",
+    "balloon",
+    "migration",
+    "devices",
+    "capacity",
+]
 
 
 def main() -> None:
-    _module.inform({
-        "gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]},
-    })
+    _module.inform(
+        {
+            "gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]},
+        }
+    )
 
 
 if __name__ == "__main__":

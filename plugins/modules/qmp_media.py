@@ -127,8 +127,8 @@ medium:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import media
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import media
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -144,15 +144,17 @@ def medium(params: Mapping[str, Any]) -> media.Medium:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="medium",
-        spec=medium,
-        present=media.plan_present,
-        absent=media.plan_absent,
-        describe=lambda hardware, wish: media.describe(hardware, wish.id),
-        options=OPTIONS,
-        rules={"required_if": [("state", "present", ("file",))]},
-    ))
+    _module.converge(
+        _module.Kind(
+            result="medium",
+            spec=medium,
+            present=media.plan_present,
+            absent=media.plan_absent,
+            describe=lambda hardware, wish: media.describe(hardware, wish.id),
+            options=OPTIONS,
+            rules={"required_if": [("state", "present", ("file",))]},
+        )
+    )
 
 
 if __name__ == "__main__":

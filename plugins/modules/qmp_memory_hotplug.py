@@ -262,10 +262,12 @@ memory:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import memory, memory_spec, memory_total
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import plans as memory
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import spec as memory_spec
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import total as memory_total
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 
 OPTIONS = {
     "id": {"type": "str"},
@@ -290,8 +292,15 @@ OPTIONS = {
     "reserved": {"type": "list", "elements": "dict", "default": []},
     "recreate": {"type": "bool", "default": False},
 }
-BACKEND = {"mem_path": "mem-path", "share": "share", "prealloc": "prealloc", "pmem": "pmem", "hugetlb": "hugetlb",
-           "host_nodes": "host-nodes", "policy": "policy"}
+BACKEND = {
+    "mem_path": "mem-path",
+    "share": "share",
+    "prealloc": "prealloc",
+    "pmem": "pmem",
+    "hugetlb": "hugetlb",
+    "host_nodes": "host-nodes",
+    "policy": "policy",
+}
 
 
 def piece(params: Mapping[str, Any]) -> memory_spec.Piece:
@@ -323,19 +332,21 @@ def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="memory",
-        spec=lambda params: params,
-        present=present,
-        absent=lambda hardware, params: memory.plan_absent(hardware, piece(params)),
-        describe=describe,
-        options=OPTIONS,
-        rules={
-            "required_one_of": [("id", "total")],
-            "mutually_exclusive": [("id", "total")],
-            "required_if": [("state", "absent", ("id",))],
-        },
-    ))
+    _module.converge(
+        _module.Kind(
+            result="memory",
+            spec=lambda params: params,
+            present=present,
+            absent=lambda hardware, params: memory.plan_absent(hardware, piece(params)),
+            describe=describe,
+            options=OPTIONS,
+            rules={
+                "required_one_of": [("id", "total")],
+                "mutually_exclusive": [("id", "total")],
+                "required_if": [("state", "absent", ("id",))],
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -176,8 +176,8 @@ vm:
     status: postmigrate
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import migration, power
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import migration, power
 
 OPTIONS = {
     "state": {"type": "str", "choices": ["started", "incoming", "postcopy", "cancelled", "status"], "default": "started"},
@@ -191,14 +191,17 @@ OPTIONS = {
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=lambda hardware, params: migration.plan(
-            hardware, params["state"], migration.Migration(**{name: params[name] for name in OPTIONS if name != "state"})),
-        tell=lambda hardware, params: {"migration": migration.describe(hardware), "vm": power.describe(hardware)},
-        options=OPTIONS,
-        rules={"mutually_exclusive": [("uri", "channels")]},
-        result="migration",
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=lambda hardware, params: migration.plan(
+                hardware, params["state"], migration.Migration(**{name: params[name] for name in OPTIONS if name != "state"})
+            ),
+            tell=lambda hardware, params: {"migration": migration.describe(hardware), "vm": power.describe(hardware)},
+            options=OPTIONS,
+            rules={"mutually_exclusive": [("uri", "channels")]},
+            result="migration",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -247,13 +247,15 @@ nic:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["tap", "user", "bridge", "socket", "stream", "dgram", "hubport", "vhost-user",
-                                        "vhost-vdpa", "l2tpv3"]},
+    "type": {
+        "type": "str",
+        "choices": ["tap", "user", "bridge", "socket", "stream", "dgram", "hubport", "vhost-user", "vhost-vdpa", "l2tpv3"],
+    },
     "options": {"type": "dict", "default": {}},
     "ifname": {"type": "str"},
     "script": {"type": "str"},
@@ -285,14 +287,16 @@ def nic(params: Mapping[str, Any]) -> netdev.Nic:
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="nic",
-        spec=nic,
-        present=netdev.plan_present,
-        absent=netdev.plan_absent,
-        describe=lambda hardware, wish: netdev.describe(hardware, wish.id),
-        options={**_module.FRONT, **OPTIONS},
-    ))
+    _module.converge(
+        _module.Kind(
+            result="nic",
+            spec=nic,
+            present=netdev.plan_present,
+            absent=netdev.plan_absent,
+            describe=lambda hardware, wish: netdev.describe(hardware, wish.id),
+            options={**_module.FRONT, **OPTIONS},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -145,8 +145,8 @@ object:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import objects
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -172,15 +172,17 @@ def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, A
 
 
 def main() -> None:
-    _module.converge(_module.Kind(
-        result="object",
-        spec=wish,
-        present=objects.plan_present,
-        absent=objects.plan_absent,
-        describe=lambda hardware, spec: objects.describe(hardware, spec.id),
-        options=OPTIONS,
-        places=places,
-    ))
+    _module.converge(
+        _module.Kind(
+            result="object",
+            spec=wish,
+            present=objects.plan_present,
+            absent=objects.plan_absent,
+            describe=lambda hardware, spec: objects.describe(hardware, spec.id),
+            options=OPTIONS,
+            places=places,
+        )
+    )
 
 
 if __name__ == "__main__":

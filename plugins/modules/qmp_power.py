@@ -114,8 +114,8 @@ vm:
     status: paused
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import power
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import power
 
 OPTIONS = {
     "state": {"type": "str", "choices": ["running", "paused", "shutdown", "reset", "quit", "wakeup"], "required": True},
@@ -125,12 +125,14 @@ OPTIONS = {
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=lambda hardware, params: power.plan(hardware, *(params[name] for name in OPTIONS)),
-        tell=lambda hardware, params: {"vm": power.describe(hardware)},
-        preview=lambda hardware, params: power.preview(hardware, *(params[name] for name in OPTIONS)),
-        options=OPTIONS,
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=lambda hardware, params: power.plan(hardware, *(params[name] for name in OPTIONS)),
+            tell=lambda hardware, params: {"vm": power.describe(hardware)},
+            preview=lambda hardware, params: power.preview(hardware, *(params[name] for name in OPTIONS)),
+            options=OPTIONS,
+        )
+    )
 
 
 if __name__ == "__main__":

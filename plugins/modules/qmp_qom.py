@@ -92,10 +92,10 @@ qom:
 
 from typing import Any, Mapping
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import qom
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import qom
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 
 OPTIONS = {
     "path": {"type": "str", "required": True},
@@ -119,13 +119,15 @@ def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, A
 
 
 def main() -> None:
-    _module.operate(_module.Operation(
-        plan=plan,
-        tell=lambda hardware, params: {"qom": qom.read(hardware, params["path"], params["property"])},
-        options=OPTIONS,
-        places=places,
-        rules={"required_by": {"value": ("property",)}},
-    ))
+    _module.operate(
+        _module.Operation(
+            plan=plan,
+            tell=lambda hardware, params: {"qom": qom.read(hardware, params["path"], params["property"])},
+            options=OPTIONS,
+            places=places,
+            rules={"required_by": {"value": ("property",)}},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -176,8 +176,8 @@ vms:
       complete: true
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes import virtual_machines
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.processes import virtual_machines
 
 
 def main() -> None:

@@ -37,10 +37,24 @@ class Playbooks:
         """Run a playbook, by path or by name of the collection; one that fails is told by its recap."""
         (self.directory / "variables.json").write_text(json.dumps(variables))
         command = ["ansible-playbook", "-i", "inventory.yml", playbook, "-e", "@variables.json", *arguments]
-        environment = {**os.environ, "ANSIBLE_NOCOWS": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "1",
-                       "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml", "ANSIBLE_ROLES_PATH": str(Path(__file__).parent / "targets")}
-        told = subprocess.run(command, cwd=self.directory, env=environment, text=True, timeout=PLAY_SECONDS, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        environment = {
+            **os.environ,
+            "ANSIBLE_NOCOWS": "1",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "1",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            "ANSIBLE_ROLES_PATH": str(Path(__file__).parent / "targets"),
+        }
+        told = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            text=True,
+            timeout=PLAY_SECONDS,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ).stdout
         assert "[DEPRECATION WARNING]" not in told, told
         assert "PLAY RECAP" in told, told
         counts = told.rsplit("PLAY RECAP", 1)[1].split(" : ")[1].split()

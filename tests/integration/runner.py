@@ -40,8 +40,16 @@ def run(directory: Path, playbook: str, *arguments: str, **variables: Any) -> Ru
     command = [Path(sys.executable).parent / "ansible-runner", "run", directory, "-p", playbook, "-vvvv"]
     command += ["--cmdline=" + " ".join(arguments)] if arguments else []
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}  # the runner keeps it all
-    shown = subprocess.run(command, cwd=directory, env={**environment, "ANSIBLE_NOCOLOR": "1"}, text=True, check=False,
-                           timeout=RUN_SECONDS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    shown = subprocess.run(
+        command,
+        cwd=directory,
+        env={**environment, "ANSIBLE_NOCOLOR": "1"},
+        text=True,
+        check=False,
+        timeout=RUN_SECONDS,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     files = [path for path in directory.rglob("*") if path.is_file() and path.parent.name not in ("env", "inventory")]
     left = {str(path.relative_to(directory)): path.read_text(encoding="utf-8") for path in files}
     events = [json.loads(text) for name, text in left.items() if "/job_events/" in name]

@@ -15,6 +15,7 @@ DEMO = Path(__file__).parents[2] / "demo" / "run"
 
 def test_the_demo_succeeds() -> None:
     environment = {**os.environ, "ANSIBLE_BIN": str(Path(sys.executable).parent), "ANSIBLE_NOCOLOR": "1"}
-    run = subprocess.run([DEMO], env=environment, text=True, check=False, timeout=600,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run = subprocess.run(
+        [DEMO], env=environment, text=True, check=False, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert run.returncode == 0 and "== Done:" in run.stdout, run.stdout

@@ -18,8 +18,11 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 from .conftest import Playbooks
 
 COLLECTION = Path(__file__).parents[2]
-EXAMPLES = [(page, number) for page in ("README.md", "roles/hotplug/README.md")
-            for number in range((COLLECTION / page).read_text(encoding="utf-8").count("```yaml"))]
+EXAMPLES = [
+    (page, number)
+    for page in ("README.md", "roles/hotplug/README.md")
+    for number in range((COLLECTION / page).read_text(encoding="utf-8").count("```yaml"))
+]
 
 
 @pytest.fixture
@@ -32,7 +35,8 @@ def tap() -> Iterator[str]:
 
 @pytest.mark.parametrize(("page", "number"), EXAMPLES)
 def test_an_example_does_what_it_says_and_nothing_the_second_time(
-        playbooks: Playbooks, tmp_path: Path, tap: str, page: str, number: int) -> None:
+    playbooks: Playbooks, tmp_path: Path, tap: str, page: str, number: int
+) -> None:
     text = re.findall(r"```yaml\n(.*?)```", (COLLECTION / page).read_text(encoding="utf-8"), re.DOTALL)[number]
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "data1.qcow2", "16M"], check=True)
     with VM(tmp_path / "vm") as vm:

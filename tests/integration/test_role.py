@@ -10,7 +10,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.torture.proxy import Fault, Proxy
+from ansible_collections.vmops.qemu.tests.fault_injection.proxy import Fault, Proxy
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -48,8 +48,11 @@ def hotplug(playbooks: Playbooks, vm: VM, *arguments: str, **wanted: Any) -> Pla
 
 
 def test_the_whole_workflow(playbooks: Playbooks, tmp_path: Path) -> None:
-    wanted = {"cpus": 2, "blockdevs": [disk("data1"), disk("data2", 2 << 20), disk("data3", 4 << 20, driver="scsi-hd")],
-              "netdevs": [{"id": "net1", "type": "user", "mac": MAC}]}
+    wanted = {
+        "cpus": 2,
+        "blockdevs": [disk("data1"), disk("data2", 2 << 20), disk("data3", 4 << 20, driver="scsi-hd")],
+        "netdevs": [{"id": "net1", "type": "user", "mac": MAC}],
+    }
     with VM(tmp_path / "vm") as vm:
         before = vm.hardware()
         checked = hotplug(playbooks, vm, "--check", "--diff", **wanted)
@@ -77,8 +80,10 @@ def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
     """One of each kind, and things that need others: a disk its I/O thread, a port its controller."""
     return {
         "objects": [{"id": "io1", "qom_type": "iothread"}],
-        "chardevs": [{"id": "port1", "type": "null", "driver": "virtserialport", "name": "org.test"},
-                     {"id": "line1", "type": "socket", "path": str(tmp_path / "line1.sock")}],
+        "chardevs": [
+            {"id": "port1", "type": "null", "driver": "virtserialport", "name": "org.test"},
+            {"id": "line1", "type": "socket", "path": str(tmp_path / "line1.sock")},
+        ],
         "devices": [{"id": "ctl1", "driver": "virtio-serial-pci"}, {"id": "rng1", "driver": "virtio-rng-pci"}],
         "memory": [{"id": "dimm1", "size": "128M"}],
         "blockdevs": [disk("data1", iothread="io1")],
@@ -107,8 +112,12 @@ def test_a_failure_rolls_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path:
 
 
 def test_a_failure_rolls_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
-    played = hotplug(playbooks, vm, blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
-                     netdevs=[{"id": "net1", "type": "user"}])
+    played = hotplug(
+        playbooks,
+        vm,
+        blockdevs=[disk("data1"), disk("data2"), {"id": "data3", "file": "/nosuch.img"}],
+        netdevs=[{"id": "net1", "type": "user"}],
+    )
     assert played.recap["failed"] == 1
     assert "Disk data3: QEMU refused blockdev-add: Could not open ''/nosuch.img''" in played.output, played.output
     assert "was rolled back: data1, data2" in " ".join(played.output.split())
@@ -130,15 +139,18 @@ def test_what_was_there_before_the_play_is_not_rolled_back(playbooks: Playbooks,
 def test_a_passphrase_is_in_no_output(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     secret = "correct-horse-battery-staple"
     safe = {"id": "safe1", "file": str(make_encrypted(tmp_path / "a", "luks", secret)), "format": "luks", "passphrase": secret}
-    played = [hotplug(playbooks, vm, *arguments, "-vvvv", "--diff", blockdevs=disks) for arguments, disks in (
-        (["--check"], [safe]),
-        ([], [{**safe, "passphrase": f"{secret}2"}]),
-        ([], [{**safe, "fille": "x"}]),
-        ([], [safe, {"id": "bad", "file": "/nosuch"}]),
-        ([], [safe]),
-        ([], [safe]),
-        ([], gone("safe1")),
-    )]
+    played = [
+        hotplug(playbooks, vm, *arguments, "-vvvv", "--diff", blockdevs=disks)
+        for arguments, disks in (
+            (["--check"], [safe]),
+            ([], [{**safe, "passphrase": f"{secret}2"}]),
+            ([], [{**safe, "fille": "x"}]),
+            ([], [safe, {"id": "bad", "file": "/nosuch"}]),
+            ([], [safe]),
+            ([], [safe]),
+            ([], gone("safe1")),
+        )
+    ]
     assert [one.recap["failed"] for one in played] == [0, 1, 1, 1, 0, 0, 0], [one.output for one in played if one.recap["failed"]]
     for one in played:
         lines = [line for line in one.output.splitlines() if secret in line]
@@ -158,7 +170,8 @@ def test_what_a_failed_play_removed_is_reported_as_not_rolled_back(playbooks: Pl
 
 
 def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_broke(
-        playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    playbooks: Playbooks, vm: VM, tmp_path: Path
+) -> None:
     proxy = Proxy(tmp_path / "cut.sock", vm.qmp_socket, Fault.CUT_AFTER_REQUEST, {1}, lambda: None, clients=2)
     try:
         played = playbooks.run(ROLE, hotplug_socket=str(proxy.path), hotplug_blockdevs=[disk("lost")], hotplug_connect_timeout=2)
@@ -169,26 +182,55 @@ def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_
     assert hotplug(playbooks, vm, blockdevs=gone("lost")).recap["failed"] == 0
 
 
-@pytest.mark.parametrize(("wanted", "words"), [
-    ({"blockdevs": [disk(name) for name in "abcde"]},
-     ["hotplug_blockdevs: there is no PCI or channel slot for e. The VM has 4 free", "5 are needed", "-device pcie-root-port"]),
-    ({"blockdevs": [disk(name, attach=True) for name in "abcde"]}, ["no PCI or channel slot for e."]),
-    ({"blockdevs": [disk(name, attach="true") for name in "abcde"]}, ["no PCI or channel slot for e."]),
-    ({"cpus": 0, "blockdevs": [disk("a")]}, ["hotplug_cpus is 0, but this VM can have 1 to 4 vCPUs.", "maxcpus in -smp"]),
-    ({"memory": [{"id": f"m{number}", "size": "128M"} for number in range(6)]},
-     ["hotplug_memory: there is no memory slot for m4, m5. The VM has 4 free, and 6 are needed.", "slots in -m"]),
-    ({"memory": [{"id": "m1", "type": "virtio-mem", "size": "128M"}], "blockdevs": [disk(name) for name in "abcd"]},
-     ["no PCI or channel slot for d."]),
-    ({"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
-     ["hotplug_netdevs: there is no PCI or channel slot for net1."]),
-    ({"cpus": 5, "blockdevs": [disk("a")]}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
-    ({"cpus": "5"}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
-    ({"blockdevs": [disk("a"), disk("a")]},
-     ["The id a is used more than once, by hotplug_blockdevs[0] and hotplug_blockdevs[1]."]),
-], ids=["disks", "disks that say so", "disks that say so as text", "no vCPU", "DIMMs", "virtio-mem and disks", "disks and NICs",
-        "vCPUs", "vCPUs as text", "an id twice"])
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (
+            {"blockdevs": [disk(name) for name in "abcde"]},
+            [
+                "hotplug_blockdevs: there is no PCI or channel slot for e. The VM has 4 free",
+                "5 are needed",
+                "-device pcie-root-port",
+            ],
+        ),
+        ({"blockdevs": [disk(name, attach=True) for name in "abcde"]}, ["no PCI or channel slot for e."]),
+        ({"blockdevs": [disk(name, attach="true") for name in "abcde"]}, ["no PCI or channel slot for e."]),
+        ({"cpus": 0, "blockdevs": [disk("a")]}, ["hotplug_cpus is 0, but this VM can have 1 to 4 vCPUs.", "maxcpus in -smp"]),
+        (
+            {"memory": [{"id": f"m{number}", "size": "128M"} for number in range(6)]},
+            ["hotplug_memory: there is no memory slot for m4, m5. The VM has 4 free, and 6 are needed.", "slots in -m"],
+        ),
+        (
+            {"memory": [{"id": "m1", "type": "virtio-mem", "size": "128M"}], "blockdevs": [disk(name) for name in "abcd"]},
+            ["no PCI or channel slot for d."],
+        ),
+        (
+            {"blockdevs": [disk(name) for name in "abcd"], "netdevs": [{"id": "net1", "type": "user"}]},
+            ["hotplug_netdevs: there is no PCI or channel slot for net1."],
+        ),
+        ({"cpus": 5, "blockdevs": [disk("a")]}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
+        ({"cpus": "5"}, ["hotplug_cpus is 5, but this VM can have 1 to 4 vCPUs."]),
+        (
+            {"blockdevs": [disk("a"), disk("a")]},
+            ["The id a is used more than once, by hotplug_blockdevs[0] and hotplug_blockdevs[1]."],
+        ),
+    ],
+    ids=[
+        "disks",
+        "disks that say so",
+        "disks that say so as text",
+        "no vCPU",
+        "DIMMs",
+        "virtio-mem and disks",
+        "disks and NICs",
+        "vCPUs",
+        "vCPUs as text",
+        "an id twice",
+    ],
+)
 def test_what_the_vm_cannot_take_is_refused_by_its_cause_before_anything_is_changed(
-        playbooks: Playbooks, vm: VM, wanted: dict[str, Any], words: list[str]) -> None:
+    playbooks: Playbooks, vm: VM, wanted: dict[str, Any], words: list[str]
+) -> None:
     played = hotplug(playbooks, vm, **wanted)
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
     shown = " ".join(played.output.split())
@@ -206,18 +248,31 @@ def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM)
     assert hotplug(playbooks, vm, blockdevs=gone("b", "c", "d", "e")).recap["failed"] == 0
 
 
-@pytest.mark.parametrize(("variables", "words"), [
-    ({"hotplug_blockdevs": [{"file": "/srv/a.img"}]}, "missing required arguments: id"),
-    ({"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]},
-     "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?"),
-    ({"hotplug_cpus": "many"}, "hotplug_cpus is 'many'. Give a whole number."),
-    ({"hotplug_blockdevs": "- id: a\n  file: ["},
-     "hotplug_blockdevs is text that is not YAML or JSON. It breaks off at line 2"),
-    ({"hotplug_blockdevs": {"id": "a"}}, "hotplug_blockdevs is a dictionary, not a list."),
-    ({"hotplug_blockdevs": [disk("a", attach="perhaps")]}, "hotplug_blockdevs[0] (a): attach is 'perhaps'. Give true or false."),
-    ({"hotplug_nics": [], "hotplug_cpus": 99},
-     "hotplug_nics is not a variable of this role and was ignored. Did you mean hotplug_netdevs?"),
-], ids=["no id", "an option that is none", "no number", "text that is not YAML", "no list", "no boolean", "a misspelt variable"])
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"hotplug_blockdevs": [{"file": "/srv/a.img"}]}, "missing required arguments: id"),
+        (
+            {"hotplug_blockdevs": [{"id": "a", "fille": "/srv/a.img"}]},
+            "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?",
+        ),
+        ({"hotplug_cpus": "many"}, "hotplug_cpus is 'many'. Give a whole number."),
+        (
+            {"hotplug_blockdevs": "- id: a\n  file: ["},
+            "hotplug_blockdevs is text that is not YAML or JSON. It breaks off at line 2",
+        ),
+        ({"hotplug_blockdevs": {"id": "a"}}, "hotplug_blockdevs is a dictionary, not a list."),
+        (
+            {"hotplug_blockdevs": [disk("a", attach="perhaps")]},
+            "hotplug_blockdevs[0] (a): attach is 'perhaps'. Give true or false.",
+        ),
+        (
+            {"hotplug_nics": [], "hotplug_cpus": 99},
+            "hotplug_nics is not a variable of this role and was ignored. Did you mean hotplug_netdevs?",
+        ),
+    ],
+    ids=["no id", "an option that is none", "no number", "text that is not YAML", "no list", "no boolean", "a misspelt variable"],
+)
 def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
     played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **variables)
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
@@ -227,7 +282,10 @@ def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variable
 def test_everything_can_be_text_as_a_survey_sends_it(playbooks: Playbooks, vm: VM) -> None:
     empty = {f"hotplug_{name}": "" for name in ("host", "port", "tls", "allow_plaintext", "connect_timeout", "devices")}
     survey = {
-        **empty, "hotplug_memory": None, "hotplug_timeout": "20", "hotplug_cpus": "1",
+        **empty,
+        "hotplug_memory": None,
+        "hotplug_timeout": "20",
+        "hotplug_cpus": "1",
         "hotplug_netdevs": '[{"id": "n1", "type": "user", "mac": "", "queues": null}]',
         "hotplug_blockdevs": """
 - id: d1
@@ -244,8 +302,12 @@ def test_everything_can_be_text_as_a_survey_sends_it(playbooks: Playbooks, vm: V
     first = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **survey)
     assert first.recap["failed"] == 0 and "Changed: +d1, +d2, +n1" in first.output, first.output
     assert {"d1", "n1"} < set(vm.hardware()["devices"]) and "d2" not in vm.hardware()["devices"]
-    again = hotplug(playbooks, vm, netdevs=[{"id": "n1", "type": "user"}], blockdevs=[
-        disk("d1", queues=2, share_rw=True, limits={"iops": 100}), disk("d2", 4096, attach=False)])
+    again = hotplug(
+        playbooks,
+        vm,
+        netdevs=[{"id": "n1", "type": "user"}],
+        blockdevs=[disk("d1", queues=2, share_rw=True, limits={"iops": 100}), disk("d2", 4096, attach=False)],
+    )
     assert again.recap["failed"] == again.recap["changed"] == 0, again.output
     gone_text = "[{id: d1, state: absent}, {id: d2, state: absent}]"
     assert hotplug(playbooks, vm, blockdevs=gone_text, netdevs=gone("n1")).recap["failed"] == 0
@@ -262,8 +324,9 @@ def test_a_misspelt_variable_is_warned_of_in_the_report(playbooks: Playbooks, vm
 def test_text_that_looks_like_a_template_is_not_run(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
     """A survey's answers come marked as unsafe; they stay so on their way through the role, in messages too."""
     template = f"{{{{ lookup('pipe', 'touch {tmp_path}/ran') }}}}"
-    (tmp_path / "survey.yml").write_text(f'hotplug_blockdevs: !unsafe |\n  - id: x\n    file: "/nosuch/{template}"\n'
-                                         f'hotplug_misspelt: !unsafe "{template}"\n')
+    (tmp_path / "survey.yml").write_text(
+        f'hotplug_blockdevs: !unsafe |\n  - id: x\n    file: "/nosuch/{template}"\nhotplug_misspelt: !unsafe "{template}"\n'
+    )
     played = hotplug(playbooks, vm, "-e", "@survey.yml")
     assert played.recap["failed"] == 1 and "/nosuch/{{" in played.output, played.output
     assert not (tmp_path / "ran").exists()

@@ -59,9 +59,16 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
         secret = SECRETS["disk", shape].text
         encrypted = make_encrypted(images / f"p{number}", "luks", secret)
         other = shutil.copy(encrypted, images / f"b{number}")
-        disks += [{"id": f"p{number}", "file": str(encrypted), "format": "luks", "passphrase": secret, "attach": False},
-                  {"id": f"b{number}", "format": "raw", "attach": False, "backend_secrets": {"key-secret": secret},
-                   "backend": {"driver": "luks", "file": {"driver": "file", "filename": str(other)}}}]
+        disks += [
+            {"id": f"p{number}", "file": str(encrypted), "format": "luks", "passphrase": secret, "attach": False},
+            {
+                "id": f"b{number}",
+                "format": "raw",
+                "attach": False,
+                "backend_secrets": {"key-secret": secret},
+                "backend": {"driver": "luks", "file": {"driver": "file", "filename": str(other)}},
+            },
+        ]
         objects.append({"id": f"s{number}", "qom_type": "secret", "secret": SECRETS["secret", shape].text})
     return {"hotplug_blockdevs": disks, "hotplug_objects": objects}
 
@@ -69,8 +76,11 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
 def assert_no_secret(played: Run) -> None:
     for (place, shape), secret in SECRETS.items():
         for word in secret.words:
-            found = {name: text[max(0, text.index(word) - 200):text.index(word) + 80]
-                     for name, text in played.left.items() if word in text}
+            found = {
+                name: text[max(0, text.index(word) - 200) : text.index(word) + 80]
+                for name, text in played.left.items()
+                if word in text
+            }
             assert not found, (place, shape, found)
 
 
@@ -92,8 +102,9 @@ def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp
     as_text = {name: json.dumps(items) for name, items in wanted.items()}
     checked = run(tmp_path / "checked", ROLE, "--check", "--diff", **socket, **as_text)
     bad = {"id": "bad", "file": "/nosuch.img", "passphrase": SECRETS["disk", "word"].text, "format": "luks", "attach": False}
-    failed = run(tmp_path / "failed", ROLE, "--diff", **socket, **{
-        **wanted, "hotplug_blockdevs": [*wanted["hotplug_blockdevs"], bad]})
+    failed = run(
+        tmp_path / "failed", ROLE, "--diff", **socket, **{**wanted, "hotplug_blockdevs": [*wanted["hotplug_blockdevs"], bad]}
+    )
     assert (vm.hardware(), vm.query("query-named-block-nodes")) == before
     done = run(tmp_path / "done", ROLE, "--diff", **socket, **wanted)
     gone = {name: [{**item, "state": "absent"} for item in items] for name, items in wanted.items()}
@@ -120,8 +131,11 @@ def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, 
         "properties": {"hotplug_objects": [{"id": "d", "qom_type": "secret", "properties": {"data": secret.text}}]},
         "cookie": {"hotplug_blockdevs": [{"id": "d", "attach": False, "backend": {**https, "cookie": secret.text}}]},
         "password": {"hotplug_blockdevs": [{"id": "d", "attach": False, "backend": {**https, "password": secret.text}}]},
-        "url": {"hotplug_blockdevs": [{"id": "d", "attach": False, "backend": {
-            **https, "url": f"https://me:{quote(secret.text)}@127.0.0.1:1/x"}}]},
+        "url": {
+            "hotplug_blockdevs": [
+                {"id": "d", "attach": False, "backend": {**https, "url": f"https://me:{quote(secret.text)}@127.0.0.1:1/x"}}
+            ]
+        },
     }[place]
     played = run(tmp_path / "run", ROLE, "--diff", hotplug_socket=str(vm.qmp_socket), **wanted)
     assert not played.succeeded
@@ -132,20 +146,35 @@ WORDS = "wOrd7Zq"
 
 
 @pytest.mark.newest_core
-@pytest.mark.parametrize("disks", [
-    [{"id": "a", "passphrase": {WORDS: WORDS}}],
-    [{"id": "a", "passphrase": [WORDS]}],
-    [{"id": "a", "passphrase": WORDS, "fille": "x"}],
-    [{"id": "a", f"passphrase:{WORDS}": None}],
-    [{"id": "a", "backend_secrets": WORDS}],
-    [f"passphrase={WORDS}"],
-    f"- id: a\n  passphrase:{WORDS}",
-    f"- id: a\n  passphrase: {WORDS}\n  file: [",
-    f"- id: a\n   passphrase: {WORDS}",
-    f"passphrase={WORDS}",
-    {"id": "a", "passphrase": WORDS},
-], ids=["dictionary", "list", "unknown option", "no space in data", "text for secrets", "text for an item", "no space in text",
-        "text that breaks off", "text that is indented wrongly", "text that is not a list", "dictionary for the list"])
+@pytest.mark.parametrize(
+    "disks",
+    [
+        [{"id": "a", "passphrase": {WORDS: WORDS}}],
+        [{"id": "a", "passphrase": [WORDS]}],
+        [{"id": "a", "passphrase": WORDS, "fille": "x"}],
+        [{"id": "a", f"passphrase:{WORDS}": None}],
+        [{"id": "a", "backend_secrets": WORDS}],
+        [f"passphrase={WORDS}"],
+        f"- id: a\n  passphrase:{WORDS}",
+        f"- id: a\n  passphrase: {WORDS}\n  file: [",
+        f"- id: a\n   passphrase: {WORDS}",
+        f"passphrase={WORDS}",
+        {"id": "a", "passphrase": WORDS},
+    ],
+    ids=[
+        "dictionary",
+        "list",
+        "unknown option",
+        "no space in data",
+        "text for secrets",
+        "text for an item",
+        "no space in text",
+        "text that breaks off",
+        "text that is indented wrongly",
+        "text that is not a list",
+        "dictionary for the list",
+    ],
+)
 def test_a_secret_in_a_wrong_variable_is_in_nothing_that_a_runner_keeps(vm: VM, tmp_path: Path, disks: Any) -> None:
     played = run(tmp_path / "run", ROLE, hotplug_socket=str(vm.qmp_socket), hotplug_blockdevs=disks)
     assert not played.succeeded and "so nothing was changed" in played.left["what ansible-runner printed"]

@@ -27,8 +27,14 @@ _numbers = itertools.count()
 def start(module: str, options: dict[str, Any], check: bool = False, **process: Any) -> subprocess.Popen[str]:
     """Start a module in a process of its own, its options on standard input."""
     arguments = {**options, "_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp", "_ansible_diff": True}
-    child = subprocess.Popen([sys.executable, "-m", f"{MODULES}.{module}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, **process)
+    child = subprocess.Popen(
+        [sys.executable, "-m", f"{MODULES}.{module}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **process,
+    )
     assert child.stdin
     child.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
     child.stdin.close()

@@ -10,8 +10,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.arguments import check_arguments
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import InvalidOption
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.arguments import check_arguments
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Schema, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -23,17 +23,28 @@ OLD_INET = {"type": "inet", "data": {"host": "127.0.0.1", "port": "1", "ipv4": T
 FILE = {"driver": "file", "filename": "/nosuch/x"}
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": {**FILE, "aio": "threads", "cache": {"direct": True}}}),
-    ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": "nosuch", "backing": None, "discard": "unmap",
-                      "overlap-check": {"template": "all", "inactive-l1": False},
-                      "encrypt": {"format": "luks", "key-secret": "s"}}),
+    (
+        "blockdev-add",
+        {
+            "driver": "qcow2",
+            "node-name": "a",
+            "file": "nosuch",
+            "backing": None,
+            "discard": "unmap",
+            "overlap-check": {"template": "all", "inactive-l1": False},
+            "encrypt": {"format": "luks", "key-secret": "s"},
+        },
+    ),
     ("blockdev-add", {"driver": "qcow2", "node-name": "a", "file": FILE, "overlap-check": "constant", "backing": "nosuch"}),
     ("blockdev-add", {"driver": "luks", "node-name": "a", "key-secret": "s", "file": FILE, "detect-zeroes": "on"}),
     ("blockdev-add", {"driver": "nbd", "node-name": "a", "server": INET, "export": "x", "reconnect-delay": 3}),
     ("blockdev-add", {"driver": "nbd", "node-name": "a", "server": {"type": "unix", "path": "/nosuch"}}),
     ("blockdev-add", {"driver": "quorum", "node-name": "a", "children": [FILE, "nosuch"], "vote-threshold": 2}),
     ("blockdev-add", {"driver": "throttle", "node-name": "a", "throttle-group": "g", "file": FILE}),
-    ("blockdev-add", {"driver": "blkdebug", "node-name": "a", "image": "nosuch",
-                      "inject-error": [{"event": "read_aio", "errno": 5}]}),
+    (
+        "blockdev-add",
+        {"driver": "blkdebug", "node-name": "a", "image": "nosuch", "inject-error": [{"event": "read_aio", "errno": 5}]},
+    ),
     ("blockdev-add", {"driver": "null-co", "node-name": "a", "size": 512, "latency-ns": 0, "read-zeroes": True}),
     ("blockdev-add", {"driver": "copy-on-read", "node-name": "a", "file": "nosuch", "cache": {"no-flush": False}}),
     ("blockdev-reopen", {"options": [{"driver": "raw", "node-name": "nosuch", "file": "x", "offset": 0}]}),
@@ -55,21 +66,42 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("netdev_add", {"type": "vhost-user", "id": "a", "chardev": "nosuch", "vhostforce": True}),
     ("netdev_add", {"type": "hubport", "id": "a", "hubid": 1, "netdev": "nosuch"}),
     ("object-add", {"qom-type": "throttle-group", "id": "1", "limits": {"iops-total": 5, "bps-read-max-length": 1}}),
-    ("object-add", {"qom-type": "authz-list", "id": "1", "policy": "deny",
-                    "rules": [{"match": "a", "policy": "allow", "format": "glob"}]}),
-    ("object-add", {"qom-type": "memory-backend-file", "id": "1", "size": 4096, "mem-path": "/nosuch/x", "host-nodes": [0],
-                    "policy": "default", "share": True}),
+    (
+        "object-add",
+        {"qom-type": "authz-list", "id": "1", "policy": "deny", "rules": [{"match": "a", "policy": "allow", "format": "glob"}]},
+    ),
+    (
+        "object-add",
+        {
+            "qom-type": "memory-backend-file",
+            "id": "1",
+            "size": 4096,
+            "mem-path": "/nosuch/x",
+            "host-nodes": [0],
+            "policy": "default",
+            "share": True,
+        },
+    ),
     ("object-add", {"qom-type": "tls-creds-x509", "id": "1", "endpoint": "server", "dir": "/nosuch", "verify-peer": True}),
     ("object-add", {"qom-type": "secret", "id": "1", "data": "x", "format": "raw"}),
     ("object-add", {"qom-type": "filter-buffer", "id": "1", "netdev": "n", "interval": 1000, "queue": "rx"}),
     ("migrate-set-parameters", {"max-bandwidth": 1000, "tls-creds": "", "downtime-limit": 300, "multifd-compression": "none"}),
-    ("migrate-set-parameters", {"block-bitmap-mapping": [
-        {"node-name": "n", "alias": "a", "bitmaps": [{"name": "b", "alias": "c"}]}]}),
+    (
+        "migrate-set-parameters",
+        {"block-bitmap-mapping": [{"node-name": "n", "alias": "a", "bitmaps": [{"name": "b", "alias": "c"}]}]},
+    ),
     ("migrate-set-capabilities", {"capabilities": [{"capability": "xbzrle", "state": False}]}),
-    ("transaction", {"actions": [
-        {"type": "blockdev-snapshot", "data": {"node": "nosuch", "overlay": "no"}},
-        {"type": "block-dirty-bitmap-add", "data": {"node": "nosuch", "name": "b", "persistent": True}},
-        {"type": "abort", "data": {}}], "properties": {"completion-mode": "grouped"}}),
+    (
+        "transaction",
+        {
+            "actions": [
+                {"type": "blockdev-snapshot", "data": {"node": "nosuch", "overlay": "no"}},
+                {"type": "block-dirty-bitmap-add", "data": {"node": "nosuch", "name": "b", "persistent": True}},
+                {"type": "abort", "data": {}},
+            ],
+            "properties": {"completion-mode": "grouped"},
+        },
+    ),
     ("block-export-add", {"type": "nbd", "id": "1", "node-name": "nosuch", "name": "x", "bitmaps": ["b"], "writable": True}),
     ("block-export-add", {"type": "vhost-user-blk", "id": "1", "node-name": "nosuch", "addr": INET, "num-queues": 1}),
     ("block_set_io_throttle", {"id": "nosuch", "bps": 0, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0}),
@@ -77,9 +109,16 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("set_password", {"protocol": "vnc", "password": "x", "connected": "keep", "display": "x"}),
     ("expire_password", {"protocol": "vnc", "time": "now"}),
     ("send-key", {"keys": [{"type": "number", "data": 4000000000}, {"type": "qcode", "data": "shift"}], "hold-time": 1}),
-    ("input-send-event", {"device": "nosuch", "events": [
-        {"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "ctrl"}}},
-        {"type": "abs", "data": {"axis": "x", "value": 20000}}]}),
+    (
+        "input-send-event",
+        {
+            "device": "nosuch",
+            "events": [
+                {"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "ctrl"}}},
+                {"type": "abs", "data": {"axis": "x", "value": 20000}},
+            ],
+        },
+    ),
     ("announce-self", {"initial": 50, "max": 550, "rounds": 5, "step": 100, "interfaces": ["nosuch"], "id": "x"}),
     ("set-numa-node", {"type": "dist", "src": 0, "dst": 1, "val": 20}),
     ("qom-set", {"path": "/nosuch", "property": "x", "value": {"any": [1, None, "thing"]}}),
@@ -103,7 +142,7 @@ def variants(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for number in range(len(value)):
             for one in variants(value[number]):
-                yield [*value[:number], one, *value[number + 1:]]
+                yield [*value[:number], one, *value[number + 1 :]]
 
 
 def verdict(schema: Schema, command: str, arguments: dict[str, Any]) -> str | None:
@@ -133,30 +172,58 @@ def test_the_check_and_qemus_own_reading_are_of_one_mind(bare_vm: VM) -> None:
                 except CommandError as error:
                     answer = error.desc
                 tried += 1
-                if refusal and not answer or not refusal and answer.startswith("Parameter '") and any(
-                        text in answer for text in READING_FAILS):
+                if (
+                    refusal
+                    and not answer
+                    or not refusal
+                    and answer.startswith("Parameter '")
+                    and any(text in answer for text in READING_FAILS)
+                ):
                     wrong.append((command, arguments, refusal, answer))
     assert tried > 5000
     assert not wrong, (len(wrong), wrong[:20])
 
 
-@pytest.mark.parametrize(("execute", "arguments", "words"), [
-    ("chardev-add", {"id": "c", "backend": {"type": "socket", "data": {"addr": {"type": "unx", "data": {"path": "/x"}}}}},
-     ["backend.data.addr.type", "'unix'"]),
-    ("chardev-add", {"id": "c", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"pth": "/x"}}}}},
-     ["backend.data.addr.data.pth", "'path'"]),
-    ("chardev-add", {"id": "c", "backend": {"type": "file", "data": {}}}, ["backend.data.out"]),
-    ("blockdev-add", {"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": 5}},
-     ["file.filename", "string"]),
-    ("blockdev-add", {"driver": "quorum", "node-name": "n", "vote-threshold": 1, "children": [{"driver": "file"}]},
-     ["children[0].filename"]),
-    ("transaction", {"actions": [{"type": "abort", "data": {}}, {"type": "abrt", "data": {}}]}, ["actions[1].type", "'abort'"]),
-    ("object-add", {"qom-type": "throttle-group", "id": "t", "limits": {"iops": 5}}, ["limits.iops"]),
-    ("blockdev-reopen", {"options": []}, ["options", "abort"]),
-    ("blockdev-add", {"driver": "raw", "node-name": "n", "file": {"driver": "null-co", "size": -1}}, ["file.size", "abort"]),
-    ("migrate-set-capabilities", {"capabilities": [{"capability": "xbzrle", "state": "on"}]},
-     ["capabilities[0].state", "boolean", "a string"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("execute", "arguments", "words"),
+    [
+        (
+            "chardev-add",
+            {"id": "c", "backend": {"type": "socket", "data": {"addr": {"type": "unx", "data": {"path": "/x"}}}}},
+            ["backend.data.addr.type", "'unix'"],
+        ),
+        (
+            "chardev-add",
+            {"id": "c", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"pth": "/x"}}}}},
+            ["backend.data.addr.data.pth", "'path'"],
+        ),
+        ("chardev-add", {"id": "c", "backend": {"type": "file", "data": {}}}, ["backend.data.out"]),
+        (
+            "blockdev-add",
+            {"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": 5}},
+            ["file.filename", "string"],
+        ),
+        (
+            "blockdev-add",
+            {"driver": "quorum", "node-name": "n", "vote-threshold": 1, "children": [{"driver": "file"}]},
+            ["children[0].filename"],
+        ),
+        (
+            "transaction",
+            {"actions": [{"type": "abort", "data": {}}, {"type": "abrt", "data": {}}]},
+            ["actions[1].type", "'abort'"],
+        ),
+        ("object-add", {"qom-type": "throttle-group", "id": "t", "limits": {"iops": 5}}, ["limits.iops"]),
+        ("blockdev-reopen", {"options": []}, ["options", "abort"]),
+        ("blockdev-add", {"driver": "raw", "node-name": "n", "file": {"driver": "null-co", "size": -1}}, ["file.size", "abort"]),
+        (
+            "migrate-set-capabilities",
+            {"capabilities": [{"capability": "xbzrle", "state": "on"}]},
+            ["capabilities[0].state", "boolean", "a string"],
+        ),
+    ],
+    ids=str,
+)
 def test_what_is_wrong_is_named_by_its_path(bare_vm: VM, execute: str, arguments: dict[str, Any], words: list[str]) -> None:
     for check in (True, False):
         result = Modules(bare_vm).run("qmp_command", check, execute=execute, arguments=arguments)

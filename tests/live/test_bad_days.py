@@ -16,11 +16,11 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.blockdev import plan_absent
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.disk import Disk
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import PlanFailed
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.plans import plan_absent
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import Disk
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -47,18 +47,22 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     refused(info(tmp_path / "nosuch.sock"), "connect_failed", "nosuch.sock")
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"socket": "/tmp/a\0b"}, ["socket", "NUL"]),
-    ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/tmp/a\0b"}}, ["tls", "NUL"]),
-    ({"timeout": float("nan")}, ["timeout", "seconds"]),
-    ({"connect_timeout": float("inf")}, ["connect_timeout", "seconds"]),
-    ({"timeout": -1}, ["timeout", "seconds"]),
-    ({"connect_timeout": float("nan")}, ["connect_timeout", "seconds"]),
-    ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/a", "cert_file": "/a", "key_file": "/a\0b"}}, ["tls", "NUL"]),
-    ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "no number"]),
-    ({"properties": {"serial": [float("inf")]}}, ["properties", "no number"]),
-    ({"properties": {"a\0b": 1}}, ["properties", "NUL"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"socket": "/tmp/a\0b"}, ["socket", "NUL"]),
+        ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/tmp/a\0b"}}, ["tls", "NUL"]),
+        ({"timeout": float("nan")}, ["timeout", "seconds"]),
+        ({"connect_timeout": float("inf")}, ["connect_timeout", "seconds"]),
+        ({"timeout": -1}, ["timeout", "seconds"]),
+        ({"connect_timeout": float("nan")}, ["connect_timeout", "seconds"]),
+        ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/a", "cert_file": "/a", "key_file": "/a\0b"}}, ["tls", "NUL"]),
+        ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "no number"]),
+        ({"properties": {"serial": [float("inf")]}}, ["properties", "no number"]),
+        ({"properties": {"a\0b": 1}}, ["properties", "NUL"]),
+    ],
+    ids=str,
+)
 def test_values_that_cannot_be_sent_are_refused_before_anything_is(vm: VM, options: dict[str, Any], words: list[str]) -> None:
     address = {} if "host" in options else {"socket": str(vm.qmp_socket)}
     disk = {} if "backend" in options else {"file": "/a"}
@@ -84,9 +88,11 @@ def test_a_socket_that_this_user_may_not_use(vm: VM, tmp_path: Path) -> None:
         closed.listen(1)
         os.chmod("/tmp/vmops-closed.sock", 0o600)
         try:
-            engine = ("from ansible_collections.vmops.qemu.plugins.module_utils.qmp import *;"
-                      f"import os; os.setuid({nobody.pw_uid})\ntry: Monitor.connect(UnixAddress('/tmp/vmops-closed.sock'), 1)\n"
-                      "except ConnectError as error: print(error)")
+            engine = (
+                "from ansible_collections.vmops.qemu.plugins.module_utils.qmp import *;"
+                f"import os; os.setuid({nobody.pw_uid})\ntry: Monitor.connect(UnixAddress('/tmp/vmops-closed.sock'), 1)\n"
+                "except ConnectError as error: print(error)"
+            )
             told = subprocess.run(["python3", "-c", engine], capture_output=True, text=True, check=True).stdout
         finally:
             os.unlink("/tmp/vmops-closed.sock")
@@ -112,8 +118,9 @@ def test_a_monitor_that_somebody_holds(vm: VM) -> None:
 
 def test_tasks_side_by_side_wait_for_their_turn(modules: Modules) -> None:
     ids = [f"d{number}" for number in range(6)]
-    children = [modules.start("qmp_blockdev", id=one, backend=NULL, driver="scsi-hd", scsi_id=number)
-                for number, one in enumerate(ids)]
+    children = [
+        modules.start("qmp_blockdev", id=one, backend=NULL, driver="scsi-hd", scsi_id=number) for number, one in enumerate(ids)
+    ]
     assert [finish(child).get("changed") for child in children] == [True] * 6
     children = [modules.start("qmp_blockdev", id=one, state="absent") for one in ids]
     assert [finish(child).get("changed") for child in children] == [True] * 6
@@ -130,8 +137,9 @@ def test_qemu_killed_while_a_run_waits_for_the_guest(make_vm: Callable[..., VM])
         elif "return" in message and sent[-1] == "device_del":
             os.kill(vm.pid, signal.SIGKILL)
 
-    with Monitor.connect(UnixAddress(str(vm.qmp_socket)), tracer=kill_after_device_del) as monitor, \
-            pytest.raises(PlanFailed) as failure:
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket)), tracer=kill_after_device_del) as monitor, pytest.raises(
+        PlanFailed
+    ) as failure:
         plan_absent(Hardware(monitor), Disk(Front("d1"))).apply(monitor, 20)
     assert isinstance(failure.value.cause, Disconnected)
     assert [command["execute"] for command in failure.value.sent] == ["device_del"]

@@ -42,8 +42,10 @@ def wait_for(vm: VM, status: str) -> None:
 
 def words(vm: VM, count: int = 1) -> str:
     """The first words of the first blocks of the disk, as the guest reads them past its cache."""
-    return " ".join(vm.guest(f"dd if=/dev/vda bs=512 skip={block} count=1 iflag=direct 2>/dev/null | head -n1").strip()
-                    for block in range(count))
+    return " ".join(
+        vm.guest(f"dd if=/dev/vda bs=512 skip={block} count=1 iflag=direct 2>/dev/null | head -n1").strip()
+        for block in range(count)
+    )
 
 
 def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
@@ -106,8 +108,9 @@ def test_a_base_that_is_not_below_the_disk_is_no_end(vm: VM, disk: dict[str, Any
     assert Modules(vm).blockdev(id="other", state="absent")["changed"]
 
 
-def test_a_disk_is_seen_through_the_filter_of_a_backup_that_runs(vm: VM, disk: dict[str, Any], image: Callable[..., str],
-                                                                 tmp_path: Path) -> None:
+def test_a_disk_is_seen_through_the_filter_of_a_backup_that_runs(
+    vm: VM, disk: dict[str, Any], image: Callable[..., str], tmp_path: Path
+) -> None:
     snapshot = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1")}
     assert job(vm, **snapshot)["changed"]
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
@@ -131,8 +134,9 @@ def test_a_job_that_is_to_be_finalized_is(vm: VM, disk: dict[str, Any], image: C
     vm.query("blockdev-del", node_name="d1" if kind == "mirror" else "new")
 
 
-def test_a_job_that_waits_to_be_finalized_is_finished_by_a_later_run(vm: VM, disk: dict[str, Any],
-                                                                     image: Callable[..., str]) -> None:
+def test_a_job_that_waits_to_be_finalized_is_finished_by_a_later_run(
+    vm: VM, disk: dict[str, Any], image: Callable[..., str]
+) -> None:
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
     held = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started", "options": {"auto-finalize": False}}
     assert job(vm, **held)["changed"]
@@ -147,8 +151,11 @@ def test_a_job_that_waits_to_be_finalized_is_finished_by_a_later_run(vm: VM, dis
 def test_a_snapshot_overwrites_no_file(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     refused(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine")), "invalid_option", "overwritten", "mode")
-    refused(job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine"), options={"mode": "absolute-paths"}),
-            "invalid_option", "overwritten")
+    refused(
+        job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "mine"), options={"mode": "absolute-paths"}),
+        "invalid_option",
+        "overwritten",
+    )
     assert (tmp_path / "mine").read_bytes() == b"mine"
     overlay = tmp_path / "overlay"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "16M"], check=True)
@@ -201,7 +208,8 @@ def test_a_backup_has_the_disk_as_it_was_at_the_start(vm: VM, disk: dict[str, An
 
 
 def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
-        vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
+    vm: VM, disk: dict[str, Any], image: Callable[..., str]
+) -> None:
     vm.guest("dd if=/dev/urandom of=/dev/vda bs=1M count=4 conv=fsync 2>/dev/null")
     assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
     slow = {"id": "move", "type": "mirror", "disk": "d1", "target": "new", "speed": "64K"}
@@ -217,8 +225,11 @@ def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
 
 
 def test_a_job_that_fails_says_why(vm: VM) -> None:
-    broken = {"driver": "blkdebug", "image": {"driver": "null-co", "size": 1 << 20},
-              "inject-error": [{"event": "none", "iotype": "write", "errno": 5}]}
+    broken = {
+        "driver": "blkdebug",
+        "image": {"driver": "null-co", "size": 1 << 20},
+        "inject-error": [{"event": "none", "iotype": "write", "errno": 5}],
+    }
     assert Modules(vm).blockdev(id="d1", backend={"driver": "null-co", "size": 1 << 20}, driver="scsi-hd")["changed"]
     assert Modules(vm).blockdev(id="new", backend=broken, attach=False)["changed"]
     backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "new"}
@@ -232,21 +243,26 @@ def test_a_job_that_fails_says_why(vm: VM) -> None:
         assert Modules(vm).blockdev(id=name, state="absent")["changed"]
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"type": "mirror", "disk": "d1"}, "target"),
-    ({"type": "mirror", "disk": "d1", "target": "nosuch"}, "attach: false"),
-    ({"type": "mirror", "disk": "nosuch", "target": "d1"}, "nosuch"),
-    ({"type": "commit"}, "disk"),
-    ({"type": "commit", "disk": "d1", "base": "nosuch"}, "nosuch"),
-    ({"type": "snapshot", "disk": "d1"}, "file"),
-    ({}, "type"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"type": "mirror", "disk": "d1"}, "target"),
+        ({"type": "mirror", "disk": "d1", "target": "nosuch"}, "attach: false"),
+        ({"type": "mirror", "disk": "nosuch", "target": "d1"}, "nosuch"),
+        ({"type": "commit"}, "disk"),
+        ({"type": "commit", "disk": "d1", "base": "nosuch"}, "nosuch"),
+        ({"type": "snapshot", "disk": "d1"}, "file"),
+        ({}, "type"),
+    ],
+    ids=str,
+)
 def test_what_cannot_be(vm: VM, disk: dict[str, Any], options: dict[str, Any], said: str) -> None:
     refused(job(vm, id="j1", **options), "invalid_option", said)
 
 
-def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(vm: VM, disk: dict[str, Any],
-                                                                         image: Callable[..., str]) -> None:
+def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(
+    vm: VM, disk: dict[str, Any], image: Callable[..., str]
+) -> None:
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
     backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started"}
     assert job(vm, **backup)["changed"]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Iterator
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import chardev, objects, peripheral
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import HardwareError
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan, PlanFailed
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import HardwareError
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Schema, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -21,29 +23,75 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 STEP = 1 if os.environ.get("TORTURE") == "all" else 7
 NUMBERS = [-1, 0, 1, 2, 4096, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 VALUES: dict[str, list[Any]] = {
-    "int": [*NUMBERS, "4096", "-1", "x", ""], "string": ["", "nosuch", "é", "a,b", "x" * 300, 5], "enum": ["", "nosuch", 5, True],
-    "boolean": [True, False, "yes", "maybe", 1], "array": [[], [0], ["x"], {}, "x"], "object": [{}, [], "x", {"nosuch": 1}],
+    "int": [*NUMBERS, "4096", "-1", "x", ""],
+    "string": ["", "nosuch", "é", "a,b", "x" * 300, 5],
+    "enum": ["", "nosuch", 5, True],
+    "boolean": [True, False, "yes", "maybe", 1],
+    "array": [[], [0], ["x"], {}, "x"],
+    "object": [{}, [], "x", {"nosuch": 1}],
 }
 OBJECTS: dict[str, dict[str, Any]] = {
-    "iothread": {}, "throttle-group": {}, "memory-backend-ram": {"size": 4096}, "memory-backend-memfd": {"size": 4096},
-    "filter-buffer": {"netdev": "u1", "interval": 5}, "filter-mirror": {"netdev": "u1", "outdev": "c1"},
-    "cryptodev-backend-builtin": {}, "rng-random": {}, "rng-egd": {"chardev": "c1"}, "authz-simple": {"identity": "x"},
-    "authz-list": {}, "tls-creds-anon": {}, "thread-context": {}, "can-bus": {},
+    "iothread": {},
+    "throttle-group": {},
+    "memory-backend-ram": {"size": 4096},
+    "memory-backend-memfd": {"size": 4096},
+    "filter-buffer": {"netdev": "u1", "interval": 5},
+    "filter-mirror": {"netdev": "u1", "outdev": "c1"},
+    "cryptodev-backend-builtin": {},
+    "rng-random": {},
+    "rng-egd": {"chardev": "c1"},
+    "authz-simple": {"identity": "x"},
+    "authz-list": {},
+    "tls-creds-anon": {},
+    "thread-context": {},
+    "can-bus": {},
     "colo-compare": {"primary_in": "c1", "secondary_in": "c2", "outdev": "c1", "iothread": "io1"},
 }
 CHARDEVS: dict[str, dict[str, Any]] = {
-    "null": {}, "ringbuf": {}, "pty": {}, "qemu-vdagent": {},
+    "null": {},
+    "ringbuf": {},
+    "pty": {},
+    "qemu-vdagent": {},
     "socket": {"addr": {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}, "server": True},
     "udp": {"remote": {"type": "inet", "data": {"host": "127.0.0.1", "port": "9"}}},
 }
-DEVICES = {"virtio-rng-pci": ("rng",), "virtio-balloon-pci": ("deflate-on-oom",),
-           "qemu-xhci": ("p2", "p3", "slots", "intrs"), "virtio-serial-pci": ("max_ports", "vectors")}
+DEVICES = {
+    "virtio-rng-pci": ("rng",),
+    "virtio-balloon-pci": ("deflate-on-oom",),
+    "qemu-xhci": ("p2", "p3", "slots", "intrs"),
+    "virtio-serial-pci": ("max_ports", "vectors"),
+}
 _NOT_HERE = ("logfile", "wait")  # with wait the whole VM stands still
 DEPENDS_ON_THE_HOST = (
-    "allocate memory", "No such file", "not found", "backing store", "page size", "memfd", "memory allocation", "not writable",
-    "one queue", "credentials", "dir' property", "open", "can't find", "in use", "already", "Could not", "Failed to", "too large",
-    "priority", "does not exist", "No space", "Unable to", "Invalid argument", "not supported", "Unknown", "mmap", "lookup",
-    "Only one")
+    "allocate memory",
+    "No such file",
+    "not found",
+    "backing store",
+    "page size",
+    "memfd",
+    "memory allocation",
+    "not writable",
+    "one queue",
+    "credentials",
+    "dir' property",
+    "open",
+    "can't find",
+    "in use",
+    "already",
+    "Could not",
+    "Failed to",
+    "too large",
+    "priority",
+    "does not exist",
+    "No space",
+    "Unable to",
+    "Invalid argument",
+    "not supported",
+    "Unknown",
+    "mmap",
+    "lookup",
+    "Only one",
+)
 """What QEMU finds out by trying, and what stands in the way of one thing because of another."""
 
 
@@ -52,8 +100,11 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
     for qom_type, whole in OBJECTS.items():
         for name, member in hardware.schema.command_arguments("object-add", qom_type).items():
             for value in VALUES.get(member.type, ()) if name not in ("id", "qom-type") else ():
-                yield f"{qom_type} {name}={value!r:.60}", objects.plan_present, objects.Object(
-                    "x1", qom_type, {**whole, name: value})
+                yield (
+                    f"{qom_type} {name}={value!r:.60}",
+                    objects.plan_present,
+                    objects.Object("x1", qom_type, {**whole, name: value}),
+                )
     backend = hardware.schema.member_types(str(hardware.schema.argument_type("chardev-add")))["backend"]
     for kind, data in CHARDEVS.items():
         data_type = hardware.schema.member_types(backend, kind).get("data")
@@ -61,17 +112,24 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
             entity = hardware.schema.type_named(type_name)
             member_type = str(entity.get("json-type", entity["meta-type"]))
             for value in VALUES.get(member_type, ()) if name not in _NOT_HERE else ():
-                yield f"{kind} {name}={value!r:.60}", chardev.plan_present, chardev.Line(
-                    Front("x1"), kind, options={**data, name: value})
+                yield (
+                    f"{kind} {name}={value!r:.60}",
+                    chardev.plan_present,
+                    chardev.Line(Front("x1"), kind, options={**data, name: value}),
+                )
     for driver, names in DEVICES.items():
         for name in names:
             for value in (*NUMBERS, "", "x", True, None, 1.5, [], "é"):
-                yield f"{driver} {name}={value!r:.60}", peripheral.plan_present, peripheral.Peripheral(
-                    Front("x1", driver, properties={name: value}))
+                yield (
+                    f"{driver} {name}={value!r:.60}",
+                    peripheral.plan_present,
+                    peripheral.Peripheral(Front("x1", driver, properties={name: value})),
+                )
 
 
-def tried(monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan],
-          spec: Any) -> tuple[str | None, str | None]:
+def tried(
+    monitor: Monitor, schema: Schema, plan_present: Callable[[Hardware, Any], Plan], spec: Any
+) -> tuple[str | None, str | None]:
     """What check mode refuses, or else what the run ends with; a good run is undone."""
     try:
         hardware = Hardware(monitor)

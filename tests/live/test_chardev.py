@@ -71,12 +71,16 @@ def test_a_console(vm: VM) -> None:
     gone(vm, "con1")
 
 
-@pytest.mark.parametrize(("options", "told"), [
-    ({"type": "null"}, {}),
-    ({"type": "ringbuf", "options": {"size": 1024}}, {}),
-    ({"type": "socket", "address": "127.0.0.1", "address_port": 0}, {"server": True}),
-    ({"type": "file", "path": "{dir}/out"}, {}),
-], ids=lambda value: str(value.get("type")))
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"type": "null"}, {}),
+        ({"type": "ringbuf", "options": {"size": 1024}}, {}),
+        ({"type": "socket", "address": "127.0.0.1", "address_port": 0}, {"server": True}),
+        ({"type": "file", "path": "{dir}/out"}, {}),
+    ],
+    ids=lambda value: str(value.get("type")),
+)
 def test_backends_by_themselves(bare_vm: VM, options: dict[str, Any], told: dict[str, Any], tmp_path: Path) -> None:
     options = {name: value.format(dir=tmp_path) if name == "path" else value for name, value in options.items()}
     before = bare_vm.hardware()
@@ -124,8 +128,10 @@ def test_an_id_that_a_device_of_another_kind_has_too(bare_vm: VM, make_vm: Calla
 
 
 def test_a_port_on_a_character_device_of_another_id(make_vm: Callable[..., VM]) -> None:
-    vm = make_vm(boot=False, extra=(*CONTROLLER, "-chardev", "null,id=charchannel0",
-                                    "-device", "virtserialport,id=channel0,chardev=charchannel0"))
+    vm = make_vm(
+        boot=False,
+        extra=(*CONTROLLER, "-chardev", "null,id=charchannel0", "-device", "virtserialport,id=channel0,chardev=charchannel0"),
+    )
     before = vm.hardware()
     for options in ({"type": "null", "driver": "virtserialport"}, {"type": "null"}, {"state": "absent"}):
         refused(chardev(vm, id="channel0", **options), "conflict", "charchannel0", "qmp_device")

@@ -12,10 +12,10 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.chardev import Line, plan_present
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import InvalidOption
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev.plans import Line, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -62,8 +62,12 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_option(bare_vm: VM) -> Non
             with pytest.raises(InvalidOption) as refusal:
                 plan_present(hardware, Line(Front("c1"), **options))
             assert [word for word in words if word not in str(refusal.value)] == [], (options, refusal.value)
-    refused(Modules(bare_vm).run("qmp_chardev", check=True, id="c1", type="socket", address="::1", address_port=65536),
-            "invalid_option", "address_port", "65535")
+    refused(
+        Modules(bare_vm).run("qmp_chardev", check=True, id="c1", type="socket", address="::1", address_port=65536),
+        "invalid_option",
+        "address_port",
+        "65535",
+    )
 
 
 def test_the_longest_path_and_the_last_port(bare_vm: VM) -> None:
@@ -90,10 +94,14 @@ def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Calla
     refused(other, "conflict", "name", "org.test.a", "org.test.A")
 
 
-@pytest.mark.parametrize("old", [{"type": "null"}, {"type": "socket"}, {"type": "ringbuf", "options": {"size": 4096}},
-                                 {"type": "file"}], ids=lambda value: str(value["type"]))
-def test_one_that_cannot_become_another_stays(binary: Any, make_vm: Callable[..., VM], tmp_path: Path,
-                                              old: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "old",
+    [{"type": "null"}, {"type": "socket"}, {"type": "ringbuf", "options": {"size": 4096}}, {"type": "file"}],
+    ids=lambda value: str(value["type"]),
+)
+def test_one_that_cannot_become_another_stays(
+    binary: Any, make_vm: Callable[..., VM], tmp_path: Path, old: dict[str, Any]
+) -> None:
     """QEMU deletes a character device that nothing is on before it looks at the other."""
     vm = make_vm(binary=binary, boot=False)
     old = {**old, **({"path": str(tmp_path / "old")} if old["type"] in ("socket", "file") else {})}
@@ -118,14 +126,18 @@ def test_one_that_cannot_become_another_stays(binary: Any, make_vm: Callable[...
     assert [one["execute"] for one in done["commands"]] == ["chardev-change"] and done["commands"] == planned["commands"]
 
 
-@pytest.mark.parametrize("options", [
-    {"type": "file", "path": "{pipe}"},
-    {"type": "file", "options": {"out": "{pipe}"}},
-    {"type": "file", "path": "{dir}/out", "options": {"in": "{pipe}"}},
-    {"type": "file", "path": "{dir}/link"},
-    {"type": "null", "options": {"logfile": "{pipe}"}},
-    {"type": "socket", "path": "{dir}/sock", "options": {"logfile": "{pipe}"}},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": "file", "path": "{pipe}"},
+        {"type": "file", "options": {"out": "{pipe}"}},
+        {"type": "file", "path": "{dir}/out", "options": {"in": "{pipe}"}},
+        {"type": "file", "path": "{dir}/link"},
+        {"type": "null", "options": {"logfile": "{pipe}"}},
+        {"type": "socket", "path": "{dir}/sock", "options": {"logfile": "{pipe}"}},
+    ],
+    ids=str,
+)
 def test_a_named_pipe_is_refused_for_qemu_would_hang(bare_vm: VM, tmp_path: Path, options: dict[str, Any]) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -43,24 +43,32 @@ def test_whether_it_changed_can_be_told(bare_vm: VM) -> None:
     assert Modules(bare_vm).run("qmp_command", execute="query-status", changed=True)["changed"] is True
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"execute": "query-statu"}, ["'query-status'"]),
-    ({"execute": "device_del", "arguments": {"ident": "a"}}, ["'id'"]),
-    ({"execute": "device_del"}, ["'id'"]),
-    ({"execute": "balloon", "arguments": {"value": "1G"}}, ["value", "int"]),
-    ({"execute": "blockdev-add", "arguments": {"driver": "null-co", "node-nam": "x"}}, ["'node-name'"]),
-    ({"commands": [{"execute": "query-status"}, {"exec": "stop"}]}, ["execute"]),
-    ({"execute": "stop", "arguments": {"now": True}}, ["'now'", "none"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"execute": "query-statu"}, ["'query-status'"]),
+        ({"execute": "device_del", "arguments": {"ident": "a"}}, ["'id'"]),
+        ({"execute": "device_del"}, ["'id'"]),
+        ({"execute": "balloon", "arguments": {"value": "1G"}}, ["value", "int"]),
+        ({"execute": "blockdev-add", "arguments": {"driver": "null-co", "node-nam": "x"}}, ["'node-name'"]),
+        ({"commands": [{"execute": "query-status"}, {"exec": "stop"}]}, ["execute"]),
+        ({"execute": "stop", "arguments": {"now": True}}, ["'now'", "none"]),
+    ],
+    ids=str,
+)
 def test_slips_are_told_before_anything_is_sent(vm: VM, options: dict[str, Any], words: list[str]) -> None:
     refused(command(vm, **options), "invalid_option", *words)
     assert vm.query("query-status")["status"] == "running"
 
 
 def test_what_qemu_refuses_is_told_and_what_was_done_before_too(vm: VM) -> None:
-    result = Modules(vm).run("qmp_command", commands=[
-        {"execute": "object-add", "arguments": {"qom-type": "iothread", "id": "io1"}},
-        {"execute": "device_del", "arguments": {"id": "nosuch"}}])
+    result = Modules(vm).run(
+        "qmp_command",
+        commands=[
+            {"execute": "object-add", "arguments": {"qom-type": "iothread", "id": "io1"}},
+            {"execute": "device_del", "arguments": {"id": "nosuch"}},
+        ],
+    )
     assert result["error_code"] == "command_failed" and "nosuch" in result["msg"] and result["changed"], result
     assert [sent["execute"] for sent in result["details"]["sent"]] == ["object-add", "device_del"]
     assert Modules(vm).run("qmp_object", id="io1", state="absent")["changed"]
@@ -119,8 +127,16 @@ def test_objects_and_properties_that_are_not_there(vm: VM) -> None:
     refused(qom(vm, "/machine", property="type", value="pc"), "command_failed", "type")
 
 
-@pytest.mark.parametrize("line", ["qom-get /objects/sec0 data", "  qom-get sec0 data", 'qom-get /objects/sec0 "data"',
-                                  "qom-get /objects/sec0 rawdata", '"qom-get" /objects/sec0 data'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qom-get /objects/sec0 data",
+        "  qom-get sec0 data",
+        'qom-get /objects/sec0 "data"',
+        "qom-get /objects/sec0 rawdata",
+        '"qom-get" /objects/sec0 data',
+    ],
+)
 def test_a_secret_is_not_shown_by_the_human_monitor(make_vm: Any, line: str) -> None:
     vm = make_vm(boot=False)
     vm.query("object-add", **{"qom-type": "secret", "id": "sec0", "data": "SECRET-TEXT"})

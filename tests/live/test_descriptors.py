@@ -11,10 +11,12 @@ from typing import Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import netdev, peripheral, tap
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import PlanFailed, Run
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed, Run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -47,8 +49,9 @@ def test_the_vhost_device_of_a_vsock_goes_along(make_vm: Callable[..., VM], no_v
     assert vm.hardware() == before
 
 
-def test_each_queue_of_a_tap_has_its_vhost_device(make_vm: Callable[..., VM], make_tap: Callable[..., str],
-                                                  no_vhost: str) -> None:
+def test_each_queue_of_a_tap_has_its_vhost_device(
+    make_vm: Callable[..., VM], make_tap: Callable[..., str], no_vhost: str
+) -> None:
     vm, ifname = make_vm(boot=False), make_tap("multi_queue")
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
         nic = netdev.Nic(Front("n1"), "tap", {"ifname": ifname, "vhost": True}, queues=2)
@@ -56,7 +59,12 @@ def test_each_queue_of_a_tap_has_its_vhost_device(make_vm: Callable[..., VM], ma
     names = [command["arguments"]["fdname"] for command in passed]
     assert names == ["n1-fd0", "n1-fd1", "n1-vhostfd0", "n1-vhostfd1"]
     assert add["arguments"] == {
-        "type": "tap", "id": "n1", "vhost": True, "fds": "n1-fd0:n1-fd1", "vhostfds": "n1-vhostfd0:n1-vhostfd1"}
+        "type": "tap",
+        "id": "n1",
+        "vhost": True,
+        "fds": "n1-fd0:n1-fd1",
+        "vhostfds": "n1-vhostfd0:n1-vhostfd1",
+    }
     assert plug["arguments"].items() >= {"mq": True, "vectors": 6}.items()
 
 

@@ -42,8 +42,13 @@ def life(vm: VM, seen: str, **options: Any) -> dict[str, Any]:
 
 
 def test_random_numbers(vm: VM) -> None:
-    life(vm, "grep -q virtio /sys/class/misc/hw_random/rng_available", id="rng1", driver="virtio-rng-pci",
-         properties={"max-bytes": "1024", "period": 1000})
+    life(
+        vm,
+        "grep -q virtio /sys/class/misc/hw_random/rng_available",
+        id="rng1",
+        driver="virtio-rng-pci",
+        properties={"max-bytes": "1024", "period": 1000},
+    )
 
 
 def test_a_balloon(vm: VM) -> None:
@@ -59,23 +64,42 @@ def test_a_controller_and_what_it_carries(vm: VM) -> None:
     assert device(vm, id="scsi1", state="absent")["changed"]
 
 
-@pytest.mark.parametrize(("driver", "extra", "child"), [
-    ("qemu-xhci", ("-device", "usb-kbd,id=k1,bus=x1.0"), "k1"),
-    ("ich9-ahci", ("-device", "ide-cd,id=k1,bus=x1.0"), "k1"),
-    ("nvme,serial=x", ("-blockdev", "null-co,node-name=n1,read-zeroes=on", "-device", "nvme-ns,drive=n1,bus=x1"),
-     "/machine/peripheral-anon/device[0]"),
-], ids=["USB", "IDE", "NVMe"])
-def test_controllers_of_any_sort_stay_while_they_carry_something(make_vm: Callable[..., VM], driver: str, extra: tuple[str, ...],
-                                                                 child: str) -> None:
+@pytest.mark.parametrize(
+    ("driver", "extra", "child"),
+    [
+        ("qemu-xhci", ("-device", "usb-kbd,id=k1,bus=x1.0"), "k1"),
+        ("ich9-ahci", ("-device", "ide-cd,id=k1,bus=x1.0"), "k1"),
+        (
+            "nvme,serial=x",
+            ("-blockdev", "null-co,node-name=n1,read-zeroes=on", "-device", "nvme-ns,drive=n1,bus=x1"),
+            "/machine/peripheral-anon/device[0]",
+        ),
+    ],
+    ids=["USB", "IDE", "NVMe"],
+)
+def test_controllers_of_any_sort_stay_while_they_carry_something(
+    make_vm: Callable[..., VM], driver: str, extra: tuple[str, ...], child: str
+) -> None:
     vm = make_vm(boot=False, extra=("-device", f"{driver},id=x1,bus=rp0", *extra))
     refused(device(vm, id="x1", state="absent"), "conflict", child, "force")
     refused(device(vm, id="x1", driver="virtio-rng-pci", recreate=True), "conflict", child, "force")
     assert device(vm, check=True, id="x1", state="absent", force=True)["changed"]
 
 
-HUB = ("-device", "qemu-xhci,id=x1,bus=rp0", "-device", "usb-hub,id=h1,bus=x1.0,port=1",
-       "-device", "usb-hub,id=h2,bus=x1.0,port=1.3", "-device", "usb-kbd,id=k1,bus=x1.0,port=1.3.1",
-       "-device", "usb-mouse,id=m1,bus=x1.0,port=2", "-device", "usb-hub,id=h3,bus=x1.0,port=3")
+HUB = (
+    "-device",
+    "qemu-xhci,id=x1,bus=rp0",
+    "-device",
+    "usb-hub,id=h1,bus=x1.0,port=1",
+    "-device",
+    "usb-hub,id=h2,bus=x1.0,port=1.3",
+    "-device",
+    "usb-kbd,id=k1,bus=x1.0,port=1.3.1",
+    "-device",
+    "usb-mouse,id=m1,bus=x1.0,port=2",
+    "-device",
+    "usb-hub,id=h3,bus=x1.0,port=3",
+)
 
 
 def test_what_is_behind_a_usb_hub_goes_with_it(binary: Binary, make_vm: Callable[..., VM]) -> None:
@@ -89,14 +113,29 @@ def test_what_is_behind_a_usb_hub_goes_with_it(binary: Binary, make_vm: Callable
     assert not {"h1", "h2", "k1"} & set(vm.hardware()["devices"])
 
 
-SLOT = ("-device", "virtio-rng-pci,id=r0,addr=5.0,multifunction=on", "-device", "virtio-rng-pci,id=r1,addr=5.1",
-        "-device", "ich9-usb-ehci1,id=e1,addr=1d.7,multifunction=on", "-device", "ich9-usb-uhci1,id=u1,masterbus=e1.0,addr=6",
-        "-device", "pci-bridge,id=b1,chassis_nr=2,addr=7", "-device", "virtio-scsi-pci,id=s1,bus=b1,addr=1",
-        "-blockdev", "null-co,node-name=n1", "-device", "scsi-hd,id=d1,drive=n1,bus=s1.0")
+SLOT = (
+    "-device",
+    "virtio-rng-pci,id=r0,addr=5.0,multifunction=on",
+    "-device",
+    "virtio-rng-pci,id=r1,addr=5.1",
+    "-device",
+    "ich9-usb-ehci1,id=e1,addr=1d.7,multifunction=on",
+    "-device",
+    "ich9-usb-uhci1,id=u1,masterbus=e1.0,addr=6",
+    "-device",
+    "pci-bridge,id=b1,chassis_nr=2,addr=7",
+    "-device",
+    "virtio-scsi-pci,id=s1,bus=b1,addr=1",
+    "-blockdev",
+    "null-co,node-name=n1",
+    "-device",
+    "scsi-hd,id=d1,drive=n1,bus=s1.0",
+)
 
 
-def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_together(binary: Binary,
-                                                                                  make_vm: Callable[..., VM]) -> None:
+def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_together(
+    binary: Binary, make_vm: Callable[..., VM]
+) -> None:
     """The guest ejects a slot whole, whichever of its functions was asked for."""
     vm = make_vm(binary=binary, machine="pc", extra=SLOT)
     refused(device(vm, id="r0", state="absent"), "conflict", "r1", "force")
@@ -175,27 +214,36 @@ def test_disks_and_nics_have_modules_of_their_own(vm: VM) -> None:
     assert modules.blockdev(id="d1", state="absent")["changed"]
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"driver": "virtio-rgn-pci"}, ["'virtio-rng-pci'"]),
-    ({"driver": "virtio-rng-pci", "properties": {"perod": 1}}, ["'period'"]),
-    ({"driver": "virtio-rng-pci", "properties": {"period": "often"}}, ["period", "often"]),
-    ({"driver": "vfio-pci", "properties": {"host": "3b"}}, ["0000:3b:00.0"]),
-    ({"driver": "vhost-vsock-pci"}, ["guest_cid"]),
-    ({"driver": "vhost-vsock-pci", "guest_cid": 2}, ["guest_cid", "3"]),
-    ({"driver": "virtio-rng-pci", "descriptors": True}, ["vhost-vsock"]),
-    ({}, ["driver"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"driver": "virtio-rgn-pci"}, ["'virtio-rng-pci'"]),
+        ({"driver": "virtio-rng-pci", "properties": {"perod": 1}}, ["'period'"]),
+        ({"driver": "virtio-rng-pci", "properties": {"period": "often"}}, ["period", "often"]),
+        ({"driver": "vfio-pci", "properties": {"host": "3b"}}, ["0000:3b:00.0"]),
+        ({"driver": "vhost-vsock-pci"}, ["guest_cid"]),
+        ({"driver": "vhost-vsock-pci", "guest_cid": 2}, ["guest_cid", "3"]),
+        ({"driver": "virtio-rng-pci", "descriptors": True}, ["vhost-vsock"]),
+        ({}, ["driver"]),
+    ],
+    ids=str,
+)
 def test_what_cannot_be(vm: VM, options: dict[str, Any], words: list[str]) -> None:
     refused(device(vm, id="x1", **options), "invalid_option", *words)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"driver": "vfio-pci", "properties": {"host": "0000:3b:00.0"}}, ["vfio"]),
-    ({"driver": "vfio-pci", "properties": {"sysfsdev": "/sys/bus/mdev/devices/83b8f4f2"}}, ["vfio"]),
-    ({"driver": "vhost-user-blk-pci", "chardev": "nosuch"}, ["nosuch"]),
-], ids=["a host address", "a mediated device", "a chardev"])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"driver": "vfio-pci", "properties": {"host": "0000:3b:00.0"}}, ["vfio"]),
+        ({"driver": "vfio-pci", "properties": {"sysfsdev": "/sys/bus/mdev/devices/83b8f4f2"}}, ["vfio"]),
+        ({"driver": "vhost-user-blk-pci", "chardev": "nosuch"}, ["nosuch"]),
+    ],
+    ids=["a host address", "a mediated device", "a chardev"],
+)
 def test_hardware_that_is_not_here_is_refused_by_qemu_and_leaves_nothing(
-        bare_vm: VM, options: dict[str, Any], words: list[str]) -> None:
+    bare_vm: VM, options: dict[str, Any], words: list[str]
+) -> None:
     before = bare_vm.hardware()
     planned = device(bare_vm, check=True, id="x1", **options)
     result = device(bare_vm, id="x1", **options)
@@ -218,10 +266,17 @@ def served_disk(tmp_path: Path) -> Iterator[Path]:
     """The socket of a disk of 8 MiB that a real qemu-storage-daemon serves."""
     (tmp_path / "image").write_bytes(bytes(8 << 20))
     path = tmp_path / "vub.sock"
-    daemon = subprocess.Popen([
-        "qemu-storage-daemon", "--blockdev", f"file,filename={tmp_path}/image,node-name=n1",
-        "--export", f"vhost-user-blk,id=e1,node-name=n1,addr.type=unix,addr.path={path},writable=on",
-        "--pidfile", str(tmp_path / "pid")])
+    daemon = subprocess.Popen(
+        [
+            "qemu-storage-daemon",
+            "--blockdev",
+            f"file,filename={tmp_path}/image,node-name=n1",
+            "--export",
+            f"vhost-user-blk,id=e1,node-name=n1,addr.type=unix,addr.path={path},writable=on",
+            "--pidfile",
+            str(tmp_path / "pid"),
+        ]
+    )
     while not (tmp_path / "pid").exists():
         assert daemon.poll() is None
     yield path

@@ -23,15 +23,20 @@ def device(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
     return Modules(vm).run("qmp_device", check, **options)
 
 
-@pytest.mark.parametrize(("driver", "name", "other", "default"), [
-    ("virtio-balloon-pci", "deflate-on-oom", True, False),
-    ("virtio-rng-pci", "acpi-index", 5, 0),
-    ("virtio-rng-pci", "packed", True, False),
-    ("virtio-scsi-pci", "virtqueue_size", 128, 256),
-    ("virtio-balloon-pci", "page-per-vq", True, False),
-], ids=str)
-def test_the_default_of_a_property_is_a_value_like_any_other(binary: Binary, make_vm: Callable[..., VM], driver: str, name: str,
-                                                             other: Any, default: Any) -> None:
+@pytest.mark.parametrize(
+    ("driver", "name", "other", "default"),
+    [
+        ("virtio-balloon-pci", "deflate-on-oom", True, False),
+        ("virtio-rng-pci", "acpi-index", 5, 0),
+        ("virtio-rng-pci", "packed", True, False),
+        ("virtio-scsi-pci", "virtqueue_size", 128, 256),
+        ("virtio-balloon-pci", "page-per-vq", True, False),
+    ],
+    ids=str,
+)
+def test_the_default_of_a_property_is_a_value_like_any_other(
+    binary: Binary, make_vm: Callable[..., VM], driver: str, name: str, other: Any, default: Any
+) -> None:
     vm = make_vm(binary=binary, boot=False, machine="pc")
     options = {"id": "d1", "driver": driver}
     assert device(vm, **options, properties={name: other}).get("changed")
@@ -40,10 +45,18 @@ def test_the_default_of_a_property_is_a_value_like_any_other(binary: Binary, mak
     assert changed.get("changed") and changed["unverified"] == [], changed
 
 
-@pytest.mark.parametrize(("driver", "name", "choice"), [
-    ("virtio-scsi-pci", "num_queues", 0xFFFFFFFF), ("virtio-rng-pci", "vectors", 0), ("nec-usb-xhci", "msi", "auto"),
-    ("virtio-rng-pci", "disable-legacy", "auto"), ("megasas", "sas_address", 0), ("e1000", "romsize", 0xFFFFFFFF),
-], ids=str)
+@pytest.mark.parametrize(
+    ("driver", "name", "choice"),
+    [
+        ("virtio-scsi-pci", "num_queues", 0xFFFFFFFF),
+        ("virtio-rng-pci", "vectors", 0),
+        ("nec-usb-xhci", "msi", "auto"),
+        ("virtio-rng-pci", "disable-legacy", "auto"),
+        ("megasas", "sas_address", 0),
+        ("e1000", "romsize", 0xFFFFFFFF),
+    ],
+    ids=str,
+)
 def test_what_qemu_chooses_is_the_same_again(make_vm: Callable[..., VM], driver: str, name: str, choice: Any) -> None:
     vm = make_vm(boot=False, machine="pc")
     assert device(vm, id="d1", driver=driver, properties={name: choice}).get("changed")

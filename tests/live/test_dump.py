@@ -40,7 +40,7 @@ def segments(data: bytes) -> list[tuple[int, bytes, int]]:
     found = []
     for number in range(count):
         type_, start, address, length = struct.unpack_from("<I4xQ8xQQ", data, offset + number * size)
-        found.append((type_, data[start:start + length], address))
+        found.append((type_, data[start : start + length], address))
     return found
 
 
@@ -50,7 +50,7 @@ def notes(data: bytes) -> Iterator[tuple[str, int]]:
     while position < len(data):
         name, content, type_ = struct.unpack_from("<III", data, position)
         position += 12
-        yield data[position:position + name].rstrip(b"\0").decode(), type_
+        yield data[position : position + name].rstrip(b"\0").decode(), type_
         position += -(-name // 4) * 4 + -(-content // 4) * 4
 
 
@@ -111,34 +111,43 @@ def test_a_named_pipe_is_refused_for_qemu_would_hang(bare_vm: VM, tmp_path: Path
     refused(dump(bare_vm, path=str(path)), "invalid_option", "pipe")
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [
-    ({"path": "vm.elf"}, "invalid_option", "whole path"),
-    ({"path": "/nosuch/vm.elf"}, "command_failed", "/nosuch/vm.elf"),
-    ({"protocol": "nosuch:x"}, "command_failed", "protocol"),
-    ({"path": "/nosuch/vm.elf", "format": "kdump-zip"}, "invalid_option", "'kdump-zlib'"),
-    ({"path": "/nosuch/vm.elf", "begin": "here", "length": "1M"}, "invalid_option", "whole number"),
-    ({"path": "/nosuch/vm.elf", "format": "kdump-zlib", "paging": True}, "command_failed", "paging"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"path": "vm.elf"}, "invalid_option", "whole path"),
+        ({"path": "/nosuch/vm.elf"}, "command_failed", "/nosuch/vm.elf"),
+        ({"protocol": "nosuch:x"}, "command_failed", "protocol"),
+        ({"path": "/nosuch/vm.elf", "format": "kdump-zip"}, "invalid_option", "'kdump-zlib'"),
+        ({"path": "/nosuch/vm.elf", "begin": "here", "length": "1M"}, "invalid_option", "whole number"),
+        ({"path": "/nosuch/vm.elf", "format": "kdump-zlib", "paging": True}, "command_failed", "paging"),
+    ],
+    ids=str,
+)
 def test_what_cannot_be(running: VM, options: dict[str, Any], code: str, said: str) -> None:
     refused(dump(running, check=True, **options), code, said)
     refused(dump(running, **options), code, said)
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [
-    ({"path": None}, "invalid_option", "path"),
-    ({"path": None, "protocol": None}, "invalid_option", "protocol"),
-    ({"protocol": ""}, "command_failed", "protocol"),
-    ({"protocol": "x"}, "command_failed", "protocol"),
-    ({"protocol": "exec:true"}, "command_failed", "protocol"),
-    ({"protocol": "FILE:/x"}, "command_failed", "protocol"),
-    ({"path": "{dir}/vm", "begin": "0", "length": "0"}, "invalid_option", "length"),
-    ({"path": "{dir}/vm", "begin": str(1 << 63), "length": "1M"}, "invalid_option", "begin"),
-    ({"path": "{dir}/vm", "begin": "0", "length": str(1 << 63)}, "invalid_option", "length"),
-    ({"path": "{dir}/vm", "begin": "-1", "length": "1M"}, "invalid_option", "begin"),
-    ({"path": "{dir}/vm", "begin": "0", "length": "1M", "format": "kdump-zlib"}, "command_failed", ""),
-], ids=str)
-def test_what_cannot_be_is_refused_in_check_mode_too(bare_vm: VM, tmp_path: Path, options: dict[str, Any], code: str,
-                                                     said: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"path": None}, "invalid_option", "path"),
+        ({"path": None, "protocol": None}, "invalid_option", "protocol"),
+        ({"protocol": ""}, "command_failed", "protocol"),
+        ({"protocol": "x"}, "command_failed", "protocol"),
+        ({"protocol": "exec:true"}, "command_failed", "protocol"),
+        ({"protocol": "FILE:/x"}, "command_failed", "protocol"),
+        ({"path": "{dir}/vm", "begin": "0", "length": "0"}, "invalid_option", "length"),
+        ({"path": "{dir}/vm", "begin": str(1 << 63), "length": "1M"}, "invalid_option", "begin"),
+        ({"path": "{dir}/vm", "begin": "0", "length": str(1 << 63)}, "invalid_option", "length"),
+        ({"path": "{dir}/vm", "begin": "-1", "length": "1M"}, "invalid_option", "begin"),
+        ({"path": "{dir}/vm", "begin": "0", "length": "1M", "format": "kdump-zlib"}, "command_failed", ""),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_in_check_mode_too(
+    bare_vm: VM, tmp_path: Path, options: dict[str, Any], code: str, said: str
+) -> None:
     options = {name: value and value.replace("{dir}", str(tmp_path)) for name, value in options.items()}
     for check in (True, False):
         refused(dump(bare_vm, check=check, **options), code, said)

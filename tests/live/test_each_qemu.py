@@ -26,8 +26,10 @@ def test_each_kind_is_planned_sent_and_equal_again(binary: Binary, make_vm: Call
     vm = make_vm(binary=binary, machine=machine, boot=False)
     modules = Modules(vm)
     for module, options in (
-        (modules.blockdev, {"id": "d1", "backend": NULL, "serial": "s1", "queues": 1, "share_rw": True,
-                            "properties": {"seg-max-adjust": "on"}}),
+        (
+            modules.blockdev,
+            {"id": "d1", "backend": NULL, "serial": "s1", "queues": 1, "share_rw": True, "properties": {"seg-max-adjust": "on"}},
+        ),
         (modules.blockdev, {"id": "d2", "backend": NULL, "driver": "scsi-hd"}),
         (modules.netdev, {"id": "n1", "type": "user", "mac": "52:54:00:aa:bb:01", "options": {"restrict": "on"}}),
         (modules.cpus, {"count": 3}),
@@ -47,17 +49,33 @@ def test_a_root_port_with_native_hotplug_gives_up_its_disk_at_once(binary: Binar
     assert vm.hardware() == before
 
 
-def test_launch_args_give_the_next_vm_the_same(binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str],
-                                               make_tap: Callable[..., str]) -> None:
+def test_launch_args_give_the_next_vm_the_same(
+    binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], make_tap: Callable[..., str]
+) -> None:
     modules = Modules(make_vm(binary=binary, boot=False))
     wishes = [
-        (modules.blockdev, {"id": "d1", "file": image("a.qcow2", "8M", "qcow2"), "format": "qcow2", "serial": "a,b",
-                            "cache": {"direct": True}, "discard": "unmap"}),
+        (
+            modules.blockdev,
+            {
+                "id": "d1",
+                "file": image("a.qcow2", "8M", "qcow2"),
+                "format": "qcow2",
+                "serial": "a,b",
+                "cache": {"direct": True},
+                "discard": "unmap",
+            },
+        ),
         (modules.blockdev, {"id": "d2", "backend": NULL, "driver": "scsi-hd", "scsi_id": 3}),
         (modules.netdev, {"id": "n1", "type": "user", "options": {"restrict": True, "hostfwd": ["tcp:127.0.0.1:0-:22"]}}),
         (modules.netdev, {"id": "n2", "type": "tap", "ifname": make_tap("multi_queue"), "queues": 2}),
-        (modules.netdev, {"id": "n3", "type": "stream",
-                          "options": {"addr": {"type": "inet", "host": "127.0.0.1", "port": "0"}, "server": True}}),
+        (
+            modules.netdev,
+            {
+                "id": "n3",
+                "type": "stream",
+                "options": {"addr": {"type": "inet", "host": "127.0.0.1", "port": "0"}, "server": True},
+            },
+        ),
     ]
     results = [module(**options) for module, options in wishes]
     assert all(result.get("changed") for result in results), results
@@ -94,7 +112,8 @@ def test_facts_of_vcpus_name_their_type_path_and_thread(bare_vm: VM) -> None:
     assert facts == result["cpus"]
     told = {one["qom-path"]: one for one in bare_vm.query("query-cpus-fast")}
     assert {one["qom_path"]: (one["index"], one["thread_id"]) for one in facts["vcpus"]} == {
-        path: (one["cpu-index"], one["thread-id"]) for path, one in told.items()}
+        path: (one["cpu-index"], one["thread-id"]) for path, one in told.items()
+    }
     assert {one["type"] for one in (*facts["vcpus"], *facts["places"])} == {"qemu64-x86_64-cpu"}
     present = [one for one in facts["places"] if one["present"]]
     assert [one["thread_id"] for one in present] == [told[one["qom_path"]]["thread-id"] for one in present]
@@ -112,11 +131,20 @@ def test_facts_tell_the_parts_that_are_asked_for(bare_vm: VM) -> None:
     assert "disks" not in facts
 
 
-@pytest.mark.parametrize(("topology", "words"), [
-    ({}, ["fits 4 places"]), ({"socket-id": 1}, ["fits 2 places"]), ({"socket_id": 1}, ["'socket_id'", "'socket-id'"]),
-    ({"nosuch": 1}, ["'nosuch'"]), ({"socket-id": -1}, ["-1", "not a number"]), ({"socket-id": "x"}, ["'x'", "not a number"]),
-    ({"socket-id": 2, "core-id": 0}, ["no place"]), ({"socket-id": True, "core-id": 0}, ["True"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("topology", "words"),
+    [
+        ({}, ["fits 4 places"]),
+        ({"socket-id": 1}, ["fits 2 places"]),
+        ({"socket_id": 1}, ["'socket_id'", "'socket-id'"]),
+        ({"nosuch": 1}, ["'nosuch'"]),
+        ({"socket-id": -1}, ["-1", "not a number"]),
+        ({"socket-id": "x"}, ["'x'", "not a number"]),
+        ({"socket-id": 2, "core-id": 0}, ["no place"]),
+        ({"socket-id": True, "core-id": 0}, ["True"]),
+    ],
+    ids=str,
+)
 def test_places_for_vcpus_that_there_are_not(bare_vm: VM, topology: dict[str, Any], words: list[str]) -> None:
     for state in ("present", "absent"):
         for check in (True, False):
@@ -130,11 +158,22 @@ def test_a_place_as_a_survey_sends_it(bare_vm: VM) -> None:
 
 
 def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Callable[..., VM]) -> None:
-    vm = make_vm(extra=(
-        "-blockdev", json.dumps({"node-name": "root", **NULL}),
-        "-device", "virtio-blk-pci,drive=root,id=root,bus=rp0,bootindex=1",
-        "-blockdev", json.dumps({"node-name": "data", **NULL}), "-device", "virtio-blk-pci,drive=data,id=data,bus=rp1",
-        "-netdev", "user,id=u0", "-device", "virtio-net-pci,netdev=u0,id=net0,bus=rp2"))
+    vm = make_vm(
+        extra=(
+            "-blockdev",
+            json.dumps({"node-name": "root", **NULL}),
+            "-device",
+            "virtio-blk-pci,drive=root,id=root,bus=rp0,bootindex=1",
+            "-blockdev",
+            json.dumps({"node-name": "data", **NULL}),
+            "-device",
+            "virtio-blk-pci,drive=data,id=data,bus=rp1",
+            "-netdev",
+            "user,id=u0",
+            "-device",
+            "virtio-net-pci,netdev=u0,id=net0,bus=rp2",
+        )
+    )
     modules = Modules(vm)
     for result in (modules.blockdev(id="root", state="absent"), modules.netdev(id="net0", state="absent")):
         assert result["error_code"] == "unsupported" and "force" in result["msg"], result
@@ -149,15 +188,27 @@ def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Cal
 NODES = [word for name in ("a", "b", "c") for word in ("-blockdev", json.dumps({"node-name": name, **NULL}))]
 
 
-@pytest.mark.parametrize(("devices", "first", "others"), [
-    (["scsi-hd,id=root,drive=a,bus=scsi0.0,scsi-id=0", "scsi-hd,id=adata,drive=b,bus=scsi0.0,scsi-id=1"], ["root"], ["adata"]),
-    (["virtio-blk-pci,id=d10,drive=a,bus=rp10", "virtio-blk-pci,id=d2,drive=b,bus=rp2"], ["d2"], ["d10"]),
-    (["virtio-blk-pci,id=v1,drive=a,bus=rp1", "scsi-hd,id=s1,drive=b,bus=scsi0.0", "scsi-cd,id=cd,drive=c,bus=scsi0.0"],
-     ["v1", "s1"], ["cd"]),
-    (["scsi-hd,id=s1,drive=a,bus=scsi0.0,bootindex=2", "virtio-blk-pci,id=v1,drive=b,bus=rp1,bootindex=1"], ["v1"], ["s1"]),
-], ids=["SCSI targets", "ports in natural order", "of each driver", "bootindex"])
+@pytest.mark.parametrize(
+    ("devices", "first", "others"),
+    [
+        (
+            ["scsi-hd,id=root,drive=a,bus=scsi0.0,scsi-id=0", "scsi-hd,id=adata,drive=b,bus=scsi0.0,scsi-id=1"],
+            ["root"],
+            ["adata"],
+        ),
+        (["virtio-blk-pci,id=d10,drive=a,bus=rp10", "virtio-blk-pci,id=d2,drive=b,bus=rp2"], ["d2"], ["d10"]),
+        (
+            ["virtio-blk-pci,id=v1,drive=a,bus=rp1", "scsi-hd,id=s1,drive=b,bus=scsi0.0", "scsi-cd,id=cd,drive=c,bus=scsi0.0"],
+            ["v1", "s1"],
+            ["cd"],
+        ),
+        (["scsi-hd,id=s1,drive=a,bus=scsi0.0,bootindex=2", "virtio-blk-pci,id=v1,drive=b,bus=rp1,bootindex=1"], ["v1"], ["s1"]),
+    ],
+    ids=["SCSI targets", "ports in natural order", "of each driver", "bootindex"],
+)
 def test_which_disk_the_vm_may_have_booted_from(
-        make_vm: Callable[..., VM], devices: list[str], first: list[str], others: list[str]) -> None:
+    make_vm: Callable[..., VM], devices: list[str], first: list[str], others: list[str]
+) -> None:
     vm = make_vm(boot=False, ports=11, extra=(*NODES, *(word for device in devices for word in ("-device", device))))
     for name in first:
         refused(Modules(vm).run("qmp_blockdev", True, id=name, state="absent"), "unsupported", "boots from")
@@ -167,10 +218,20 @@ def test_which_disk_the_vm_may_have_booted_from(
 
 @pytest.mark.parametrize("work", ["backup", "mirror", "export"])
 def test_what_works_on_the_nodes_of_a_drive_option_is_not_ended(
-        make_vm: Callable[..., VM], work: str, image: Callable[..., str], tmp_path: Path) -> None:
-    vm = make_vm(boot=False, native=True, extra=(
-        "-blockdev", f"raw,node-name=target,file.driver=file,file.filename={image('a')}",
-        "-drive", f"if=none,id=drive1,format=raw,file={image('b')}", "-device", "scsi-hd,drive=drive1,id=d1"))
+    make_vm: Callable[..., VM], work: str, image: Callable[..., str], tmp_path: Path
+) -> None:
+    vm = make_vm(
+        boot=False,
+        native=True,
+        extra=(
+            "-blockdev",
+            f"raw,node-name=target,file.driver=file,file.filename={image('a')}",
+            "-drive",
+            f"if=none,id=drive1,format=raw,file={image('b')}",
+            "-device",
+            "scsi-hd,drive=drive1,id=d1",
+        ),
+    )
     drive1 = next(one["inserted"]["node-name"] for one in vm.query("query-block") if one["device"] == "drive1")
     if work in ("backup", "mirror"):
         vm.query(f"blockdev-{work}", job_id="work1", device=drive1, target="target", sync="none")
@@ -191,10 +252,14 @@ def test_what_a_task_does_not_state_is_not_compared(binary: Binary, make_vm: Cal
 
 
 def test_a_disk_of_the_drive_option_goes_with_its_node(
-        binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
+    binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]
+) -> None:
     path = image("a")
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-drive", f"if=none,id=drive0,format=raw,file={path}", "-device", "scsi-hd,drive=drive0,id=d0"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=("-drive", f"if=none,id=drive0,format=raw,file={path}", "-device", "scsi-hd,drive=drive0,id=d0"),
+    )
     modules = Modules(vm)
     (disk,) = modules.info(gather_subset=["disks"])["disks"]
     assert (disk["id"], disk["file"], disk["format"]) == ("d0", path, "raw")
@@ -205,8 +270,9 @@ def test_a_disk_of_the_drive_option_goes_with_its_node(
         assert time.monotonic() < deadline
 
 
-def test_a_disk_under_a_snapshot_is_still_that_disk(binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str],
-                                                    tmp_path: Path) -> None:
+def test_a_disk_under_a_snapshot_is_still_that_disk(
+    binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], tmp_path: Path
+) -> None:
     vm = make_vm(binary=binary, native=True, boot=False)
     modules, before = Modules(vm), vm.hardware()
     options = {"id": "d1", "file": image("a.qcow2", "8M", "qcow2"), "format": "qcow2"}

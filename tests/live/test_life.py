@@ -18,8 +18,9 @@ from .conftest import Modules, unchanged
 MiB = 1 << 20
 
 
-def plugged_and_unplugged(module: Callable[..., dict[str, Any]], vm: VM, options: dict[str, Any],
-                          seen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def plugged_and_unplugged(
+    module: Callable[..., dict[str, Any]], vm: VM, options: dict[str, Any], seen: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
     """Take one object through its life and return the result of plugging it."""
     before = vm.hardware()
     planned = module(check=True, **options)
@@ -61,8 +62,19 @@ def test_a_qcow2_disk(modules: Modules, vm: VM, image: Callable[..., str]) -> No
 
 def test_a_disk_that_a_server_on_the_network_has(modules: Modules, vm: VM, image: Callable[..., str], tmp_path: Path) -> None:
     path = image("served", "24M")
-    server = subprocess.Popen(["qemu-nbd", "--format=raw", "--persistent", "--socket", tmp_path / "nbd", "--export-name=vol1",
-                               "--pid-file", tmp_path / "pid", path])
+    server = subprocess.Popen(
+        [
+            "qemu-nbd",
+            "--format=raw",
+            "--persistent",
+            "--socket",
+            tmp_path / "nbd",
+            "--export-name=vol1",
+            "--pid-file",
+            tmp_path / "pid",
+            path,
+        ]
+    )
     try:
         while not (tmp_path / "pid").exists():
             assert server.poll() is None
@@ -95,10 +107,21 @@ def test_every_option_of_a_disk(modules: Modules, vm: VM, image: Callable[..., s
     vm.query("object-add", qom_type="iothread", id="io1")
     try:
         options = {
-            "id": "data1", "file": image("a"),
-            "cache": {"direct": True, "no_flush": True}, "aio": "native", "discard": "unmap",
-            "detect_zeroes": "unmap", "serial": "s1", "queues": 2, "share_rw": True, "bootindex": 3, "iothread": "io1",
-            "romfile": "", "disable_modern": False, "bus": "rp2", "addr": "0",
+            "id": "data1",
+            "file": image("a"),
+            "cache": {"direct": True, "no_flush": True},
+            "aio": "native",
+            "discard": "unmap",
+            "detect_zeroes": "unmap",
+            "serial": "s1",
+            "queues": 2,
+            "share_rw": True,
+            "bootindex": 3,
+            "iothread": "io1",
+            "romfile": "",
+            "disable_modern": False,
+            "bus": "rp2",
+            "addr": "0",
             "properties": {"write-cache": True, "physical_block_size": "4096"},
         }
         result = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="s1"))
@@ -133,14 +156,23 @@ def test_a_nic_of_two_queues_passes_a_descriptor_for_each(modules: Modules, vm: 
     assert result["commands"][-2]["arguments"]["fds"] == "net1-fd0:net1-fd1"
 
 
-@pytest.mark.parametrize("backend", [
-    {"type": "socket", "options": {"listen": "127.0.0.1:0"}},
-    {"type": "stream", "options": {"addr": {"type": "inet", "host": "127.0.0.1", "port": "0"}, "server": True}},
-    {"type": "dgram", "options": {"local": {"type": "inet", "host": "127.0.0.1", "port": "0"},
-                                  "remote": {"type": "inet", "host": "127.0.0.1", "port": "9"}}},
-    {"type": "hubport", "options": {"hubid": "7"}},
-    {"type": "l2tpv3", "options": {"src": "127.0.0.1", "dst": "127.0.0.1", "txsession": 1, "rxsession": 2}},
-], ids=lambda backend: backend["type"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        {"type": "socket", "options": {"listen": "127.0.0.1:0"}},
+        {"type": "stream", "options": {"addr": {"type": "inet", "host": "127.0.0.1", "port": "0"}, "server": True}},
+        {
+            "type": "dgram",
+            "options": {
+                "local": {"type": "inet", "host": "127.0.0.1", "port": "0"},
+                "remote": {"type": "inet", "host": "127.0.0.1", "port": "9"},
+            },
+        },
+        {"type": "hubport", "options": {"hubid": "7"}},
+        {"type": "l2tpv3", "options": {"src": "127.0.0.1", "dst": "127.0.0.1", "txsession": 1, "rxsession": 2}},
+    ],
+    ids=lambda backend: backend["type"],
+)
 def test_a_nic_of_each_type(modules: Modules, vm: VM, backend: dict[str, Any]) -> None:
     options = {"id": "net1", "mac": "52:54:00:aa:bb:05", **backend}
     plugged_and_unplugged(modules.netdev, vm, options, has_nic("52:54:00:aa:bb:05"))
@@ -175,8 +207,9 @@ def test_vcpus_up_and_down(make_vm: Callable[..., VM], machine: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"machine": "pc"}, {"native": True}], ids=["pc", "native PCIe hotplug"])
-def test_a_disk_and_a_nic_on_other_machines(make_vm: Callable[..., VM], image: Callable[..., str],
-                                            options: dict[str, Any]) -> None:
+def test_a_disk_and_a_nic_on_other_machines(
+    make_vm: Callable[..., VM], image: Callable[..., str], options: dict[str, Any]
+) -> None:
     vm = make_vm(**options)
     modules = Modules(vm)
     plugged_and_unplugged(modules.blockdev, vm, {"id": "data1", "file": image("a")}, has_disk(serial="data1"))

@@ -47,8 +47,11 @@ def test_a_disc_is_changed_and_taken_out_and_put_in(drive: VM, discs: dict[str, 
         planned = media(drive, check=True, file=discs[name])
         changed = media(drive, file=discs[name])
         assert changed.get("changed") and changed["commands"] == planned["commands"], changed
-        assert changed["medium"] == planned["medium"] == {
-            "id": "cd0", "file": discs[name], "format": "raw", "tray_open": False, "locked": False}
+        assert (
+            changed["medium"]
+            == planned["medium"]
+            == {"id": "cd0", "file": discs[name], "format": "raw", "tray_open": False, "locked": False}
+        )
         assert unchanged(media(drive, file=discs[name]))
         assert inside(drive) == name
     out = media(drive, state="absent")
@@ -60,8 +63,15 @@ def test_a_disc_is_changed_and_taken_out_and_put_in(drive: VM, discs: dict[str, 
 
 def test_what_a_killed_run_left_goes_with_the_next(drive: VM, discs: dict[str, str]) -> None:
     def leave() -> None:
-        drive.query("blockdev-add", **{"driver": "raw", "node-name": "cd0-medium0", "read-only": True,
-                                       "file": {"driver": "file", "filename": discs["two"]}})
+        drive.query(
+            "blockdev-add",
+            **{
+                "driver": "raw",
+                "node-name": "cd0-medium0",
+                "read-only": True,
+                "file": {"driver": "file", "filename": discs["two"]},
+            },
+        )
 
     leave()
     assert media(drive, file=discs["one"])["changed"] and "cd0-medium0" not in drive.hardware()["nodes"]

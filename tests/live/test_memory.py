@@ -46,8 +46,9 @@ def vm(memory_vm: VM) -> Iterator[VM]:
     assert memory_vm.hardware() == before
 
 
-@pytest.mark.parametrize("backend", [{}, {"backend": "memfd", "share": True}, {"backend": "file", "mem_path": "{dir}"}],
-                         ids=["RAM", "memfd", "file"])
+@pytest.mark.parametrize(
+    "backend", [{}, {"backend": "memfd", "share": True}, {"backend": "file", "mem_path": "{dir}"}], ids=["RAM", "memfd", "file"]
+)
 def test_a_dimm_comes_and_goes(vm: VM, backend: dict[str, Any], tmp_path: Path) -> None:
     options = {"id": "m1", "size": "128M", **backend}
     options = {name: value.format(dir=tmp_path) if name == "mem_path" else value for name, value in options.items()}
@@ -155,17 +156,25 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
     assert memory(vm, id="m1", state="absent")["changed"]
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ({"id": "m1"}, "invalid_option", ["size"]),
-    ({"id": "m1", "size": "0"}, "invalid_option", ["size 0"]),
-    ({"id": "m1", "size": "lots"}, "invalid_option", ["lots"]),
-    ({"id": "m1", "size": "4G"}, "no_free_slot", ["maxmem"]),
-    ({"id": "m1", "size": "128M", "backend": "file"}, "invalid_option", ["mem_path"]),
-    ({"id": "m1", "size": "128M", "backend": "file", "mem_path": "/nosuch/d/x"}, "command_failed", ["/nosuch/d/x", "No such"]),
-    ({"id": "m1", "size": "128M", "requested_size": "64M"}, "invalid_option", ["virtio-mem"]),
-    ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "invalid_option", ["multiple", "2097152"]),
-    ({"id": "scsi0", "size": "128M"}, "conflict", ["no memory"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"id": "m1"}, "invalid_option", ["size"]),
+        ({"id": "m1", "size": "0"}, "invalid_option", ["size 0"]),
+        ({"id": "m1", "size": "lots"}, "invalid_option", ["lots"]),
+        ({"id": "m1", "size": "4G"}, "no_free_slot", ["maxmem"]),
+        ({"id": "m1", "size": "128M", "backend": "file"}, "invalid_option", ["mem_path"]),
+        (
+            {"id": "m1", "size": "128M", "backend": "file", "mem_path": "/nosuch/d/x"},
+            "command_failed",
+            ["/nosuch/d/x", "No such"],
+        ),
+        ({"id": "m1", "size": "128M", "requested_size": "64M"}, "invalid_option", ["virtio-mem"]),
+        ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "invalid_option", ["multiple", "2097152"]),
+        ({"id": "scsi0", "size": "128M"}, "conflict", ["no memory"]),
+    ],
+    ids=str,
+)
 def test_what_cannot_be(vm: VM, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(memory(vm, **options), code, *words)
 

@@ -28,8 +28,14 @@ KINDS: list[dict[str, Any]] = [
     {"size": "128M", "addr": "0x108000000"},
     {"size": "512M", "type": "virtio-mem"},
     {"size": "512M", "type": "virtio-mem", "requested_size": "0"},
-    {"size": "512M", "type": "virtio-mem", "requested_size": "128M", "backend": "memfd", "bus": "rp2",
-     "properties": {"block-size": "4M"}},
+    {
+        "size": "512M",
+        "type": "virtio-mem",
+        "requested_size": "128M",
+        "backend": "memfd",
+        "bus": "rp2",
+        "properties": {"block-size": "4M"},
+    },
 ]
 
 
@@ -38,8 +44,9 @@ def task(kind: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_memory_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path,
-                                              kind: dict[str, Any]) -> None:
+def test_memory_is_the_same_at_the_next_start(
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, kind: dict[str, Any]
+) -> None:
     wish = task(kind, tmp_path)
     vm = make_vm(binary=binary, boot=False)
     planned, added = memory(vm, check=True, **wish), memory(vm, **wish)

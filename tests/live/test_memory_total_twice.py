@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import Conflict
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.memory_total import plan_total
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import PlanFailed
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory.total import plan_total
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Conflict
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 

@@ -240,14 +240,18 @@ def test_a_target_that_cannot_listen_says_why_also_the_second_time(target: VM) -
     assert again["error_code"] in ("command_failed", "unsupported") and again["changed"] is False, again
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({}, "uri"),
-    ({"state": "incoming"}, "-incoming defer"),
-    ({"uri": "tcp:x:1", "capabilities": {"xbzrl": True}}, "'xbzrle'"),
-    ({"uri": "tcp:x:1", "capabilities": {"xbzrle": "maybe"}}, "boolean"),
-    ({"uri": "tcp:x:1", "parameters": {"max-bandwith": 5}}, "'max-bandwidth'"),
-    ({"uri": "tcp:x:1", "parameters": {"max-bandwidth": "much"}}, "whole number"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "uri"),
+        ({"state": "incoming"}, "-incoming defer"),
+        ({"uri": "tcp:x:1", "capabilities": {"xbzrl": True}}, "'xbzrle'"),
+        ({"uri": "tcp:x:1", "capabilities": {"xbzrle": "maybe"}}, "boolean"),
+        ({"uri": "tcp:x:1", "parameters": {"max-bandwith": 5}}, "'max-bandwidth'"),
+        ({"uri": "tcp:x:1", "parameters": {"max-bandwidth": "much"}}, "whole number"),
+    ],
+    ids=str,
+)
 def test_what_cannot_be(vm: VM, options: dict[str, Any], said: str) -> None:
     result = migrate(vm, **options)
     refused(result, result["error_code"], said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, TcpAddress, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -28,21 +28,33 @@ def test_monitors_are_not_listed_and_what_is_the_users_is(binary: Binary, make_v
     assert listed(facts, "chardevs") == {"serial0", "serial1"}
 
 
-def test_a_monitor_by_any_name_is_not_listed_to_who_speaks_through_it(binary: Binary, make_vm: Callable[..., VM],
-                                                                      tmp_path: Path) -> None:
+def test_a_monitor_by_any_name_is_not_listed_to_who_speaks_through_it(
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path
+) -> None:
     path = tmp_path / "own.sock"
     link = tmp_path / "link.sock"
     link.symlink_to(path)
-    make_vm(binary=binary, boot=False, extra=(
-        "-chardev", f"socket,id=own,path={path},server=on,wait=off", "-mon", "chardev=own,mode=control"))
+    make_vm(
+        binary=binary,
+        boot=False,
+        extra=("-chardev", f"socket,id=own,path={path},server=on,wait=off", "-mon", "chardev=own,mode=control"),
+    )
     facts = finish(start("qmp_info", {"socket": str(link), "gather_subset": ["objects", "chardevs"]}))
     assert listed(facts, "objects") == {"pc.ram"}
     assert listed(facts, "chardevs") == {"serial0", "serial1"}
 
 
 def test_a_monitor_on_the_network_too(binary: Binary, make_vm: Callable[..., VM], free_port: int) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-chardev", f"socket,id=own,host=127.0.0.1,port={free_port},server=on,wait=off", "-mon", "chardev=own,mode=control"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-chardev",
+            f"socket,id=own,host=127.0.0.1,port={free_port},server=on,wait=off",
+            "-mon",
+            "chardev=own,mode=control",
+        ),
+    )
     with Monitor.connect(TcpAddress("localhost", free_port), timeout=5) as monitor:
         assert Hardware(monitor).monitor_chardevs == {"own", "compat_monitor0", "compat_monitor1"}
     with Monitor.connect(UnixAddress(str(vm.qmp_socket)), timeout=5) as monitor:

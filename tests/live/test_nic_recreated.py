@@ -29,12 +29,20 @@ def network(vm: VM) -> str:
     return str(vm.query("human-monitor-command", **{"command-line": "info network"}))
 
 
-@pytest.mark.parametrize("options", [
-    {"options": {"net": "bogus"}}, {"properties": {"rx_queue_size": 300}}, {"romfile": "nosuch.rom"},
-    {"type": "hubport", "options": {"hubid": 1}, "romfile": "nosuch.rom"}, {"options": {"restrict": True, "hostfwd": "bogus"}},
-    {"type": "socket", "options": {"listen": "x"}},
-    {"type": "vhost-user", "options": {"chardev": "nosuch"}}, {"type": "vhost-vdpa", "options": {"vhostdev": "/nosuch"}},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"options": {"net": "bogus"}},
+        {"properties": {"rx_queue_size": 300}},
+        {"romfile": "nosuch.rom"},
+        {"type": "hubport", "options": {"hubid": 1}, "romfile": "nosuch.rom"},
+        {"options": {"restrict": True, "hostfwd": "bogus"}},
+        {"type": "socket", "options": {"listen": "x"}},
+        {"type": "vhost-user", "options": {"chardev": "nosuch"}},
+        {"type": "vhost-vdpa", "options": {"vhostdev": "/nosuch"}},
+    ],
+    ids=str,
+)
 def test_a_new_nic_that_is_refused_leaves_the_old_one(vm: VM, options: dict[str, Any]) -> None:
     modules = Modules(vm)
     assert modules.netdev(**FIRST)["changed"]
@@ -47,8 +55,10 @@ def test_a_new_nic_that_is_refused_leaves_the_old_one(vm: VM, options: dict[str,
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, make_vm: Callable[..., VM], form: str) -> None:
     text = "user,id=u0,net=10.9.0.0/16,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp:127.0.0.1:0-:53,restrict=on"
-    json = ('{"type": "user", "id": "u0", "net": "10.9.0.0/16", "restrict": true, '
-            '"hostfwd": [{"str": "tcp:127.0.0.1:0-:22"}, {"str": "udp:127.0.0.1:0-:53"}]}')
+    json = (
+        '{"type": "user", "id": "u0", "net": "10.9.0.0/16", "restrict": true, '
+        '"hostfwd": [{"str": "tcp:127.0.0.1:0-:22"}, {"str": "udp:127.0.0.1:0-:53"}]}'
+    )
     vm = make_vm(binary=binary, native=True, boot=False, extra=("-netdev", text if form == "text" else json))
     vm.query("device_add", driver="virtio-net-pci", netdev="u0", id="n1", bus="rp1")
     modules, before, net = Modules(vm), vm.hardware(), network(vm)
@@ -56,8 +66,13 @@ def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, ma
     result = modules.netdev(**other, romfile="nosuch.rom")
     refused(result, "command_failed", "nosuch.rom", "put back")
     again = next(one["arguments"] for one in result["details"]["undone"] if one["execute"] == "netdev_add")
-    assert again == {"type": "user", "id": "u0", "net": "10.9.0.0/16", "restrict": True,
-                     "hostfwd": [{"str": "tcp:127.0.0.1:0-:22"}, {"str": "udp:127.0.0.1:0-:53"}]}
+    assert again == {
+        "type": "user",
+        "id": "u0",
+        "net": "10.9.0.0/16",
+        "restrict": True,
+        "hostfwd": [{"str": "tcp:127.0.0.1:0-:22"}, {"str": "udp:127.0.0.1:0-:53"}],
+    }
     assert vm.hardware() == before and network(vm) == net
     vm.query("device_del", id="n1")
     deadline = time.monotonic() + 30
@@ -104,4 +119,10 @@ def test_what_recreate_cannot_keep_is_warned_of(vm: VM) -> None:
     result = modules.netdev(check=True, id="n1", type="hubport", options={"hubid": 1}, recreate=True)
     assert "does not report" in str(result["warnings"]), result
     assert [command["execute"] for command in result["commands"]] == [
-        "netdev_add", "netdev_del", "device_del", "netdev_del", "netdev_add", "device_add"]
+        "netdev_add",
+        "netdev_del",
+        "device_del",
+        "netdev_del",
+        "netdev_add",
+        "device_add",
+    ]

@@ -12,9 +12,10 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import netdev, tap
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -30,13 +31,27 @@ def of_the_monitor(vm: VM) -> Monitor:
 
 
 @pytest.mark.parametrize("run", ["just plugged", "unchanged"])
-def test_a_vm_that_is_started_with_the_launch_args_has_nothing_to_do(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path,
-                                                                     make_tap: Callable[..., str], run: str) -> None:
+def test_a_vm_that_is_started_with_the_launch_args_has_nothing_to_do(
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, make_tap: Callable[..., str], run: str
+) -> None:
     tasks: list[dict[str, Any]] = [
-        {"id": "n1", "type": "user", "options": {"hostfwd": ["tcp:127.0.0.1:0-:22", "udp:127.0.0.1:0-:53"], "restrict": "on",
-                                                 "dnssearch": ["a.example", "b.example"], "hostname": "a,b"}},
-        {"id": "n2", "type": "user", "driver": "e1000e", "bootindex": 4,
-         "options": {"guestfwd": "tcp:10.0.2.100:80-cmd:echo a,b", "net": "10.0.2.0/24"}},
+        {
+            "id": "n1",
+            "type": "user",
+            "options": {
+                "hostfwd": ["tcp:127.0.0.1:0-:22", "udp:127.0.0.1:0-:53"],
+                "restrict": "on",
+                "dnssearch": ["a.example", "b.example"],
+                "hostname": "a,b",
+            },
+        },
+        {
+            "id": "n2",
+            "type": "user",
+            "driver": "e1000e",
+            "bootindex": 4,
+            "options": {"guestfwd": "tcp:10.0.2.100:80-cmd:echo a,b", "net": "10.0.2.0/24"},
+        },
         {"id": "n3", "type": "tap", "ifname": make_tap(), "mac": "52:54:00:AA:BB:03", "properties": {"host_mtu": 1400}},
         {"id": "n4", "type": "tap", "ifname": make_tap("multi_queue"), "queues": "2"},
         {"id": "n5", "type": "stream", "options": {"addr": LISTEN, "server": "true"}},
@@ -67,12 +82,21 @@ def test_a_task_that_does_not_say_what_is_behind_a_nic_has_no_half_of_it_in_laun
     assert modules.netdev(id="n1")["launch_args"] == []
 
 
-def test_recreate_keeps_what_the_task_does_not_set(bare_vm: VM, make_tap: Callable[..., str], make_vm: Callable[..., VM],
-                                                   binary: Binary) -> None:
+def test_recreate_keeps_what_the_task_does_not_set(
+    bare_vm: VM, make_tap: Callable[..., str], make_vm: Callable[..., VM], binary: Binary
+) -> None:
     modules = Modules(make_vm(binary=binary, native=True, boot=False))
     name, other = make_tap("multi_queue"), make_tap("multi_queue")
-    nic = {"id": "n1", "type": "tap", "ifname": name, "queues": 3, "mac": "52:54:00:aa:bb:01", "bootindex": 5, "bus": "rp2",
-           "properties": {"host_mtu": 1400, "rx_queue_size": 512}}
+    nic = {
+        "id": "n1",
+        "type": "tap",
+        "ifname": name,
+        "queues": 3,
+        "mac": "52:54:00:aa:bb:01",
+        "bootindex": 5,
+        "bus": "rp2",
+        "properties": {"host_mtu": 1400, "rx_queue_size": 512},
+    }
     before = modules.netdev(**nic)["commands"][-1]["arguments"]
     changed = modules.netdev(id="n1", type="tap", ifname=other, recreate=True)
     assert changed["changed"] and changed["commands"][-1]["arguments"] == before, changed
@@ -83,16 +107,26 @@ def test_recreate_keeps_what_the_task_does_not_set(bare_vm: VM, make_tap: Callab
     assert unchanged(modules.netdev(**{**nic, "ifname": other, "mac": "52:54:00:aa:bb:02"}))
     refused(modules.netdev(id="n1", type="user", recreate=True), "conflict", "3 queues", "queues: 1")
     changed = modules.netdev(id="n1", type="user", queues=1, recreate=True)
-    assert changed["commands"][-1]["arguments"] == {**{key: value for key, value in before.items() if key != "vectors"},
-                                                    "mac": "52:54:00:aa:bb:02", "mq": False}
+    assert changed["commands"][-1]["arguments"] == {
+        **{key: value for key, value in before.items() if key != "vectors"},
+        "mac": "52:54:00:aa:bb:02",
+        "mq": False,
+    }
 
 
 def test_a_nic_of_another_driver_is_known_by_the_same_mac_in_the_same_slot(make_vm: Callable[..., VM], binary: Binary) -> None:
     modules = Modules(make_vm(binary=binary, native=True, boot=False))
     assert modules.netdev(id="n1", type="user", driver="e1000e", mac="52:54:00:aa:bb:01", bootindex=2, bus="rp3")["changed"]
     changed = modules.netdev(id="n1", type="user", driver="virtio-net-pci", recreate=True)
-    assert changed["commands"][-1]["arguments"] == {"driver": "virtio-net-pci", "id": "n1", "netdev": "n1", "bus": "rp3",
-                                                    "addr": "0", "mac": "52:54:00:aa:bb:01", "bootindex": 2}
+    assert changed["commands"][-1]["arguments"] == {
+        "driver": "virtio-net-pci",
+        "id": "n1",
+        "netdev": "n1",
+        "bus": "rp3",
+        "addr": "0",
+        "mac": "52:54:00:aa:bb:01",
+        "bootindex": 2,
+    }
 
 
 def test_another_number_of_queues_is_a_conflict_and_none_is_not_compared(bare_vm: VM, make_tap: Callable[..., str]) -> None:
@@ -106,13 +140,18 @@ def test_another_number_of_queues_is_a_conflict_and_none_is_not_compared(bare_vm
     assert unchanged(modules.netdev(id="n2", type="user", queues=1))
 
 
-@pytest.mark.parametrize(("type_name", "options", "other"), [
-    ("user", {"restrict": "yes", "net": "10.9.0.0/24"}, {"restrict": False}),
-    ("user", {"net": "10.9.0.0/24"}, {"net": "10.8.0.0/24"}),
-    ("hubport", {"hubid": "1"}, {"hubid": 2}), ("tap", {"script": "no", "downscript": "no"}, {"script": "/bin/true"}),
-])
-def test_what_qemu_reports_of_a_backend_is_compared(bare_vm: VM, make_tap: Callable[..., str], type_name: str,
-                                                    options: dict[str, Any], other: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("type_name", "options", "other"),
+    [
+        ("user", {"restrict": "yes", "net": "10.9.0.0/24"}, {"restrict": False}),
+        ("user", {"net": "10.9.0.0/24"}, {"net": "10.8.0.0/24"}),
+        ("hubport", {"hubid": "1"}, {"hubid": 2}),
+        ("tap", {"script": "no", "downscript": "no"}, {"script": "/bin/true"}),
+    ],
+)
+def test_what_qemu_reports_of_a_backend_is_compared(
+    bare_vm: VM, make_tap: Callable[..., str], type_name: str, options: dict[str, Any], other: dict[str, Any]
+) -> None:
     modules = Modules(bare_vm)
     tap_of_it = {"ifname": make_tap()} if type_name == "tap" else {}
     nic = {"id": "n1", "type": type_name, **tap_of_it}
@@ -122,35 +161,38 @@ def test_what_qemu_reports_of_a_backend_is_compared(bare_vm: VM, make_tap: Calla
     refused(modules.netdev(**nic, options={**options, **other}), "conflict", *other, "recreate")
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"queues": 0}, ["queues 0", "1 to 256"]),
-    ({"queues": -1}, ["queues -1"]),
-    ({"queues": 257}, ["queues 257"]),
-    ({"queues": 2, "options": {"fds": "a:b"}}, ["queues", "fds"]),
-    ({"options": {"fds": ""}}, ["fds"]),
-    ({"options": {"fds": "a:"}}, ["fds"]),
-    ({"options": {"vhostfds": "a"}}, ["vhostfds", "fds"]),
-    ({"options": {"fd": "a"}, "ifname": "tap0"}, ["ifname", "fd"]),
-    ({"options": {"queues": 2}}, ["'queues'"]),
-    ({"options": {"id": "x"}}, ["'id'"]),
-    ({"ifname": "x" * 16, "script": "no"}, ["1 to 15"]),
-    ({"type": "user", "ifname": "tap0"}, ["user", "ifname"]),
-    ({"type": "user", "options": {"hostfwd": 5, "restrict": "perhaps"}}, ["restrict"]),
-    ({"type": "user", "bootindex": -2}, ["bootindex", "-2"]),
-    ({"type": "user", "bootindex": 1 << 31}, ["bootindex", str(1 << 31)]),
-    ({"type": "user", "addr": "0x20"}, ["addr", "0x20"]),
-    ({"type": "user", "addr": ""}, ["addr"]),
-    ({"type": "user", "mac": "00:00:00:00:00:00"}, ["mac"]),
-    ({"type": "user", "mac": "52-54-00-12-34-56"}, ["six pairs"]),
-    ({"type": "user", "properties": {"mac": "52:54:00"}}, ["six pairs"]),
-    ({"type": "user", "mac": "52:54:00:aa:bb:01", "properties": {"mac": "52:54:00:aa:bb:02"}}, ["mac is set twice"]),
-    ({"type": "user", "properties": {"host_mtu": 70000}}, ["host_mtu", "65535"]),
-    ({"type": "user", "properties": {"host_mtu": "-1"}}, ["host_mtu"]),
-    ({"type": "user", "properties": {"duplex": ["full"]}}, ["duplex", "text"]),
-    ({"type": "user", "properties": {"disable-legacy": "perhaps"}}, ["disable-legacy", "on, off, auto"]),
-    ({"type": "user", "disable_modern": True}, ["disable_modern", "rp0"]),
-    ({"type": "user", "driver": "e1000", "disable_modern": True}, ["disable_modern", "e1000"]),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"queues": 0}, ["queues 0", "1 to 256"]),
+        ({"queues": -1}, ["queues -1"]),
+        ({"queues": 257}, ["queues 257"]),
+        ({"queues": 2, "options": {"fds": "a:b"}}, ["queues", "fds"]),
+        ({"options": {"fds": ""}}, ["fds"]),
+        ({"options": {"fds": "a:"}}, ["fds"]),
+        ({"options": {"vhostfds": "a"}}, ["vhostfds", "fds"]),
+        ({"options": {"fd": "a"}, "ifname": "tap0"}, ["ifname", "fd"]),
+        ({"options": {"queues": 2}}, ["'queues'"]),
+        ({"options": {"id": "x"}}, ["'id'"]),
+        ({"ifname": "x" * 16, "script": "no"}, ["1 to 15"]),
+        ({"type": "user", "ifname": "tap0"}, ["user", "ifname"]),
+        ({"type": "user", "options": {"hostfwd": 5, "restrict": "perhaps"}}, ["restrict"]),
+        ({"type": "user", "bootindex": -2}, ["bootindex", "-2"]),
+        ({"type": "user", "bootindex": 1 << 31}, ["bootindex", str(1 << 31)]),
+        ({"type": "user", "addr": "0x20"}, ["addr", "0x20"]),
+        ({"type": "user", "addr": ""}, ["addr"]),
+        ({"type": "user", "mac": "00:00:00:00:00:00"}, ["mac"]),
+        ({"type": "user", "mac": "52-54-00-12-34-56"}, ["six pairs"]),
+        ({"type": "user", "properties": {"mac": "52:54:00"}}, ["six pairs"]),
+        ({"type": "user", "mac": "52:54:00:aa:bb:01", "properties": {"mac": "52:54:00:aa:bb:02"}}, ["mac is set twice"]),
+        ({"type": "user", "properties": {"host_mtu": 70000}}, ["host_mtu", "65535"]),
+        ({"type": "user", "properties": {"host_mtu": "-1"}}, ["host_mtu"]),
+        ({"type": "user", "properties": {"duplex": ["full"]}}, ["duplex", "text"]),
+        ({"type": "user", "properties": {"disable-legacy": "perhaps"}}, ["disable-legacy", "on, off, auto"]),
+        ({"type": "user", "disable_modern": True}, ["disable_modern", "rp0"]),
+        ({"type": "user", "driver": "e1000", "disable_modern": True}, ["disable_modern", "e1000"]),
+    ],
+)
 def test_what_no_nic_can_be_is_refused_in_check_mode(bare_vm: VM, options: dict[str, Any], words: list[str]) -> None:
     before = bare_vm.hardware()
     for check in (True, False):
@@ -208,9 +250,21 @@ def test_what_a_nic_of_the_start_leaves_behind_goes_with_the_next_run(binary: Bi
 
 
 def test_a_function_of_a_slot_that_the_guest_would_not_see(binary: Binary, make_vm: Callable[..., VM]) -> None:
-    vm = make_vm(binary=binary, machine="pc", boot=False, extra=(
-        "-netdev", "user,id=a", "-device", "virtio-net-pci,netdev=a,id=a,addr=0x10,multifunction=on",
-        "-netdev", "user,id=b", "-device", "virtio-net-pci,netdev=b,id=b,addr=0x10.1"))
+    vm = make_vm(
+        binary=binary,
+        machine="pc",
+        boot=False,
+        extra=(
+            "-netdev",
+            "user,id=a",
+            "-device",
+            "virtio-net-pci,netdev=a,id=a,addr=0x10,multifunction=on",
+            "-netdev",
+            "user,id=b",
+            "-device",
+            "virtio-net-pci,netdev=b,id=b,addr=0x10.1",
+        ),
+    )
     modules = Modules(vm)
     refused(modules.netdev(check=True, id="n1", type="user", addr="5.1"), "invalid_option", "5.1", "function 0")
     refused(modules.netdev(check=True, id="n1", type="user", addr="0x10.2"), "no_free_slot", "0x10.2")
@@ -222,8 +276,9 @@ def test_a_function_of_a_slot_that_the_guest_would_not_see(binary: Binary, make_
 
 
 def test_an_address_is_looked_for_on_every_bus(binary: Binary, make_vm: Callable[..., VM]) -> None:
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-device", "pcie-pci-bridge,id=br0,bus=rp3", "-device", "lsi53c895a,id=virtio-lsi"))
+    vm = make_vm(
+        binary=binary, boot=False, extra=("-device", "pcie-pci-bridge,id=br0,bus=rp3", "-device", "lsi53c895a,id=virtio-lsi")
+    )
     modules = Modules(vm)
     placed = modules.netdev(id="n1", type="user", addr="0x5")
     assert placed["changed"] and placed["nic"]["bus"] == "br0", placed
@@ -246,26 +301,45 @@ def test_upper_and_lower_case_are_two_serial_numbers_and_one_mac(bare_vm: VM) ->
 
 def test_what_a_task_leaves_to_qemu_is_no_difference(bare_vm: VM) -> None:
     modules = Modules(bare_vm)
-    nic = {"id": "n1", "type": "user", "properties": {"vectors": 0xFFFFFFFF, "disable-legacy": "auto", "romsize": "0xffffffff",
-                                                      "packed": "off", "ioeventfd": "yes"}}
+    nic = {
+        "id": "n1",
+        "type": "user",
+        "properties": {
+            "vectors": 0xFFFFFFFF,
+            "disable-legacy": "auto",
+            "romsize": "0xffffffff",
+            "packed": "off",
+            "ioeventfd": "yes",
+        },
+    }
     assert modules.netdev(**nic)["changed"]
     again = modules.netdev(**nic)
     assert unchanged(again) and set(again["unverified"]) <= {"vectors", "disable-legacy", "romsize"}
 
 
-@pytest.mark.parametrize(("driver", "properties"), [
-    ("virtio-blk-pci", {"num-queues": 2049}), ("virtio-scsi-pci", {"num_queues": (1 << 31) - 1}),
-    ("virtio-scsi-pci", {"virtqueue_size": 1025}), ("nvme", {"cmb_size_mb": 3}), ("nvme", {"cmb_size_mb": 1 << 20}),
-    ("nvme", {"min_io_size": 513}), ("nvme", {"discard_granularity": 1025}), ("nvme", {"logical_block_size": 65536}),
-], ids=str)
+@pytest.mark.parametrize(
+    ("driver", "properties"),
+    [
+        ("virtio-blk-pci", {"num-queues": 2049}),
+        ("virtio-scsi-pci", {"num_queues": (1 << 31) - 1}),
+        ("virtio-scsi-pci", {"virtqueue_size": 1025}),
+        ("nvme", {"cmb_size_mb": 3}),
+        ("nvme", {"cmb_size_mb": 1 << 20}),
+        ("nvme", {"min_io_size": 513}),
+        ("nvme", {"discard_granularity": 1025}),
+        ("nvme", {"logical_block_size": 65536}),
+    ],
+    ids=str,
+)
 def test_what_aborts_qemu_or_keeps_a_node_for_ever_is_not_sent(bare_vm: VM, driver: str, properties: dict[str, Any]) -> None:
     modules, before = Modules(bare_vm), bare_vm.hardware()
     for check in (True, False):
         if driver == "virtio-scsi-pci":
             result = modules.run("qmp_device", check=check, id="x1", driver=driver, properties=properties)
         else:
-            result = modules.blockdev(check=check, id="x1", driver=driver, properties=properties,
-                                      backend={"driver": "null-co", "size": 1 << 20})
+            result = modules.blockdev(
+                check=check, id="x1", driver=driver, properties=properties, backend={"driver": "null-co", "size": 1 << 20}
+            )
         refused(result, "invalid_option", next(iter(properties)))
     assert bare_vm.hardware() == before
 
@@ -317,24 +391,32 @@ def test_launch_arguments_are_json_where_qemu_takes_it(bare_vm: VM) -> None:
     assert json.loads(device)["mac"].startswith("52:54:00")
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    *[({"options": {name: "x" * (most + 1)}}, [name, str(most)]) for name, most in (
-        ("bootfile", 127), ("hostname", 255), ("domainname", 255), ("tftp-server-name", 255))],
-    ({"options": {"bootfile": "é" * 64}}, ["bootfile", "127"]),
-    *[({"type": "tap", "options": {name: value}}, [name, value]) for name, value in (
-        ("fd", "99"), ("fd", "0"), ("fds", "99"), ("fds", "a:99"))],
-    ({"type": "tap", "options": {"fd": "a", "vhostfd": "99"}}, ["vhostfd", "99"]),
-    ({"type": "socket", "options": {"fd": "0"}}, ["fd", "'0'"]),
-    ({"type": "stream", "options": {"addr": {"type": "fd", "str": 3}}}, ["addr.str", "'3'"]),
-    ({"type": "stream", "options": {"addr": {"type": "unix", "pth": "/x"}}}, ["options.addr.pth", "'path'"]),
-    ({"type": "stream", "options": {"addr": {"type": "unix"}}}, ["options.addr.path"]),
-    ({"type": "stream"}, ["options.addr"]),
-    ({"type": "hubport"}, ["options.hubid"]),
-    ({"driver": "virtio-blk-pci"}, ["virtio-blk-pci", "no NIC"]),
-    ({"driver": "qemu-xhci"}, ["qemu-xhci", "no NIC"]),
-])
-def test_what_stops_qemu_or_can_be_no_nic_is_not_sent(binary: Binary, make_vm: Callable[..., VM], options: dict[str, Any],
-                                                      words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        *[
+            ({"options": {name: "x" * (most + 1)}}, [name, str(most)])
+            for name, most in (("bootfile", 127), ("hostname", 255), ("domainname", 255), ("tftp-server-name", 255))
+        ],
+        ({"options": {"bootfile": "é" * 64}}, ["bootfile", "127"]),
+        *[
+            ({"type": "tap", "options": {name: value}}, [name, value])
+            for name, value in (("fd", "99"), ("fd", "0"), ("fds", "99"), ("fds", "a:99"))
+        ],
+        ({"type": "tap", "options": {"fd": "a", "vhostfd": "99"}}, ["vhostfd", "99"]),
+        ({"type": "socket", "options": {"fd": "0"}}, ["fd", "'0'"]),
+        ({"type": "stream", "options": {"addr": {"type": "fd", "str": 3}}}, ["addr.str", "'3'"]),
+        ({"type": "stream", "options": {"addr": {"type": "unix", "pth": "/x"}}}, ["options.addr.pth", "'path'"]),
+        ({"type": "stream", "options": {"addr": {"type": "unix"}}}, ["options.addr.path"]),
+        ({"type": "stream"}, ["options.addr"]),
+        ({"type": "hubport"}, ["options.hubid"]),
+        ({"driver": "virtio-blk-pci"}, ["virtio-blk-pci", "no NIC"]),
+        ({"driver": "qemu-xhci"}, ["qemu-xhci", "no NIC"]),
+    ],
+)
+def test_what_stops_qemu_or_can_be_no_nic_is_not_sent(
+    binary: Binary, make_vm: Callable[..., VM], options: dict[str, Any], words: list[str]
+) -> None:
     vm = make_vm(binary=binary, native=True, boot=False)
     before = vm.hardware()
     for check in (True, False):

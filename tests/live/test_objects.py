@@ -10,9 +10,9 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import InvalidOption
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.objects import Object, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects.plans import Object, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -80,8 +80,9 @@ def test_limits_of_a_throttle_group_are_changed_while_a_disk_has_them(bare_vm: V
     planned = modules.run("qmp_object", check=True, **wish)
     result = modules.run("qmp_object", **wish)
     assert result.get("changed") and result["commands"] == planned["commands"], result
-    assert result["commands"] == [{"execute": "qom-set", "arguments": {
-        "path": "/objects/slow", "property": "limits", "value": {"iops-total": 100}}}]
+    assert result["commands"] == [
+        {"execute": "qom-set", "arguments": {"path": "/objects/slow", "property": "limits", "value": {"iops-total": 100}}}
+    ]
     limits = result["object"]["properties"]["limits"]
     assert (limits["iops-total"], limits["bps-total"]) == (100, 1 << 20)
     assert planned["object"]["properties"]["limits"] == limits
@@ -104,8 +105,9 @@ OLD_AND_BAD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("qom_type", "old", "bad"), OLD_AND_BAD, ids=str)
-def test_an_object_whose_new_value_is_bad_is_put_back(bare_vm: VM, qom_type: str, old: dict[str, Any],
-                                                      bad: dict[str, Any]) -> None:
+def test_an_object_whose_new_value_is_bad_is_put_back(
+    bare_vm: VM, qom_type: str, old: dict[str, Any], bad: dict[str, Any]
+) -> None:
     modules = Modules(bare_vm)
     secret = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
     assert modules.run("qmp_object", id="o1", qom_type=qom_type, properties=old, **secret).get("changed")
@@ -120,20 +122,28 @@ def test_an_object_whose_new_value_is_bad_is_put_back(bare_vm: VM, qom_type: str
 
 def object_as_it_is(vm: VM) -> dict[str, Any]:
     """All that QEMU reports of the object o1."""
-    return {one["name"]: vm.query("qom-get", path="/objects/o1", property=one["name"])
-            for one in vm.query("qom-list", path="/objects/o1") if not one["type"].startswith("child<")}
+    return {
+        one["name"]: vm.query("qom-get", path="/objects/o1", property=one["name"])
+        for one in vm.query("qom-list", path="/objects/o1")
+        if not one["type"].startswith("child<")
+    }
 
 
-@pytest.mark.parametrize(("qom_type", "old", "new"), [
-    ("memory-backend-ram", {"size": 2 << 20, "share": True, "dump": False}, {"size": 4 << 20}),
-    ("memory-backend-memfd", {"size": 2 << 20, "share": False, "seal": False}, {"size": 4 << 20}),
-    ("authz-list", {"policy": "deny", "rules": [{"match": "a*", "policy": "allow", "format": "glob"}]}, {"policy": "allow"}),
-    ("iothread", {"poll-max-ns": 5, "aio-max-batch": 3}, {"poll-max-ns": 7}),
-    ("secret", {"format": "raw"}, {"format": "base64"}),
-    ("tls-creds-anon", {"endpoint": "server", "priority": "NORMAL"}, {"endpoint": "client"}),
-], ids=str)
-def test_what_a_task_does_not_specify_is_carried_over(bare_vm: VM, qom_type: str, old: dict[str, Any],
-                                                      new: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("qom_type", "old", "new"),
+    [
+        ("memory-backend-ram", {"size": 2 << 20, "share": True, "dump": False}, {"size": 4 << 20}),
+        ("memory-backend-memfd", {"size": 2 << 20, "share": False, "seal": False}, {"size": 4 << 20}),
+        ("authz-list", {"policy": "deny", "rules": [{"match": "a*", "policy": "allow", "format": "glob"}]}, {"policy": "allow"}),
+        ("iothread", {"poll-max-ns": 5, "aio-max-batch": 3}, {"poll-max-ns": 7}),
+        ("secret", {"format": "raw"}, {"format": "base64"}),
+        ("tls-creds-anon", {"endpoint": "server", "priority": "NORMAL"}, {"endpoint": "client"}),
+    ],
+    ids=str,
+)
+def test_what_a_task_does_not_specify_is_carried_over(
+    bare_vm: VM, qom_type: str, old: dict[str, Any], new: dict[str, Any]
+) -> None:
     modules = Modules(bare_vm)
     secret = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
     assert modules.run("qmp_object", id="o1", qom_type=qom_type, properties=old, **secret).get("changed")
@@ -162,24 +172,36 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-total": "x"}}}, ["properties.limits.iops-total", "int"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-total": -1}}}, ["properties.limits.iops-total", "-1"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"bps-total": 1, "bps-read": 1}}}, ["bps-total", "bps-read"]),
-    ({"qom_type": "throttle-group", "properties": {"limits": {"bps-total": 9, "bps-total-max": 9, "bps-write-max": 9,
-                                                              "bps-write": 0}}}, ["bps-total-max", "bps-write-max"]),
+    (
+        {
+            "qom_type": "throttle-group",
+            "properties": {"limits": {"bps-total": 9, "bps-total-max": 9, "bps-write-max": 9, "bps-write": 0}},
+        },
+        ["bps-total-max", "bps-write-max"],
+    ),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-total-max": 1}}}, ["iops-total-max", "iops-total"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-read": 5, "iops-read-max": 4}}}, ["iops-read-max", "less"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-read": 5, "iops-read-max-length": 4}}}, ["iops-read-max"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-read-max-length": 0}}}, ["iops-read-max-length"]),
     ({"qom_type": "throttle-group", "properties": {"limits": {"iops-size": 4096}}}, ["iops-size", "iops-total"]),
-    ({"qom_type": "throttle-group", "properties": {"limits": {"bps-total": 10 ** 15 + 1}}}, ["bps-total"]),
-    ({"qom_type": "throttle-group", "properties": {"limits": {"bps-total": 1, "bps-total-max": 10 ** 14,
-                                                              "bps-total-max-length": 11}}}, ["bps-total-max-length"]),
+    ({"qom_type": "throttle-group", "properties": {"limits": {"bps-total": 10**15 + 1}}}, ["bps-total"]),
+    (
+        {
+            "qom_type": "throttle-group",
+            "properties": {"limits": {"bps-total": 1, "bps-total-max": 10**14, "bps-total-max-length": 11}},
+        },
+        ["bps-total-max-length"],
+    ),
     ({"qom_type": "secret"}, ["secret", "file"]),
     ({"qom_type": "secret", "secret": "x", "properties": {"file": "/x"}}, ["secret", "file"]),
     ({"qom_type": "secret", "secret": "x", "properties": {"keyid": "k"}}, ["keyid", "iv"]),
     ({"qom_type": "filter-buffer", "properties": {"netdev": "n"}}, ["properties.interval"]),
     ({"qom_type": "filter-buffer", "properties": {"netdev": "n", "interval": 1}}, ["properties.netdev", "'n'"]),
     ({"qom_type": "rng-egd", "properties": {"chardev": "n"}}, ["properties.chardev", "'n'"]),
-    ({"qom_type": "colo-compare", "properties": {"primary_in": "a", "secondary_in": "b", "outdev": "c", "iothread": "d"}},
-     ["properties.primary_in", "'a'"]),
+    (
+        {"qom_type": "colo-compare", "properties": {"primary_in": "a", "secondary_in": "b", "outdev": "c", "iothread": "d"}},
+        ["properties.primary_in", "'a'"],
+    ),
     ({"qom_type": "authz-list", "properties": {"rules": [{"match": "x", "policy": "alow"}]}}, ["rules[0].policy", "'allow'"]),
     ({"qom_type": "authz-list-file", "properties": {"filename": "/x"}}, ["authz-list-file"]),
 ]

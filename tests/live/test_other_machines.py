@@ -26,9 +26,19 @@ class OtherVM(VM):
     words: tuple[str, ...] = ()
 
     def command_line(self) -> list[str]:
-        return [*self.words, "-accel", "tcg", "-nodefaults", "-display", "none", "-S",
-                "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
-                "-qmp", f"unix:{self.directory}/watch.sock,server=on,wait=off"]
+        return [
+            *self.words,
+            "-accel",
+            "tcg",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-S",
+            "-qmp",
+            f"unix:{self.qmp_socket},server=on,wait=off",
+            "-qmp",
+            f"unix:{self.directory}/watch.sock,server=on,wait=off",
+        ]
 
 
 @pytest.fixture
@@ -76,8 +86,9 @@ def test_s390x_passthrough_is_sent_as_it_must_be(make_other: Callable[..., VM]) 
 
 
 def test_aarch64_takes_devices_on_root_ports_and_no_cpus(make_other: Callable[..., VM]) -> None:
-    vm = make_other("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57", "-m", "256",
-                    "-device", "pcie-root-port,id=rp0,chassis=1")
+    vm = make_other(
+        "qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57", "-m", "256", "-device", "pcie-root-port,id=rp0,chassis=1"
+    )
     modules, before = Modules(vm), vm.hardware()
     result = modules.blockdev(id="d1", backend=NULL)
     assert (result["disk"]["driver"], result["disk"]["bus"]) == ("virtio-blk-pci", "rp0"), result

@@ -159,8 +159,9 @@ def test_a_link_of_another_user_to_a_vm_of_root_is_not_followed(make_vm: Callabl
     refused(tell_secret(own / "qmp.sock"), "connect_failed", "link of another user (uid 65534)", str(own / "qmp.sock"))
 
 
-def test_a_socket_that_another_user_listens_on_is_not_spoken_to_whoever_owns_its_file(open_place: Path, shared: Path,
-                                                                                      program: Program) -> None:
+def test_a_socket_that_another_user_listens_on_is_not_spoken_to_whoever_owns_its_file(
+    open_place: Path, shared: Path, program: Program
+) -> None:
     trap = program(TRAP.format(uid=NOBODY), shared / "qmp.sock")
     for owner in (0, OTHER):
         os.chown(shared / "qmp.sock", owner, owner)
@@ -199,8 +200,9 @@ def test_a_socket_in_a_container_is_reached_through_its_process(make_vm: Callabl
 
 
 @pytest.mark.parametrize("kind", ["socket", "link"])
-def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(open_place: Path, own: Path, program: Program,
-                                                                    make_vm: Callable[..., VM], kind: str) -> None:
+def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(
+    open_place: Path, own: Path, program: Program, make_vm: Callable[..., VM], kind: str
+) -> None:
     vm = make_vm(boot=False)
     place = open_place / "anybody"
     place.mkdir()
@@ -228,8 +230,12 @@ def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(open_place: 
 
 
 @pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])
-def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(port: int, tls: dict[str, str], shared: Path,  # noqa: F811 - fixtures
-                                                                           option: str) -> None:
+def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(
+    port: int,
+    tls: dict[str, str],
+    shared: Path,  # noqa: F811 - fixtures
+    option: str,
+) -> None:
     file = shared / "file.pem"
     shutil.copy(tls[option], file)
     assert run("qmp_info", port, {**tls, option: str(file)})["vm"]["status"] == "prelaunch"
@@ -240,26 +246,33 @@ def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(port:
     refused(run("qmp_info", port, {**tls, option: str(file)}), "connect_failed", "any user may write", "nobody", str(file))
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"socket": ""}, ("socket is empty",)),
-    ({"socket": "relative/qmp.sock"}, ("relative/qmp.sock", "no such socket")),
-    ({"socket": "/" + "x" * 107}, ("108 bytes", "107")),
-    ({"socket": "/tmp/" + "ä" * 60}, ("125 bytes", "107")),
-    ({"socket": "/nosuch/ä/秘.sock"}, ("/nosuch/ä/秘.sock", "no such socket")),
-    ({"socket": "4444"}, ("4444", "no such socket")),
-    ({"socket": "/"}, ("no stream socket",)),
-    ({"host": "", "port": 4444}, ("host is empty",)),
-    ({"host": "localhost", "port": "0"}, ("1 to 65535",)),
-    ({"host": "localhost", "port": 70000}, ("1 to 65535",)),
-    ({"host": "localhost", "port": "text"}, ("port", "int")),
-    ({"host": "no.such.host.invalid", "port": 4444}, ("no.such.host.invalid", "no address")),
-    ({"host": "ä" * 70, "port": 4444}, ("host",)),
-    ({"host": "192.0.2.1", "port": 4444}, ("allow_plaintext",)),
-    ({"host": "localhost", "port": 4444, "tls": {"ca_file": ""}}, ("tls.ca_file is empty",)),
-    ({"host": "localhost", "port": 4444, "tls": {"ca_file": "/nosuch/ca.pem"}}, ("/nosuch/ca.pem",)),
-    ({"host": "localhost", "port": 4444, "tls": {"ca_file": "/x", "cert_file": "", "key_file": ""}}, ("tls.cert_file is empty",)),
-    ({"host": "localhost", "port": 4444, "tls": {"ca_file": "/x", "server_name": ""}}, ("tls.server_name is empty",)),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"socket": ""}, ("socket is empty",)),
+        ({"socket": "relative/qmp.sock"}, ("relative/qmp.sock", "no such socket")),
+        ({"socket": "/" + "x" * 107}, ("108 bytes", "107")),
+        ({"socket": "/tmp/" + "ä" * 60}, ("125 bytes", "107")),
+        ({"socket": "/nosuch/ä/秘.sock"}, ("/nosuch/ä/秘.sock", "no such socket")),
+        ({"socket": "4444"}, ("4444", "no such socket")),
+        ({"socket": "/"}, ("no stream socket",)),
+        ({"host": "", "port": 4444}, ("host is empty",)),
+        ({"host": "localhost", "port": "0"}, ("1 to 65535",)),
+        ({"host": "localhost", "port": 70000}, ("1 to 65535",)),
+        ({"host": "localhost", "port": "text"}, ("port", "int")),
+        ({"host": "no.such.host.invalid", "port": 4444}, ("no.such.host.invalid", "no address")),
+        ({"host": "ä" * 70, "port": 4444}, ("host",)),
+        ({"host": "192.0.2.1", "port": 4444}, ("allow_plaintext",)),
+        ({"host": "localhost", "port": 4444, "tls": {"ca_file": ""}}, ("tls.ca_file is empty",)),
+        ({"host": "localhost", "port": 4444, "tls": {"ca_file": "/nosuch/ca.pem"}}, ("/nosuch/ca.pem",)),
+        (
+            {"host": "localhost", "port": 4444, "tls": {"ca_file": "/x", "cert_file": "", "key_file": ""}},
+            ("tls.cert_file is empty",),
+        ),
+        ({"host": "localhost", "port": 4444, "tls": {"ca_file": "/x", "server_name": ""}}, ("tls.server_name is empty",)),
+    ],
+    ids=str,
+)
 def test_a_bad_address_is_refused_by_its_own_name(options: dict[str, Any], words: tuple[str, ...]) -> None:
     result = finish(start("qmp_info", options))
     assert result["failed"] and result["error_code"] in ("invalid_option", "connect_failed"), result

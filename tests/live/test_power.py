@@ -73,7 +73,8 @@ def test_a_guest_that_has_migrated_away_does_not_boot_after_a_reset(binary: Bina
 
 
 def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(
-        binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
+    binary: Binary, make_vm: Callable[..., VM], tmp_path: Path
+) -> None:
     source = make_vm(binary=binary, boot=False, paused=False)
     target = make_vm(binary=binary, boot=False, extra=("-incoming", "defer"))
     uri = f"unix:{tmp_path}/migrate.sock"

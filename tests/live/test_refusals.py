@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.frontend import plug
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Delete, Execute, Plan, PlanFailed
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.hotplug import plug
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Delete, Execute, Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -30,68 +30,77 @@ def refused(result: dict[str, Any], code: str, *words: str) -> None:
     assert result["changed"] is False
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ({"id": "1disk", "backend": NULL}, "invalid_option", ["1disk", "letter"]),
-    ({"id": "a" * 32, "backend": NULL}, "invalid_option", ["31"]),
-    ({"id": "d1"}, "invalid_option", ["file or backend"]),
-    ({"id": "d1", "file": "disk.img"}, "invalid_option", ["disk.img", "whole path"]),
-    ({"id": "d1", "file": "/nosuch/disk.img"}, "command_failed", ["/nosuch/disk.img", "No such file"]),
-    ({"id": "d1", "file": "/etc"}, "command_failed", ["Is a directory"]),
-    ({"id": "d1", "file": "/etc/hostname", "format": "qcow2"}, "command_failed", ["qcow2", "qemu-img info"]),
-    ({"id": "d1", "file": "/etc/hostname", "size": "ten"}, "invalid_option", ["'ten'", "10G"]),
-    ({"id": "d1", "backend": {"driver": "nosuch"}}, "command_failed", ["nosuch"]),
-    ({"id": "d1", "backend": NULL, "driver": "virtio-blk-isa"}, "invalid_option", ["virtio-blk-isa", "7.2"]),
-    ({"id": "d1", "backend": NULL, "properties": {"num-queus": 2}}, "invalid_option", ["num-queus", "'num-queues'"]),
-    ({"id": "d1", "backend": NULL, "properties": {"drive": "x"}}, "invalid_option", ["drive", "'file'"]),
-    ({"id": "d1", "backend": NULL, "properties": {"num-queues": "many"}}, "invalid_option", ["num-queues", "whole number"]),
-    ({"id": "d1", "backend": NULL, "bus": "rp9"}, "invalid_option", ["rp9", "rp0"]),
-    ({"id": "d1", "backend": NULL, "bus": "pcie.0"}, "unsupported", ["pcie.0", "while the VM runs", "rp0"]),
-    ({"id": "d1", "backend": NULL, "bus": "scsi0.0"}, "invalid_option", ["does not fit", "rp0"]),
-    ({"id": "d1", "backend": NULL, "bus": "rp0", "addr": "1"}, "invalid_option", ["root port", "0"]),
-    ({"id": "d1", "backend": NULL, "addr": "slot3"}, "invalid_option", ["slot3", "hexadecimal"]),
-    ({"id": "d1", "backend": NULL, "scsi_id": 3}, "invalid_option", ["scsi_id"]),
-    ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "addr": "3"}, "invalid_option", ["scsi_id and lun"]),
-    ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "scsi_id": 300}, "invalid_option", ["255"]),
-    ({"id": "d1", "backend": NULL, "serial": "x" * 21}, "invalid_option", ["21 bytes", "20"]),
-    ({"id": "rp0", "backend": NULL}, "conflict", ["rp0", "no disk"]),
-    ({"id": "rp0", "state": "absent"}, "conflict", ["rp0", "no disk"]),
-    ({"id": "d1", "file": "/etc/hostname", "aio": "native"}, "command_failed", ["cache.direct"]),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"id": "1disk", "backend": NULL}, "invalid_option", ["1disk", "letter"]),
+        ({"id": "a" * 32, "backend": NULL}, "invalid_option", ["31"]),
+        ({"id": "d1"}, "invalid_option", ["file or backend"]),
+        ({"id": "d1", "file": "disk.img"}, "invalid_option", ["disk.img", "whole path"]),
+        ({"id": "d1", "file": "/nosuch/disk.img"}, "command_failed", ["/nosuch/disk.img", "No such file"]),
+        ({"id": "d1", "file": "/etc"}, "command_failed", ["Is a directory"]),
+        ({"id": "d1", "file": "/etc/hostname", "format": "qcow2"}, "command_failed", ["qcow2", "qemu-img info"]),
+        ({"id": "d1", "file": "/etc/hostname", "size": "ten"}, "invalid_option", ["'ten'", "10G"]),
+        ({"id": "d1", "backend": {"driver": "nosuch"}}, "command_failed", ["nosuch"]),
+        ({"id": "d1", "backend": NULL, "driver": "virtio-blk-isa"}, "invalid_option", ["virtio-blk-isa", "7.2"]),
+        ({"id": "d1", "backend": NULL, "properties": {"num-queus": 2}}, "invalid_option", ["num-queus", "'num-queues'"]),
+        ({"id": "d1", "backend": NULL, "properties": {"drive": "x"}}, "invalid_option", ["drive", "'file'"]),
+        ({"id": "d1", "backend": NULL, "properties": {"num-queues": "many"}}, "invalid_option", ["num-queues", "whole number"]),
+        ({"id": "d1", "backend": NULL, "bus": "rp9"}, "invalid_option", ["rp9", "rp0"]),
+        ({"id": "d1", "backend": NULL, "bus": "pcie.0"}, "unsupported", ["pcie.0", "while the VM runs", "rp0"]),
+        ({"id": "d1", "backend": NULL, "bus": "scsi0.0"}, "invalid_option", ["does not fit", "rp0"]),
+        ({"id": "d1", "backend": NULL, "bus": "rp0", "addr": "1"}, "invalid_option", ["root port", "0"]),
+        ({"id": "d1", "backend": NULL, "addr": "slot3"}, "invalid_option", ["slot3", "hexadecimal"]),
+        ({"id": "d1", "backend": NULL, "scsi_id": 3}, "invalid_option", ["scsi_id"]),
+        ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "addr": "3"}, "invalid_option", ["scsi_id and lun"]),
+        ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "scsi_id": 300}, "invalid_option", ["255"]),
+        ({"id": "d1", "backend": NULL, "serial": "x" * 21}, "invalid_option", ["21 bytes", "20"]),
+        ({"id": "rp0", "backend": NULL}, "conflict", ["rp0", "no disk"]),
+        ({"id": "rp0", "state": "absent"}, "conflict", ["rp0", "no disk"]),
+        ({"id": "d1", "file": "/etc/hostname", "aio": "native"}, "command_failed", ["cache.direct"]),
+    ],
+)
 def test_a_disk_that_cannot_be(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(modules.blockdev(**options), code, *words)
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ({"id": "n1"}, "invalid_option", ["type"]),
-    ({"id": "n 1", "type": "user"}, "invalid_option", ["n 1"]),
-    ({"id": "n1", "type": "user", "mac": "52:54:00:12:34"}, "invalid_option", ["52:54:00:12:34", "six pairs"]),
-    ({"id": "n1", "type": "user", "mac": "53:54:00:12:34:56"}, "invalid_option", ["multicast"]),
-    ({"id": "n1", "type": "user", "mac": "41135085241"}, "invalid_option", ["quotes"]),
-    ({"id": "n1", "type": "tap"}, "invalid_option", ["ifname"]),
-    ({"id": "n1", "type": "tap", "ifname": "nosuchtap"}, "invalid_option", ["nosuchtap", "ip tuntap add"]),
-    ({"id": "n1", "type": "tap", "ifname": "lo"}, "invalid_option", ["lo", "no tap"]),
-    ({"id": "n1", "type": "tap", "ifname": "x" * 16}, "invalid_option", ["1 to 15"]),
-    ({"id": "n1", "type": "tap", "ifname": "tap0", "vhost": True}, "unsupported", ["/dev/vhost-net", "vhost: false"]),
-    ({"id": "n1", "type": "user", "descriptors": True}, "invalid_option", ["descriptors", "tap"]),
-    ({"id": "n1", "type": "user", "options": {"restrct": True}}, "invalid_option", ["restrct", "'restrict'"]),
-    ({"id": "n1", "type": "user", "options": {"restrict": "perhaps"}}, "invalid_option", ["restrict", "boolean"]),
-    ({"id": "n1", "type": "vhost-user", "chardev": "nosuch"}, "command_failed", ["nosuch"]),
-    ({"id": "n1", "type": "vhost-vdpa", "vhostdev": "/dev/vhost-vdpa-0"}, "command_failed", ["/dev/vhost-vdpa-0"]),
-    ({"id": "n1", "type": "bridge", "options": {"br": "nosuchbr"}}, "command_failed", ["bridge helper"]),
-    ({"id": "n1", "type": "user", "driver": "e1000", "queues": 2}, "invalid_option", ["e1000", "one queue"]),
-    ({"id": "rp0", "type": "user"}, "conflict", ["rp0", "no NIC"]),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"id": "n1"}, "invalid_option", ["type"]),
+        ({"id": "n 1", "type": "user"}, "invalid_option", ["n 1"]),
+        ({"id": "n1", "type": "user", "mac": "52:54:00:12:34"}, "invalid_option", ["52:54:00:12:34", "six pairs"]),
+        ({"id": "n1", "type": "user", "mac": "53:54:00:12:34:56"}, "invalid_option", ["multicast"]),
+        ({"id": "n1", "type": "user", "mac": "41135085241"}, "invalid_option", ["quotes"]),
+        ({"id": "n1", "type": "tap"}, "invalid_option", ["ifname"]),
+        ({"id": "n1", "type": "tap", "ifname": "nosuchtap"}, "invalid_option", ["nosuchtap", "ip tuntap add"]),
+        ({"id": "n1", "type": "tap", "ifname": "lo"}, "invalid_option", ["lo", "no tap"]),
+        ({"id": "n1", "type": "tap", "ifname": "x" * 16}, "invalid_option", ["1 to 15"]),
+        ({"id": "n1", "type": "tap", "ifname": "tap0", "vhost": True}, "unsupported", ["/dev/vhost-net", "vhost: false"]),
+        ({"id": "n1", "type": "user", "descriptors": True}, "invalid_option", ["descriptors", "tap"]),
+        ({"id": "n1", "type": "user", "options": {"restrct": True}}, "invalid_option", ["restrct", "'restrict'"]),
+        ({"id": "n1", "type": "user", "options": {"restrict": "perhaps"}}, "invalid_option", ["restrict", "boolean"]),
+        ({"id": "n1", "type": "vhost-user", "chardev": "nosuch"}, "command_failed", ["nosuch"]),
+        ({"id": "n1", "type": "vhost-vdpa", "vhostdev": "/dev/vhost-vdpa-0"}, "command_failed", ["/dev/vhost-vdpa-0"]),
+        ({"id": "n1", "type": "bridge", "options": {"br": "nosuchbr"}}, "command_failed", ["bridge helper"]),
+        ({"id": "n1", "type": "user", "driver": "e1000", "queues": 2}, "invalid_option", ["e1000", "one queue"]),
+        ({"id": "rp0", "type": "user"}, "conflict", ["rp0", "no NIC"]),
+    ],
+)
 def test_a_nic_that_cannot_be(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(modules.netdev(**options), code, *words)
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ({"count": 0}, "invalid_option", ["0", "booted"]),
-    ({"count": 5}, "no_free_slot", ["5", "4 vCPUs", "maxcpus"]),
-    ({"topology": {"socket-id": 7}}, "invalid_option", ["socket-id", "no place"]),
-    ({"topology": {"socket-id": 0}}, "invalid_option", ["2 places"]),
-    ({"topology": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "state": "absent"}, "unsupported", ["booted on"]),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"count": 0}, "invalid_option", ["0", "booted"]),
+        ({"count": 5}, "no_free_slot", ["5", "4 vCPUs", "maxcpus"]),
+        ({"topology": {"socket-id": 7}}, "invalid_option", ["socket-id", "no place"]),
+        ({"topology": {"socket-id": 0}}, "invalid_option", ["2 places"]),
+        ({"topology": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "state": "absent"}, "unsupported", ["booted on"]),
+    ],
+)
 def test_vcpus_that_cannot_be(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(modules.cpus(**options), code, *words)
 
@@ -114,11 +123,21 @@ def test_a_full_vm_says_what_it_would_have_to_be_started_with(modules: Modules) 
 
 
 def test_a_disk_of_the_same_id_with_other_properties_is_a_conflict_that_tells_both(
-        modules: Modules, image: Callable[..., str]) -> None:
+    modules: Modules, image: Callable[..., str]
+) -> None:
     path, other = image("a"), image("b")
     assert modules.blockdev(id="d1", file=path, serial="one")["changed"]
-    refused(modules.blockdev(id="d1", file=other, serial="two", format="qcow2"), "conflict",
-            path, other, "'one'", "'two'", "'raw'", "'qcow2'", "recreate")
+    refused(
+        modules.blockdev(id="d1", file=other, serial="two", format="qcow2"),
+        "conflict",
+        path,
+        other,
+        "'one'",
+        "'two'",
+        "'raw'",
+        "'qcow2'",
+        "recreate",
+    )
     assert modules.blockdev(id="d1", state="absent")["changed"]
 
 
@@ -130,8 +149,9 @@ def test_a_nic_of_the_same_id_with_other_properties_is_a_conflict(modules: Modul
     assert modules.netdev(id="n1", state="absent")["changed"]
 
 
-def test_an_image_that_another_process_has_locked(modules: Modules, image: Callable[..., str],
-                                                  make_vm: Callable[..., VM]) -> None:
+def test_an_image_that_another_process_has_locked(
+    modules: Modules, image: Callable[..., str], make_vm: Callable[..., VM]
+) -> None:
     path = image("a", "16M", "qcow2")
     other = make_vm(boot=False)
     assert Modules(other).blockdev(id="d1", file=path, format="qcow2")["changed"]
@@ -173,7 +193,8 @@ def test_an_unknown_property_that_only_qemu_finds_leaves_nothing_and_is_the_erro
 
 
 def test_a_nic_whose_device_is_refused_leaves_neither_backend_nor_descriptor(
-        modules: Modules, vm: VM, make_tap: Callable[..., str]) -> None:
+    modules: Modules, vm: VM, make_tap: Callable[..., str]
+) -> None:
     tap = make_tap()
     result = modules.netdev(id="n1", type="tap", ifname=tap, properties={"rx_queue_size": 7})
     refused(result, "command_failed", "rx_queue_size", "taken back")

@@ -27,7 +27,7 @@ PLAIN = "correct-horse-battery-staple"
 VALUES = {
     "backslash": r"pass\word\with\slashes",
     "newline": "two lines\nof a secret\tand a tab",
-    "quotes": "it's a \"quoted\" secret",
+    "quotes": 'it\'s a "quoted" secret',
     "escapes": "a\\'b\"c\\\\d'e\\n",
     "non-ascii": "geheimnis-äöü-秘密-🔑",
     "comma": "a secret, with, commas and:colons",
@@ -56,13 +56,20 @@ def add(arguments: Any) -> dict[str, Any]:
 PLACES: Places = {
     # where a secret belongs
     "passphrase": ("qmp_blockdev", lambda s: {**BLOCKDEV, "passphrase": s}),
-    "backend_secrets": ("qmp_blockdev", lambda s: {
-        "id": "d1", "backend": {"driver": "luks", "file": {"driver": "file", "filename": "/nosuch"}},
-        "backend_secrets": {"key-secret": s}}),
+    "backend_secrets": (
+        "qmp_blockdev",
+        lambda s: {
+            "id": "d1",
+            "backend": {"driver": "luks", "file": {"driver": "file", "filename": "/nosuch"}},
+            "backend_secrets": {"key-secret": s},
+        },
+    ),
     "secret": ("qmp_object", lambda s: {"id": "s1", "qom_type": "secret", "secret": s}),
     # where it does not belong
-    "backend cookie": ("qmp_blockdev", lambda s: {
-        "id": "d1", "backend": {"driver": "https", "url": "https://127.0.0.1:1/x", "cookie": s}}),
+    "backend cookie": (
+        "qmp_blockdev",
+        lambda s: {"id": "d1", "backend": {"driver": "https", "url": "https://127.0.0.1:1/x", "cookie": s}},
+    ),
     "backend password": ("qmp_blockdev", lambda s: {"id": "d1", "backend": {"driver": "iscsi", "password": s}}),
     "backend misspelt": ("qmp_blockdev", lambda s: {"id": "d1", "backend": {"driver": "https", "url": "https://h/", "cokie": s}}),
     "nested": ("qmp_blockdev", lambda s: {"id": "d1", "backend": {"driver": "raw", "file": {"driver": "https", "cookie": s}}}),
@@ -89,10 +96,14 @@ PLACES: Places = {
     "arguments list": ("qmp_command", lambda s: add([{"qom-type": "secret", "data": s}])),
     "arguments JSON": ("qmp_command", lambda s: add(json.dumps({"qom-type": "secret", "id": "s1", "data": s}))),
     "arguments JSON cut off": ("qmp_command", lambda s: add(json.dumps({"qom-type": "secret", "data": s})[:-1])),
-    "commands": ("qmp_command", lambda s: {
-        "commands": [add({"qom-type": "secret", "id": "s1", "data": s}), {"execute": "nosuch"}]}),
-    "argument": ("qmp_command", lambda s: {
-        "commands": [{"execute": "object-add", "argument": {"qom-type": "secret", "data": s}}]}),
+    "commands": (
+        "qmp_command",
+        lambda s: {"commands": [add({"qom-type": "secret", "id": "s1", "data": s}), {"execute": "nosuch"}]},
+    ),
+    "argument": (
+        "qmp_command",
+        lambda s: {"commands": [{"execute": "object-add", "argument": {"qom-type": "secret", "data": s}}]},
+    ),
     "excute": ("qmp_command", lambda s: {"commands": [{"excute": "object-add", "arguments": {"qom-type": "secret", "data": s}}]}),
     "object_add": ("qmp_command", lambda s: {"commands": [{"object-add": {"qom-type": "secret", "data": s}}]}),
     "commands text": ("qmp_command", lambda s: {"commands": [s]}),
@@ -101,10 +112,17 @@ PLACES: Places = {
     "option misspelt": ("qmp_command", lambda s: {"execute": "object-add", "argumets": {"qom-type": "secret", "data": s}}),
     "set_password": ("qmp_command", lambda s: {"execute": "set_password", "arguments": {"protocol": "vnc", "password": s}}),
     "set_password misspelt": ("qmp_command", lambda s: {"execute": "set_password", "arguments": {"protocol": "vnc", "pw": s}}),
-    "qom-set": ("qmp_command", lambda s: {
-        "execute": "qom-set", "arguments": {"path": "/objects/s1", "property": "data", "value": s}}),
-    "cookie of a command": ("qmp_command", lambda s: {
-        "execute": "blockdev-add", "arguments": {"driver": "https", "node-name": "n", "url": "https://h/", "cookie": s}}),
+    "qom-set": (
+        "qmp_command",
+        lambda s: {"execute": "qom-set", "arguments": {"path": "/objects/s1", "property": "data", "value": s}},
+    ),
+    "cookie of a command": (
+        "qmp_command",
+        lambda s: {
+            "execute": "blockdev-add",
+            "arguments": {"driver": "https", "node-name": "n", "url": "https://h/", "cookie": s},
+        },
+    ),
     "option of a reader": ("qmp_info", lambda s: {"password": s}),
     "option of the lister": ("qmp_vms_info", lambda s: {"name": "nosuch", "password": s}),
 }
@@ -113,22 +131,49 @@ URLS: Places = {
     "file": ("qmp_blockdev", lambda s: {"id": "d1", "file": f"https://me:{s}@127.0.0.1:1/x"}),
     "iscsi": ("qmp_blockdev", lambda s: {"id": "d1", "file": f"iscsi://me%{s}@127.0.0.1/target/0"}),
     "ssh": ("qmp_media", lambda s: {"id": "d1", "file": f"ssh://me:{s}@127.0.0.1/x"}),
-    "json": ("qmp_blockdev", lambda s: {
-        "id": "d1", "file": "json:" + json.dumps({"driver": "https", "cookie": s, "url": "https://h/"})}),
-    "json in json": ("qmp_blockdev", lambda s: {"id": "d1", "backend": {
-        "driver": "qcow2", "file": {"driver": "file", "filename": "json:" + json.dumps({"driver": "https", "url": f"https://u:{s}@h/"})}}}),
+    "json": (
+        "qmp_blockdev",
+        lambda s: {"id": "d1", "file": "json:" + json.dumps({"driver": "https", "cookie": s, "url": "https://h/"})},
+    ),
+    "json in json": (
+        "qmp_blockdev",
+        lambda s: {
+            "id": "d1",
+            "backend": {
+                "driver": "qcow2",
+                "file": {"driver": "file", "filename": "json:" + json.dumps({"driver": "https", "url": f"https://u:{s}@h/"})},
+            },
+        },
+    ),
     "mirror": ("qmp_block_job", lambda s: {"id": "j", "type": "mirror", "disk": "d1", "file": f"nbd://me:{s}@127.0.0.1:1/x"}),
     "migrate": ("qmp_migrate", lambda s: {"uri": f"https://me:{s}@127.0.0.1:1/x"}),
-    "command": ("qmp_command", lambda s: {
-        "execute": "blockdev-add", "arguments": {"driver": "https", "node-name": "n", "url": f"https://me:{s}@127.0.0.1:1/"}}),
+    "command": (
+        "qmp_command",
+        lambda s: {
+            "execute": "blockdev-add",
+            "arguments": {"driver": "https", "node-name": "n", "url": f"https://me:{s}@127.0.0.1:1/"},
+        },
+    ),
 }
 IN_A_URL = [name for name in VALUES if name not in ("comma", "escapes", "quotes", "newline")]
 
-OF_THIS_ANSIBLE = {f"_ansible_{name}": value for name, value in (("tracebacks_for", ["error"]), ("inject_invocation", True))
-                   if name in PASS_VARS}
+OF_THIS_ANSIBLE = {
+    f"_ansible_{name}": value for name, value in (("tracebacks_for", ["error"]), ("inject_invocation", True)) if name in PASS_VARS
+}
 CODES = {
-    "connect_failed", "monitor_busy", "protocol_error", "command_failed", "outcome_unknown", "disconnected", "unplug_pending",
-    "unplug_refused", "no_free_slot", "conflict", "unsupported", "invalid_option", "rollback_incomplete",
+    "connect_failed",
+    "monitor_busy",
+    "protocol_error",
+    "command_failed",
+    "outcome_unknown",
+    "disconnected",
+    "unplug_pending",
+    "unplug_refused",
+    "no_free_slot",
+    "conflict",
+    "unsupported",
+    "invalid_option",
+    "rollback_incomplete",
 }
 MANY = f"""
 import importlib, json, os, sys, syslog, traceback
@@ -185,8 +230,14 @@ def say(idle_vm: VM, tmp_path_factory: pytest.TempPathFactory) -> Say:
 
     def run(*tasks: tuple[str, dict[str, Any]], check: bool = False) -> list[Said]:
         directory = tmp_path_factory.mktemp("said")
-        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp",
-                    "_ansible_no_log": False, **OF_THIS_ANSIBLE}
+        internal = {
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_verbosity": 4,
+            "_ansible_remote_tmp": "/tmp",
+            "_ansible_no_log": False,
+            **OF_THIS_ANSIBLE,
+        }
         entries, told = [], []
         for module, options in tasks:
             where = {} if module == "qmp_vms_info" else {"socket": str(idle_vm.qmp_socket)}
@@ -228,7 +279,7 @@ def in_each_place(say: Say, places: Places, secrets: list[Any], check: bool = Fa
     """What was said of each of *secrets* in each place, in one go."""
     said = say(*((module, options(secret)) for module, options in places.values() for secret in secrets), check=check)
     count = len(secrets)
-    return {place: said[number * count:(number + 1) * count] for number, place in enumerate(places)}
+    return {place: said[number * count : (number + 1) * count] for number, place in enumerate(places)}
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["check", "run"])
@@ -281,7 +332,8 @@ def test_a_run_that_succeeds_is_logged_with_all_else(say: Say, idle_vm: VM) -> N
     (said,) = say(("qmp_object", {"id": "s1", "qom_type": "secret", "secret": "e"}))
     assert said.result["changed"] and said.result["status"] == "present"
     assert said.result["commands"] == [
-        {"execute": "object-add", "arguments": {"qom-type": "secret", "id": "s1", "data": "********"}}]
+        {"execute": "object-add", "arguments": {"qom-type": "secret", "id": "s1", "data": "********"}}
+    ]
     assert said.log.startswith("Invoked with ") and f"socket={idle_vm.qmp_socket}" in said.log and "qom_type=secret" in said.log
     assert said.result["invocation"]["module_args"]["secret"] == "********"
 
@@ -292,7 +344,8 @@ def test_what_is_rolled_back_is_told_without_the_secret(say: Say) -> None:
         assert said.result["error_code"] == "command_failed" and said.result["status"] == "failed"
         assert said.result["details"]["sent"][0] == {
             "execute": "object-add",
-            "arguments": {"qom-type": "secret", "id": "d1.secret", "data": "********", "format": "base64"}}
+            "arguments": {"qom-type": "secret", "id": "d1.secret", "data": "********", "format": "base64"},
+        }
         assert said.result["details"]["undone"] == [{"execute": "object-del", "arguments": {"id": "d1.secret"}}]
 
 
@@ -304,6 +357,11 @@ def test_a_secret_that_is_the_id_as_well_hides_only_itself(say: Say) -> None:
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
 def test_a_password_in_an_hmp_command_is_not_shown_though_qemu_repeats_it(say: Say, check: bool) -> None:
-    for said in say(*(("qmp_command", {"execute": "human-monitor-command", "arguments": {"command-line": line}})
-                      for line in (f"set_password vnc {PLAIN}", f"set_password vnc a {PLAIN}")), check=check):
+    for said in say(
+        *(
+            ("qmp_command", {"execute": "human-monitor-command", "arguments": {"command-line": line}})
+            for line in (f"set_password vnc {PLAIN}", f"set_password vnc a {PLAIN}")
+        ),
+        check=check,
+    ):
         assert "replies" in said.result and PLAIN not in said.out + said.err + said.log

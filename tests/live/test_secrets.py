@@ -49,8 +49,9 @@ def secret_nowhere() -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("format", ["luks", "qcow2"])
-def test_an_encrypted_disk_comes_and_goes_with_its_secret(modules: Modules, vm: VM, encrypted: Callable[[str], str], format: str,
-                                                          secret_nowhere: list[Any]) -> None:
+def test_an_encrypted_disk_comes_and_goes_with_its_secret(
+    modules: Modules, vm: VM, encrypted: Callable[[str], str], format: str, secret_nowhere: list[Any]
+) -> None:
     options = {"id": "safe1", "file": encrypted(format), "format": format, "passphrase": SECRET}
     added = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="safe1", size=16 << 20))
     secret_nowhere.append(added)
@@ -59,8 +60,9 @@ def test_an_encrypted_disk_comes_and_goes_with_its_secret(modules: Modules, vm: 
     assert "secret,id=safe1.secret,file=FILE_WITH_THE_SECRET" in added["launch_args"]
 
 
-def test_a_wrong_passphrase_leaves_nothing_and_is_not_told(modules: Modules, encrypted: Callable[[str], str],
-                                                           secret_nowhere: list[Any]) -> None:
+def test_a_wrong_passphrase_leaves_nothing_and_is_not_told(
+    modules: Modules, encrypted: Callable[[str], str], secret_nowhere: list[Any]
+) -> None:
     path = encrypted("luks")
     result = modules.blockdev(id="safe1", file=path, format="luks", passphrase=f"{SECRET}2")
     secret_nowhere.append(result)
@@ -75,8 +77,9 @@ def test_a_passphrase_for_an_image_that_has_none(modules: Modules, image: Callab
     refused(modules.blockdev(id="d1", file=image("a"), passphrase=SECRET), "invalid_option", "luks and qcow2")
 
 
-def test_a_disk_that_exists_is_the_same_whatever_the_passphrase_says(modules: Modules, encrypted: Callable[[str], str],
-                                                                     secret_nowhere: list[Any]) -> None:
+def test_a_disk_that_exists_is_the_same_whatever_the_passphrase_says(
+    modules: Modules, encrypted: Callable[[str], str], secret_nowhere: list[Any]
+) -> None:
     options = {"id": "safe1", "file": encrypted("luks"), "format": "luks"}
     assert modules.blockdev(passphrase=SECRET, **options)["changed"]
     again = modules.blockdev(passphrase=f"{SECRET}2", **options)
@@ -85,8 +88,9 @@ def test_a_disk_that_exists_is_the_same_whatever_the_passphrase_says(modules: Mo
     assert modules.blockdev(id="safe1", state="absent")["changed"]
 
 
-def test_the_password_of_a_backend_goes_the_same_way(modules: Modules, vm: VM, encrypted: Callable[[str], str],
-                                                     secret_nowhere: list[Any]) -> None:
+def test_the_password_of_a_backend_goes_the_same_way(
+    modules: Modules, vm: VM, encrypted: Callable[[str], str], secret_nowhere: list[Any]
+) -> None:
     backend = {"driver": "luks", "file": {"driver": "file", "filename": encrypted("luks")}}
     options = {"id": "w1", "backend": backend, "backend_secrets": {"key-secret": SECRET}}
     added = plugged_and_unplugged(modules.blockdev, vm, options, has_disk(serial="w1", size=16 << 20))
@@ -115,8 +119,9 @@ def left_secret(modules: Modules, vm: VM, path: str, passphrase: str) -> None:
     assert "safe1.secret" in vm.hardware()["objects"]
 
 
-def test_a_secret_that_a_killed_run_left_is_used_replaced_or_removed(modules: Modules, vm: VM,
-                                                                     encrypted: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_secret_that_a_killed_run_left_is_used_replaced_or_removed(
+    modules: Modules, vm: VM, encrypted: Callable[[str], str], tmp_path: Path
+) -> None:
     path, other = encrypted("luks"), make_encrypted(tmp_path / "other", "luks", f"{SECRET}2")
     for secret, image, first in ((SECRET, path, ["blockdev-add"]), (f"{SECRET}2", str(other), ["object-del", "object-add"])):
         left_secret(modules, vm, path, SECRET)
@@ -127,15 +132,19 @@ def test_a_secret_that_a_killed_run_left_is_used_replaced_or_removed(modules: Mo
     assert modules.blockdev(id="safe1", state="absent")["changed"]
 
 
-def test_a_users_own_secret_with_the_name_of_a_disks_stays(modules: Modules, vm: VM, encrypted: Callable[[str], str],
-                                                           image: Callable[..., str]) -> None:
+def test_a_users_own_secret_with_the_name_of_a_disks_stays(
+    modules: Modules, vm: VM, encrypted: Callable[[str], str], image: Callable[..., str]
+) -> None:
     vm.query("object-add", qom_type="secret", id="safe1.secret", data="something else")
     assert modules.blockdev(id="safe1", file=image("plain"))["changed"]
     assert modules.blockdev(id="safe1", state="absent")["changed"]
     assert unchanged(modules.blockdev(id="safe1", state="absent"))
     for check in (True, False):
-        refused(modules.blockdev(check=check, id="safe1", file=encrypted("luks"), format="luks", passphrase=SECRET),
-                "conflict", "safe1.secret")
+        refused(
+            modules.blockdev(check=check, id="safe1", file=encrypted("luks"), format="luks", passphrase=SECRET),
+            "conflict",
+            "safe1.secret",
+        )
     assert vm.query("qom-get", path="/objects/safe1.secret", property="data") == "something else"
     vm.query("object-del", id="safe1.secret")
 
@@ -151,8 +160,9 @@ def test_a_secret_object_by_itself(modules: Modules, vm: VM, secret_nowhere: lis
     assert modules.run("qmp_object", id="s1", state="absent")["changed"]
 
 
-def test_what_a_secret_object_holds_is_neither_read_nor_set_as_a_property(modules: Modules, vm: VM,
-                                                                          secret_nowhere: list[Any]) -> None:
+def test_what_a_secret_object_holds_is_neither_read_nor_set_as_a_property(
+    modules: Modules, vm: VM, secret_nowhere: list[Any]
+) -> None:
     vm.query("object-add", qom_type="secret", id="s1", data=SECRET)
     for options in ({"property": "data"}, {"property": "data", "value": f"{SECRET}2"}):
         for check in (True, False):
@@ -171,29 +181,49 @@ ADD = {"execute": "object-add", "arguments": {"qom-type": "secret", "id": "s1", 
 SET = {"execute": "qom-set", "arguments": {"path": "/objects/s1", "property": "data", "value": SECRET}}
 
 
-@pytest.mark.parametrize(("module", "options"), [
-    ("qmp_command", ADD),
-    ("qmp_command", {"commands": [{"execute": "query-status"}, ADD]}),
-    ("qmp_command", SET),
-    ("qmp_command", {**ADD, "arguments": json.dumps(ADD["arguments"])}),
-    ("qmp_command", {"commands": [ADD], **ADD}),
-    ("qmp_command", {"execute": "set_password", "arguments": {"protocol": "vnc", "password": SECRET}}),
-    ("qmp_command", {"execute": "set_password", "arguments": {"protocol": "vnc", "pasword": "x", "password": {"a": [SECRET]}}}),
-    ("qmp_command", {"execute": "human-monitor-command", "arguments": {"command-line": f"set_password vnc {SECRET}"}}),
-    ("qmp_object", {"id": "s1", "qom_type": "secret", "properties": {"data": SECRET}}),
-    ("qmp_object", {"id": "s1", "properties": {"data": SECRET}, "secret": "x"}),
-    ("qmp_qom", {"path": "/objects/s1", "property": "data", "value": SECRET}),
-], ids=lambda value: str(value) if isinstance(value, str) else "-".join(map(str, value)))
-def test_a_secret_in_an_option_that_is_not_one_for_secrets(bare_vm: VM, module: str, options: dict[str, Any],
-                                                           secret_nowhere: list[Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("qmp_command", ADD),
+        ("qmp_command", {"commands": [{"execute": "query-status"}, ADD]}),
+        ("qmp_command", SET),
+        ("qmp_command", {**ADD, "arguments": json.dumps(ADD["arguments"])}),
+        ("qmp_command", {"commands": [ADD], **ADD}),
+        ("qmp_command", {"execute": "set_password", "arguments": {"protocol": "vnc", "password": SECRET}}),
+        (
+            "qmp_command",
+            {"execute": "set_password", "arguments": {"protocol": "vnc", "pasword": "x", "password": {"a": [SECRET]}}},
+        ),
+        ("qmp_command", {"execute": "human-monitor-command", "arguments": {"command-line": f"set_password vnc {SECRET}"}}),
+        ("qmp_object", {"id": "s1", "qom_type": "secret", "properties": {"data": SECRET}}),
+        ("qmp_object", {"id": "s1", "properties": {"data": SECRET}, "secret": "x"}),
+        ("qmp_qom", {"path": "/objects/s1", "property": "data", "value": SECRET}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "-".join(map(str, value)),
+)
+def test_a_secret_in_an_option_that_is_not_one_for_secrets(
+    bare_vm: VM, module: str, options: dict[str, Any], secret_nowhere: list[Any], tmp_path: Path
+) -> None:
     """Neither the result, in which are the options that the module was called with, nor the log has it."""
     log = tmp_path / "log"
     log.touch()
     for check in (True, False):
-        words = {**options, "socket": str(bare_vm.qmp_socket), "_ansible_check_mode": check, "_ansible_diff": True,
-                 "_ansible_verbosity": 4, "_ansible_remote_tmp": "/tmp", **OF_THIS_ANSIBLE}
-        child = subprocess.run([sys.executable, "-c", LOGGED, module, str(log)], capture_output=True, text=True, check=False,
-                               input=json.dumps({"ANSIBLE_MODULE_ARGS": words}))
+        words = {
+            **options,
+            "socket": str(bare_vm.qmp_socket),
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_verbosity": 4,
+            "_ansible_remote_tmp": "/tmp",
+            **OF_THIS_ANSIBLE,
+        }
+        child = subprocess.run(
+            [sys.executable, "-c", LOGGED, module, str(log)],
+            capture_output=True,
+            text=True,
+            check=False,
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": words}),
+        )
         result = json.loads(child.stdout)
         assert result["invocation"]["module_args"], result
         secret_nowhere.append((child.stdout, child.stderr, log.read_text()))
@@ -222,8 +252,9 @@ def test_a_trace_has_no_secret(vm: VM, secret_nowhere: list[Any]) -> None:
         monitor.execute("object-del", {"id": "s1"})
 
 
-def test_no_process_shows_a_secret_on_its_command_line(modules: Modules, encrypted: Callable[[str], str],
-                                                       secret_nowhere: list[Any]) -> None:
+def test_no_process_shows_a_secret_on_its_command_line(
+    modules: Modules, encrypted: Callable[[str], str], secret_nowhere: list[Any]
+) -> None:
     path = encrypted("luks")
     child = modules.start("qmp_blockdev", id="safe1", file=path, format="luks", passphrase=SECRET)
     over = threading.Event()

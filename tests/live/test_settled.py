@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.settled import backends_of, settled_arguments
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.current import backends_of, settled_arguments
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -41,24 +41,77 @@ PLAIN: list[dict[str, Any]] = [
     {"driver": "virtio-keyboard-pci"},
 ]
 MANY: list[dict[str, Any]] = [
-    {"driver": "virtio-blk-pci", "drive": "n0", "serial": "S,1", "iothread": "io1", "num-queues": 3, "logical_block_size": 4096,
-     "physical_block_size": 8192, "discard_granularity": 65536, "write-cache": "off", "rerror": "stop", "werror": "report",
-     "vectors": 5, "bootindex": 4, "queue-size": 64, "seg-max-adjust": False, "share-rw": True, "acpi-index": 9,
-     "packed": True, "disable-legacy": "off", "multifunction": True},
-    {"driver": "scsi-hd", "drive": "n1", "bus": "scsi0.0", "scsi-id": 4, "lun": 2, "serial": "y", "wwn": 0x5000c50015ea71ad,
-     "product": "DISK", "vendor": "ACME", "ver": "7", "device_id": "other", "rotation_rate": 1, "port_wwn": 7, "dpofua": True,
-     "discard_granularity": 1 << 20, "removable": True},
+    {
+        "driver": "virtio-blk-pci",
+        "drive": "n0",
+        "serial": "S,1",
+        "iothread": "io1",
+        "num-queues": 3,
+        "logical_block_size": 4096,
+        "physical_block_size": 8192,
+        "discard_granularity": 65536,
+        "write-cache": "off",
+        "rerror": "stop",
+        "werror": "report",
+        "vectors": 5,
+        "bootindex": 4,
+        "queue-size": 64,
+        "seg-max-adjust": False,
+        "share-rw": True,
+        "acpi-index": 9,
+        "packed": True,
+        "disable-legacy": "off",
+        "multifunction": True,
+    },
+    {
+        "driver": "scsi-hd",
+        "drive": "n1",
+        "bus": "scsi0.0",
+        "scsi-id": 4,
+        "lun": 2,
+        "serial": "y",
+        "wwn": 0x5000C50015EA71AD,
+        "product": "DISK",
+        "vendor": "ACME",
+        "ver": "7",
+        "device_id": "other",
+        "rotation_rate": 1,
+        "port_wwn": 7,
+        "dpofua": True,
+        "discard_granularity": 1 << 20,
+        "removable": True,
+    },
     {"driver": "scsi-cd", "bus": "scsi0.0", "scsi-id": 5, "lun": 1, "drive": "n4", "serial": "cd", "bootindex": 0},
     {"driver": "nvme", "drive": "n2", "serial": "z", "max_ioqpairs": 8, "mdts": 5, "use-intel-id": True},
     {"driver": "usb-storage", "drive": "n3", "bus": "usb0.0", "removable": True, "serial": "u", "bootindex": 6, "port": "3"},
-    {"driver": "virtio-net-pci", "netdev": "h0", "mac": "52:54:00:AA:BB:01", "mq": True, "vectors": 6, "host_mtu": 1400,
-     "rx_queue_size": 512, "romfile": "", "bootindex": 2, "speed": 1000, "duplex": "full", "tx": "timer", "rss": True,
-     "guest_csum": False},
+    {
+        "driver": "virtio-net-pci",
+        "netdev": "h0",
+        "mac": "52:54:00:AA:BB:01",
+        "mq": True,
+        "vectors": 6,
+        "host_mtu": 1400,
+        "rx_queue_size": 512,
+        "romfile": "",
+        "bootindex": 2,
+        "speed": 1000,
+        "duplex": "full",
+        "tx": "timer",
+        "rss": True,
+        "guest_csum": False,
+    },
     {"driver": "e1000", "netdev": "h1", "mac": "52:54:00:aa:bb:02", "init-vet": True, "romfile": ""},
     {"driver": "e1000e", "netdev": "h2", "mac": "52:54:00:aa:bb:03", "disable_vnet_hdr": 1, "bootindex": 7},
     {"driver": "virtio-rng-pci", "max-bytes": 1024, "period": 1000, "rng": "rng1"},
-    {"driver": "virtio-scsi-pci", "num_queues": 2, "iothread": "io1", "max_sectors": 512, "cmd_per_lun": 16,
-     "virtqueue_size": 128, "hotplug": False},
+    {
+        "driver": "virtio-scsi-pci",
+        "num_queues": 2,
+        "iothread": "io1",
+        "max_sectors": 512,
+        "cmd_per_lun": 16,
+        "virtqueue_size": 128,
+        "hotplug": False,
+    },
     {"driver": "virtio-serial-pci", "max_ports": 5, "vectors": 3},
     {"driver": "virtserialport", "chardev": "c0", "name": "Org.Port", "bus": "serial0.0", "nr": 7},
     {"driver": "virtconsole", "chardev": "c1", "bus": "serial0.0", "nr": 5, "name": "con"},
@@ -74,17 +127,35 @@ MANY: list[dict[str, Any]] = [
 ]
 ALWAYS = ("id", "driver", "bus", "addr", "scsi-id", "lun", "mac", "nr", "slot")
 CARRIED = {
-    "virtio-mem-pci": ("disable-legacy", "block-size", "unplugged-inaccessible"), "virtio-keyboard-pci": ("disable-legacy",),
-    "virtio-serial-pci": ("class",), "qemu-xhci": ("msi",),
+    "virtio-mem-pci": ("disable-legacy", "block-size", "unplugged-inaccessible"),
+    "virtio-keyboard-pci": ("disable-legacy",),
+    "virtio-serial-pci": ("class",),
+    "qemu-xhci": ("msi",),
 }
 """What QEMU works out for itself and is carried all the same."""
-BEHIND = ("-object", "iothread,id=io1", "-object", "rng-random,id=rng1,filename=/dev/urandom",
-          *(word for number in range(4)
-            for word in ("-object", f"memory-backend-ram,id=m{number},size=128M,share={'on' if number == 3 else 'off'}")),
-          *(word for number in range(5) for word in ("-blockdev", f"null-co,node-name=n{number},size=67108864")),
-          *(word for number in range(3) for word in ("-netdev", f"hubport,id=h{number},hubid=1")),
-          "-chardev", "null,id=c0", "-chardev", "null,id=c1", "-machine", "nvdimm=on",
-          "-device", "qemu-xhci,id=usb0,p2=8", "-device", "virtio-serial-pci,id=serial0")
+BEHIND = (
+    "-object",
+    "iothread,id=io1",
+    "-object",
+    "rng-random,id=rng1,filename=/dev/urandom",
+    *(
+        word
+        for number in range(4)
+        for word in ("-object", f"memory-backend-ram,id=m{number},size=128M,share={'on' if number == 3 else 'off'}")
+    ),
+    *(word for number in range(5) for word in ("-blockdev", f"null-co,node-name=n{number},size=67108864")),
+    *(word for number in range(3) for word in ("-netdev", f"hubport,id=h{number},hubid=1")),
+    "-chardev",
+    "null,id=c0",
+    "-chardev",
+    "null,id=c1",
+    "-machine",
+    "nvdimm=on",
+    "-device",
+    "qemu-xhci,id=usb0,p2=8",
+    "-device",
+    "virtio-serial-pci,id=serial0",
+)
 _RUNS_ON_ITS_OWN = {"hotplugged", "parent_bus", "type", "legacy-addr"}
 """Properties in which a device of the start, or in another VM, may differ."""
 
@@ -93,8 +164,11 @@ def _look(monitor: Monitor, device_id: str) -> dict[str, Any]:
     """All readable properties of a device, those of its parts by their name."""
     path = f"/machine/peripheral/{device_id}"
     hardware = Hardware(monitor)
-    names = [name for name, kind in hardware.snapshot.qom_list([path])[0].items()
-             if name not in _RUNS_ON_ITS_OWN and not kind.startswith(("child<", "struct"))]
+    names = [
+        name
+        for name, kind in hardware.snapshot.qom_list([path])[0].items()
+        if name not in _RUNS_ON_ITS_OWN and not kind.startswith(("child<", "struct"))
+    ]
     values = dict(zip(names, hardware.snapshot.qom_get((path, name) for name in names)))
     return {name: value for name, value in values.items() if "/unattached/" not in str(value)}
 
@@ -105,8 +179,9 @@ def _open(vm: VM) -> Monitor:
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
 @pytest.mark.parametrize("devices", [PLAIN, MANY], ids=["plain", "many options"])
-def test_a_device_is_made_again_as_it_is(binary: Binary, make_vm: Callable[..., VM], devices: list[dict[str, Any]],
-                                         machine: str) -> None:
+def test_a_device_is_made_again_as_it_is(
+    binary: Binary, make_vm: Callable[..., VM], devices: list[dict[str, Any]], machine: str
+) -> None:
     first, second = (make_vm(binary=binary, machine=machine, ports=24, boot=False, extra=BEHIND) for _number in range(2))
     settled, seen = [], {}
     with _open(first) as monitor:

@@ -10,10 +10,10 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.info import SUBSETS
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
-from ansible_collections.vmops.qemu.tests.hostile.stranger import run_measured
+from ansible_collections.vmops.qemu.tests.fuzz.stranger import run_measured
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -22,11 +22,16 @@ DISKS = 1000 if os.environ.get("TORTURE") == "all" else 200
 
 def much(count: int) -> Iterator[str]:
     for number in range(count):
-        for word in (f"-blockdev null-co,node-name=b{number},size=1048576,read-zeroes=on",
-                     f"-device scsi-hd,id=d{number},drive=b{number},bus=scsi0.0,scsi-id={number + 1}",
-                     f"-device scsi-cd,id=cd{number},bus=scsi0.0,scsi-id={number + 100}",
-                     f"-netdev user,id=n{number}", f"-object iothread,id=io{number}", f"-object throttle-group,id=tg{number}",
-                     f"-object memory-backend-ram,id=m{number},size=16M", f"-chardev null,id=c{number}"):
+        for word in (
+            f"-blockdev null-co,node-name=b{number},size=1048576,read-zeroes=on",
+            f"-device scsi-hd,id=d{number},drive=b{number},bus=scsi0.0,scsi-id={number + 1}",
+            f"-device scsi-cd,id=cd{number},bus=scsi0.0,scsi-id={number + 100}",
+            f"-netdev user,id=n{number}",
+            f"-object iothread,id=io{number}",
+            f"-object throttle-group,id=tg{number}",
+            f"-object memory-backend-ram,id=m{number},size=16M",
+            f"-chardev null,id=c{number}",
+        ):
             yield from word.split()
 
 
@@ -63,14 +68,22 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
         for number in range(DISKS):
             file = {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}
             node = {"driver": "raw", "node-name": f"d{number}", "file": file}
-            device = {"driver": "scsi-hd", "id": f"d{number}", "drive": f"d{number}", "bus": "scsi0.0", "channel": 0,
-                      "scsi-id": number % 250, "lun": number // 250 + 1}
+            device = {
+                "driver": "scsi-hd",
+                "id": f"d{number}",
+                "drive": f"d{number}",
+                "bus": "scsi0.0",
+                "channel": 0,
+                "scsi-id": number % 250,
+                "lun": number // 250 + 1,
+            }
             requests += [Request("blockdev-add", node), Request("device_add", device)]
         assert monitor.execute_many(requests, timeout=120) == [{}] * len(requests)
     facts = run_measured("qmp_info", {"socket": str(bare_vm.qmp_socket)})
     assert len(facts.result["disks"]) == DISKS and facts.memory < 100, facts.memory
-    added = run_measured("qmp_blockdev", {"socket": str(bare_vm.qmp_socket), "id": "x1",
-                                          "backend": {"driver": "null-co", "size": 1 << 20}})
+    added = run_measured(
+        "qmp_blockdev", {"socket": str(bare_vm.qmp_socket), "id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
+    )
     assert added.result["changed"] and added.memory < 100, (added.memory, added.result.get("msg"))
 
 

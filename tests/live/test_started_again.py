@@ -10,11 +10,13 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import chardev, objects, peripheral
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.device import Front
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.plan import Plan
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.slots import Wanted
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.slots import Wanted
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -28,8 +30,11 @@ OBJECTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "io1": ("iothread", {}, {}),
     "io2": ("iothread", {"poll-max-ns": "100", "aio-max-batch": 7}, {}),
     "tg1": ("throttle-group", {"limits": {"iops-total": 500, "bps-total": "1048576"}}, {"limits": {"iops-total": 100}}),
-    "tg2": ("throttle-group", {"limits": {"bps-read": 9, "bps-read-max": 90, "bps-read-max-length": 3}},
-            {"limits": {"bps-read": 7}}),
+    "tg2": (
+        "throttle-group",
+        {"limits": {"bps-read": 9, "bps-read-max": 90, "bps-read-max-length": 3}},
+        {"limits": {"bps-read": 7}},
+    ),
     "tg3": ("throttle-group", {}, {"limits": {"iops-write": 5}}),
     "mem1": ("memory-backend-ram", {"size": 2 << 20, "share": True, "merge": False}, {}),
     "mem2": ("memory-backend-memfd", {"size": 2 << 20, "share": False}, {}),
@@ -50,12 +55,28 @@ CHARDEVS: dict[str, tuple[Made, Made]] = {
     "c1": ({"type": "socket", "path": "{dir}/c,1"}, {"type": "socket", "path": "{dir}/c1b"}),
     "c2": ({"type": "socket", "host": "127.0.0.1", "port": 0}, {}),
     "c3": ({"type": "socket", "server": False, "path": "{dir}/c,1", "options": {"reconnect{ms}": 100}}, {}),
-    "c4": ({"type": "socket", "options": {"telnet": True, "nodelay": True, "addr": {
-        "type": "inet", "data": {"host": "127.0.0.1", "port": "0", "ipv4": True, "ipv6": False}}}}, {}),
+    "c4": (
+        {
+            "type": "socket",
+            "options": {
+                "telnet": True,
+                "nodelay": True,
+                "addr": {"type": "inet", "data": {"host": "127.0.0.1", "port": "0", "ipv4": True, "ipv6": False}},
+            },
+        },
+        {},
+    ),
     "c5": ({"type": "file", "path": "{dir}/out,5", "options": {"append": "yes", "logfile": "{dir}/log"}}, {}),
-    "c6": ({"type": "udp", "options": {
-        "remote": {"type": "inet", "data": {"host": "127.0.0.1", "port": "9"}},
-        "local": {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}}}, {}),
+    "c6": (
+        {
+            "type": "udp",
+            "options": {
+                "remote": {"type": "inet", "data": {"host": "127.0.0.1", "port": "9"}},
+                "local": {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}},
+            },
+        },
+        {},
+    ),
     "c7": ({"type": "pty"}, {"type": "null"}),
     "c8": ({"type": "pipe", "path": "{dir}/pipe"}, {}),
     "c9": ({"type": "ringbuf", "options": {"size": 1024}}, {}),
@@ -63,8 +84,10 @@ CHARDEVS: dict[str, tuple[Made, Made]] = {
     "c11": ({"type": "null", "driver": "virtserialport", "name": "a,b"}, {}),
     "c12": ({"type": "socket", "path": "{dir}/c12", "driver": "virtconsole"}, {"type": "null", "driver": "virtconsole"}),
     "c13": ({"type": "qemu-vdagent", "options": {"clipboard": True, "mouse": False}}, {}),
-    "c14": ({"type": "socket", "options": {"addr": {
-        "type": "unix", "data": {"path": "c{pid}", "abstract": True, "tight": True}}}}, {}),
+    "c14": (
+        {"type": "socket", "options": {"addr": {"type": "unix", "data": {"path": "c{pid}", "abstract": True, "tight": True}}}},
+        {},
+    ),
     "c15": ({"type": "hub", "options": {"chardevs": ["c7", "c14"]}}, {}),
 }
 TELL_ALL = {"c1", "c2", "c4", "c7", "c11", "c12", "c14"}
@@ -198,8 +221,9 @@ def test_what_has_no_words_on_the_command_line_is_warned_of(bare_vm: VM, tmp_pat
 
 def test_devices(binary: Binary, session: Callable[..., Any]) -> None:
     first, tasks = session(binary)
-    specs = {name: peripheral.Peripheral(Front(name, driver, properties=properties))
-             for name, (driver, properties) in DEVICES.items()}
+    specs = {
+        name: peripheral.Peripheral(Front(name, driver, properties=properties)) for name, (driver, properties) in DEVICES.items()
+    }
     made = {name: tasks.do(peripheral.plan_present, spec) for name, spec in specs.items()}
     unchanged = {name: tasks.do(peripheral.plan_present, peripheral.Peripheral(Front(name))) for name in specs}
     assert all(plan.changed for plan in made.values()) and not any(plan.changed for plan in unchanged.values())

@@ -19,8 +19,14 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 from .conftest import Modules, unchanged
 
 NULL = {"driver": "null-co", "size": 1 << 20}
-NOT_READ = {"U+0000": "\0", "U+FDD0": "\ufdd0", "U+FFFE": "\ufffe", "U+FFFF": "\uffff", "U+3FFFF": "\U0003ffff",
-            "U+10FFFE": "\U0010fffe"}
+NOT_READ = {
+    "U+0000": "\0",
+    "U+FDD0": "\ufdd0",
+    "U+FFFE": "\ufffe",
+    "U+FFFF": "\uffff",
+    "U+3FFFF": "\U0003ffff",
+    "U+10FFFE": "\U0010fffe",
+}
 PLACES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "file": ("qmp_blockdev", lambda text: {"id": "d1", "file": f"/x{text}"}),
     "serial": ("qmp_blockdev", lambda text: {"id": "d1", "backend": NULL, "serial": f"a{text}"}),
@@ -83,10 +89,24 @@ def test_names_of_qemus_command_line_are_told_in_printable_text(
     image = tmp_path / f"disk{name}"
     image.write_bytes(bytes(1 << 20))
     disk = json.dumps({"driver": "file", "node-name": "base", "filename": str(image)})
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-name", name, "-blockdev", disk, "-device", "virtio-blk-pci,id=d9,drive=base,bus=rp0",
-        "-device", "virtio-serial-pci,id=vs1,bus=rp1", "-chardev", "null,id=c1",
-        "-device", f"virtserialport,id=p1,chardev=c1,name={name}"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-name",
+            name,
+            "-blockdev",
+            disk,
+            "-device",
+            "virtio-blk-pci,id=d9,drive=base,bus=rp0",
+            "-device",
+            "virtio-serial-pci,id=vs1,bus=rp1",
+            "-chardev",
+            "null,id=c1",
+            "-device",
+            f"virtserialport,id=p1,chardev=c1,name={name}",
+        ),
+    )
     modules = Modules(vm)
     facts = modules.info()
     assert not facts.get("failed"), facts

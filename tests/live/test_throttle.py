@@ -46,18 +46,34 @@ def test_limits_that_contradict_each_other_leave_nothing(modules: Modules) -> No
 
 
 def test_a_burst_of_one_second_is_no_limit(modules: Modules) -> None:
-    disk = {"id": "d9", "backend": {"driver": "null-co", "size": 1 << 20}, "limits": {"iops": 100, "iops_max": 200,
-                                                                                      "iops_max_length": 1}}
+    disk = {
+        "id": "d9",
+        "backend": {"driver": "null-co", "size": 1 << 20},
+        "limits": {"iops": 100, "iops_max": 200, "iops_max_length": 1},
+    }
     assert modules.blockdev(**disk)["changed"]
     assert unchanged(modules.blockdev(**disk))
     assert modules.blockdev(id="d9", state="absent")["changed"]
 
 
-@pytest.mark.parametrize("limits", [
-    {"iops": -1}, {"bps": 1, "bps_rd": 1}, {"iops_max": 5}, {"iops": 5, "iops_max": 4}, {"iops": 1, "iops_max_length": 5},
-    {"iops": 1, "iops_max": 2, "iops_max_length": 0}, {"iops_size": 4096}, {"iops": 10**15 + 1}, {"bps": "1000001G"},
-    {"iops": 1, "iops_max": 10**15, "iops_max_length": 2}, {"bps_wr": 1, "bps_max": 1, "bps": 1}, {"iops_max_length": 2},
-], ids=str)
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"iops": -1},
+        {"bps": 1, "bps_rd": 1},
+        {"iops_max": 5},
+        {"iops": 5, "iops_max": 4},
+        {"iops": 1, "iops_max_length": 5},
+        {"iops": 1, "iops_max": 2, "iops_max_length": 0},
+        {"iops_size": 4096},
+        {"iops": 10**15 + 1},
+        {"bps": "1000001G"},
+        {"iops": 1, "iops_max": 10**15, "iops_max_length": 2},
+        {"bps_wr": 1, "bps_max": 1, "bps": 1},
+        {"iops_max_length": 2},
+    ],
+    ids=str,
+)
 def test_limits_that_qemu_would_refuse_are_refused_before(bare_vm: VM, limits: dict[str, Any]) -> None:
     modules = Modules(bare_vm)
     for options in ({"backend": NULL}, {}):

@@ -28,8 +28,9 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loser_is_told_of_a_conflict_and_leaves_the_winners_alone(binary: Binary, make_vm: Callable[..., VM],
-                                                                      kind: str) -> None:
+def test_the_loser_is_told_of_a_conflict_and_leaves_the_winners_alone(
+    binary: Binary, make_vm: Callable[..., VM], kind: str
+) -> None:
     module, options = KINDS[kind]
     vm = make_vm(binary=binary, boot=False, ports=MOST_ROUNDS + 1)
     sockets = [str(vm.directory / name) for name in ("qmp.sock", "watch.sock")]

@@ -11,12 +11,8 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.users import (
-    users_of_chardev,
-    users_of_netdev,
-    users_of_object,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.users import users_of_chardev, users_of_netdev, users_of_object
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -52,8 +48,12 @@ def test_users_of_objects(vm: VM) -> None:
     add(vm, "iothread", "io")
     vm.query("device_add", driver="virtio-scsi-pci", id="d4", bus="rp3", iothread="io")
     add(vm, "throttle-group", "slow", limits={"iops-total": 9})
-    vm.query("blockdev-add", driver="raw", node_name="n2", file={
-        "driver": "throttle", "throttle-group": "slow", "node-name": "n1", "file": NULL})
+    vm.query(
+        "blockdev-add",
+        driver="raw",
+        node_name="n2",
+        file={"driver": "throttle", "throttle-group": "slow", "node-name": "n1", "file": NULL},
+    )
     add(vm, "throttle-group", "group")
     vm.query("blockdev-add", node_name="n3", **NULL)
     vm.query("device_add", driver="scsi-hd", id="d5", drive="n3", bus="scsi0.0")
@@ -67,8 +67,11 @@ def test_users_of_objects(vm: VM) -> None:
     with Monitor.connect(UnixAddress(str(vm.qmp_socket)), timeout=10) as monitor:
         found = {name: users_of_object(Hardware(monitor), name) for name in (*users, "unused")}
     assert found.pop("unused") == []
-    assert {name: [one for one in found[name] if user in one] for name, user in users.items() if not any(
-        user in one for one in found[name])} == {}
+    assert {
+        name: [one for one in found[name] if user in one]
+        for name, user in users.items()
+        if not any(user in one for one in found[name])
+    } == {}
     modules = Modules(vm)
     for check in (True, False):
         refused(modules.run("qmp_object", check, id="rng", state="absent"), "conflict", "d1", "force")
@@ -89,8 +92,13 @@ def test_the_memory_of_the_machine(vm: VM) -> None:
 def test_a_secret_that_another_is_encrypted_with(vm: VM) -> None:
     add(vm, "secret", "key", data=KEY, format="base64")
     key, iv = (base64.b64decode(text).hex() for text in (KEY, IV))
-    text = subprocess.run(["openssl", "enc", "-aes-256-cbc", "-a", "-K", key, "-iv", iv], input=b"inside", capture_output=True,
-                          check=True).stdout.decode().strip()
+    text = (
+        subprocess.run(
+            ["openssl", "enc", "-aes-256-cbc", "-a", "-K", key, "-iv", iv], input=b"inside", capture_output=True, check=True
+        )
+        .stdout.decode()
+        .strip()
+    )
     properties = {"keyid": "key", "iv": IV, "format": "base64"}
     inner = {"id": "inner", "qom_type": "secret", "secret": text, "properties": properties}
     assert Modules(vm).run("qmp_object", **inner).get("changed")

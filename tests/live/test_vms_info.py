@@ -18,8 +18,8 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import processes
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.processes import virtual_machines
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import processes
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.processes import virtual_machines
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -45,16 +45,39 @@ def unix(path: Path, **more: Any) -> dict[str, Any]:
 def test_a_vm_is_found_with_all_its_monitors(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    vm = make_vm(binary=binary, boot=False, extra=(
-        "-name", "guest=found,debug-threads=on", "-uuid", UUID, "-qmp", f"tcp:127.0.0.1:{port},server=on,wait=off",
-        "-chardev", f"socket,id=m,path={tmp_path}/a,,b,server=on,wait=off", "-mon", "chardev=m,mode=control"))
+    vm = make_vm(
+        binary=binary,
+        boot=False,
+        extra=(
+            "-name",
+            "guest=found,debug-threads=on",
+            "-uuid",
+            UUID,
+            "-qmp",
+            f"tcp:127.0.0.1:{port},server=on,wait=off",
+            "-chardev",
+            f"socket,id=m,path={tmp_path}/a,,b,server=on,wait=off",
+            "-mon",
+            "chardev=m,mode=control",
+        ),
+    )
     found = find(vm, name="found")
     monitors = found.pop("monitors")
-    assert found == {"pid": vm.pid, "name": "found", "uuid": UUID, "machine": "q35", "user": "root", "complete": True,
-                     "binary": os.readlink(f"/proc/{vm.pid}/exe")}
+    assert found == {
+        "pid": vm.pid,
+        "name": "found",
+        "uuid": UUID,
+        "machine": "q35",
+        "user": "root",
+        "complete": True,
+        "binary": os.readlink(f"/proc/{vm.pid}/exe"),
+    }
     assert monitors == [
-        unix(vm.qmp_socket), unix(vm.directory / "watch.sock"), {"type": "tcp", "host": "127.0.0.1", "port": port, "tls": False},
-        unix(tmp_path / "a,b")]
+        unix(vm.qmp_socket),
+        unix(vm.directory / "watch.sock"),
+        {"type": "tcp", "host": "127.0.0.1", "port": port, "tls": False},
+        unix(tmp_path / "a,b"),
+    ]
     assert vm.query("query-name") == {"name": found["name"]}
     assert vm.query("query-uuid") == {"UUID": found["uuid"]}
     assert finish(start("qmp_vms_info", {"name": "another"}, check=True))["vms"] == []
@@ -80,8 +103,10 @@ def test_who_holds_a_monitor_is_told_while_it_does(make_vm: Callable[..., VM]) -
 
 def test_a_monitor_given_as_a_descriptor_is_found(make_vm: Callable[..., VM], tmp_path: Path) -> None:
     path = tmp_path / "given"
-    program = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
-               "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])")
+    program = (
+        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])"
+    )
     giving = Binary("", (sys.executable, "-c", program, str(path), "qemu-system-x86_64"))
     vm = make_vm(binary=giving, boot=False, extra=("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control"))
     found = find(vm)
@@ -103,8 +128,15 @@ def test_another_user_is_told_what_it_may_see(make_vm: Callable[..., VM]) -> Non
     finally:
         os.seteuid(0)
     assert found == {
-        "pid": vm.pid, "name": name, "uuid": None, "machine": "q35", "user": "root", "binary": "qemu-system-x86_64",
-        "complete": True, "monitors": [unix(vm.directory / one, held_by=None) for one in ("qmp.sock", "watch.sock")]}
+        "pid": vm.pid,
+        "name": name,
+        "uuid": None,
+        "machine": "q35",
+        "user": "root",
+        "binary": "qemu-system-x86_64",
+        "complete": True,
+        "monitors": [unix(vm.directory / one, held_by=None) for one in ("qmp.sock", "watch.sock")],
+    }
 
 
 Stranger = Callable[..., "subprocess.Popen[bytes]"]
@@ -123,8 +155,9 @@ def stranger() -> Iterator[Stranger]:
     children: list[subprocess.Popen[bytes]] = []
 
     def run(what: str, *words: str) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen([sys.executable, "-c", STRANGER.format(what=what), *words], stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", STRANGER.format(what=what), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         children.append(child)
         assert child.stdout and child.stdout.readline() == b"ready\n"
         return child
@@ -141,8 +174,13 @@ def disguised() -> Iterator[Stranger]:
     children: list[subprocess.Popen[bytes]] = []
 
     def run(*words: bytes | str) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(["qemu-system-x86_64", "-c", "echo ready; read line", *words], executable="/bin/sh",
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=NOBODY)
+        child = subprocess.Popen(
+            ["qemu-system-x86_64", "-c", "echo ready; read line", *words],
+            executable="/bin/sh",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            user=NOBODY,
+        )
         children.append(child)
         assert child.stdout and child.stdout.readline() == b"ready\n"
         return child
@@ -155,28 +193,37 @@ def disguised() -> Iterator[Stranger]:
 
 def given_socket(path: Path) -> Binary:
     """A QEMU that was given a listening socket as descriptor 9, as libvirt does it."""
-    program = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
-               "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])")
+    program = (
+        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])"
+    )
     return Binary("", (sys.executable, "-c", program, str(path), "qemu-system-x86_64"))
 
 
 GIVEN = ("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control")
 
 
-def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(make_vm: Callable[..., VM], tmp_path: Path,
-                                                                    stranger: Stranger) -> None:
+def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(
+    make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger
+) -> None:
     vm = make_vm(binary=given_socket(tmp_path / "given"), boot=False, extra=GIVEN)
     inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
     before = find(vm)
-    for line in (f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap", "\nx y z", "\n\n", "\na b c d e f g h",
-                 "\x85\u2028\n0000: 1 2 zz 4 5 notanumber /x"):
+    for line in (
+        f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap",
+        "\nx y z",
+        "\n\n",
+        "\na b c d e f g h",
+        "\x85\u2028\n0000: 1 2 zz 4 5 notanumber /x",
+    ):
         stranger("s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()", line)
         assert find(vm) == before
     assert before["complete"] and before["monitors"][-1] == unix(tmp_path / "given") and "notes" not in before
 
 
-def test_nor_can_it_where_only_the_text_of_proc_is_there(make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_can_it_where_only_the_text_of_proc_is_there(
+    make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse() -> Any:
         raise OSError("no")
 
@@ -185,8 +232,10 @@ def test_nor_can_it_where_only_the_text_of_proc_is_there(make_vm: Callable[..., 
     inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
     (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
     assert found["monitors"][-1]["path"] == str(tmp_path / "given") and "sock_diag" in found["notes"][0]
-    stranger("s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()",
-             f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap")
+    stranger(
+        "s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()",
+        f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap",
+    )
     (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
     assert [one["path"] for one in found["monitors"]] == [str(vm.qmp_socket), str(vm.directory / "watch.sock")]
     assert not found["complete"]
@@ -211,24 +260,45 @@ DEEP = "{" * 20000
 CHARDEV = '{{"id": "m", "backend": {{"type": "socket", "data": {{"addr": {}}}}}}}'
 
 
-@pytest.mark.parametrize("words", [
-    ("-qmp", f"tcp:127.0.0.1:{'1' * 5000},server=on"),
-    ("-machine", DEEP),
-    ("-chardev", DEEP, "-mon", DEEP),
-    ("-chardev", CHARDEV.format('{"x":' * 900 + "1" + "}" * 900), "-mon", "m,mode=control"),
-    ("-chardev", CHARDEV.format('{"type": "unix", "path": "/tmp/\\ud800"}'), "-mon", "m,mode=control"),
-    ("-chardev", CHARDEV.format('{"type": "inet", "host": "\\ud800", "port": 5}'), "-mon", "m,mode=control"),
-    ("-chardev", CHARDEV.format('{"type": "inet", "host": [1], "port": {"a": 1e999}}'),
-     "-mon", '{"chardev": [], "mode": "control"}'),
-    ("-qmp", b"unix:/tmp/\xff\xfe,server=on"),
-    ("-qmp", "unix:/tmp/\x1b[2J\n,server=on"),
-    ("-name", "\x1b[31mred\x07", "-uuid", "\x1b[2J", "-machine", "\x9bx"),
-    ("-name", b"\xff", "-qmp", "unix:"),
-    ("-qmp", "unix:/x,server=on") * 2000,
-], ids=["port", "braces", "two braces", "nest", "surrogate", "surrogate host", "types", "bytes", "escape", "names", "name",
-        "many"])
-def test_a_process_that_calls_itself_a_qemu_hides_no_other(shared_vm: VM, words: tuple[bytes | str, ...],
-                                                           disguised: Stranger) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-qmp", f"tcp:127.0.0.1:{'1' * 5000},server=on"),
+        ("-machine", DEEP),
+        ("-chardev", DEEP, "-mon", DEEP),
+        ("-chardev", CHARDEV.format('{"x":' * 900 + "1" + "}" * 900), "-mon", "m,mode=control"),
+        ("-chardev", CHARDEV.format('{"type": "unix", "path": "/tmp/\\ud800"}'), "-mon", "m,mode=control"),
+        ("-chardev", CHARDEV.format('{"type": "inet", "host": "\\ud800", "port": 5}'), "-mon", "m,mode=control"),
+        (
+            "-chardev",
+            CHARDEV.format('{"type": "inet", "host": [1], "port": {"a": 1e999}}'),
+            "-mon",
+            '{"chardev": [], "mode": "control"}',
+        ),
+        ("-qmp", b"unix:/tmp/\xff\xfe,server=on"),
+        ("-qmp", "unix:/tmp/\x1b[2J\n,server=on"),
+        ("-name", "\x1b[31mred\x07", "-uuid", "\x1b[2J", "-machine", "\x9bx"),
+        ("-name", b"\xff", "-qmp", "unix:"),
+        ("-qmp", "unix:/x,server=on") * 2000,
+    ],
+    ids=[
+        "port",
+        "braces",
+        "two braces",
+        "nest",
+        "surrogate",
+        "surrogate host",
+        "types",
+        "bytes",
+        "escape",
+        "names",
+        "name",
+        "many",
+    ],
+)
+def test_a_process_that_calls_itself_a_qemu_hides_no_other(
+    shared_vm: VM, words: tuple[bytes | str, ...], disguised: Stranger
+) -> None:
     before = find(shared_vm)
     bad = disguised(*words)
     assert find(shared_vm) == before

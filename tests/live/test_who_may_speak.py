@@ -29,17 +29,49 @@ class Authority:
         directory.mkdir()
         self.directory = directory
         self.ca = directory / "ca-cert.pem"
-        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test authority",
-                      "-addext", "keyUsage=critical,keyCertSign", "-keyout", directory / "ca-key.pem", "-out", self.ca)
+        self._openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=test authority",
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+            "-keyout",
+            directory / "ca-key.pem",
+            "-out",
+            self.ca,
+        )
 
     def issue(self, name: str, use: str, subject: str) -> tuple[Path, Path]:
         """Certificate and key for a *use*, serverAuth or clientAuth, in the names of files that QEMU takes."""
         cert, key = self.directory / f"{name}-cert.pem", self.directory / f"{name}-key.pem"
         request, extensions = self.directory / "request.pem", self.directory / "extensions"
-        extensions.write_text(f"subjectAltName=DNS:{subject}\nextendedKeyUsage={use}\nkeyUsage=digitalSignature,keyEncipherment\n")
+        extensions.write_text(
+            f"subjectAltName=DNS:{subject}\nextendedKeyUsage={use}\nkeyUsage=digitalSignature,keyEncipherment\n"
+        )
         self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={subject}", "-keyout", key, "-out", request)
-        self._openssl("x509", "-req", "-days", "2", "-in", request, "-CA", self.ca, "-CAkey", self.directory / "ca-key.pem",
-                      "-CAcreateserial", "-extfile", extensions, "-out", cert)
+        self._openssl(
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            request,
+            "-CA",
+            self.ca,
+            "-CAkey",
+            self.directory / "ca-key.pem",
+            "-CAcreateserial",
+            "-extfile",
+            extensions,
+            "-out",
+            cert,
+        )
         return cert, key
 
     @staticmethod
@@ -57,8 +89,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def tls(authority: Authority) -> dict[str, str]:
-    return {"ca_file": str(authority.ca), "cert_file": str(authority.directory / "client-cert.pem"),
-            "key_file": str(authority.directory / "client-key.pem")}
+    return {
+        "ca_file": str(authority.ca),
+        "cert_file": str(authority.directory / "client-cert.pem"),
+        "key_file": str(authority.directory / "client-key.pem"),
+    }
 
 
 @pytest.fixture
@@ -67,10 +102,17 @@ def port(make_vm: Callable[..., VM], authority: Authority) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number: int = free.getsockname()[1]
-    make_vm(boot=False, extra=(
-        "-object", f"tls-creds-x509,id=tls0,dir={authority.directory},endpoint=server,verify-peer=yes",
-        "-chardev", f"socket,id=mon0,host=127.0.0.1,port={number},server=on,wait=off,tls-creds=tls0",
-        "-mon", "chardev=mon0,mode=control"))
+    make_vm(
+        boot=False,
+        extra=(
+            "-object",
+            f"tls-creds-x509,id=tls0,dir={authority.directory},endpoint=server,verify-peer=yes",
+            "-chardev",
+            f"socket,id=mon0,host=127.0.0.1,port={number},server=on,wait=off,tls-creds=tls0",
+            "-mon",
+            "chardev=mon0,mode=control",
+        ),
+    )
     return number
 
 
@@ -115,8 +157,11 @@ def test_files_that_are_not_there_or_none_such(port: int, tls: dict[str, str]) -
 
 def test_a_key_with_a_passphrase_is_refused_and_asked_for_nowhere(port: int, tls: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
-    subprocess.run(["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", tls["key_file"], "-out", str(key)],
-                   check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", tls["key_file"], "-out", str(key)],
+        check=True,
+        capture_output=True,
+    )
     refused(run("qmp_info", port, {**tls, "key_file": str(key)}), "connect_failed", "encrypted", "without a passphrase")
 
 

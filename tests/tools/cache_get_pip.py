@@ -14,14 +14,14 @@ from pathlib import Path
 
 import ansible_test
 
-SCRIPT = '''\
+SCRIPT = """\
 import subprocess
 import sys
 
 wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
 subprocess.check_call([sys.executable, "-m", "ensurepip"])
 subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
-'''
+"""
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 from typing import Any, Iterable
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import launched
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import qemu_process as launched
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, Version
 
 DIRECTORY = Path(__file__).parent / "recorded"

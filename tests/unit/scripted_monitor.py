@@ -23,12 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    Address,
-    Monitor,
-    TcpAddress,
-    UnixAddress,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Address, Monitor, TcpAddress, UnixAddress
 
 PATIENCE = 20.0  # seconds until a wait counts as hung
 
@@ -49,9 +44,7 @@ def greeting(major: int = 7, minor: int = 2, micro: int = 0, package: str = "") 
     return {"QMP": {"version": version, "capabilities": ["oob"]}}
 
 
-def event(
-    name: str, data: dict[str, Any] | None = None, *, at: tuple[int, int] = (1700000000, 250000)
-) -> dict[str, Any]:
+def event(name: str, data: dict[str, Any] | None = None, *, at: tuple[int, int] = (1700000000, 250000)) -> dict[str, Any]:
     """The message of an event; *at*: seconds and microseconds since the epoch."""
     message: dict[str, Any] = {"event": name, "timestamp": {"seconds": at[0], "microseconds": at[1]}}
     return message if data is None else {**message, "data": data}
@@ -73,9 +66,7 @@ def expect(
     """The client sends *command* with exactly *arguments* and *fds* descriptors; it gets *reply* ({} if None) or, as
     *error*, a class and a desc; the messages *before* and *after* come around it."""
 
-    outcome = (
-        {"return": {} if reply is None else reply} if error is None else {"error": dict(zip(("class", "desc"), error))}
-    )
+    outcome = {"return": {} if reply is None else reply} if error is None else {"error": dict(zip(("class", "desc"), error))}
 
     def act(peer: Peer) -> None:
         peer.take(command, arguments, fds)

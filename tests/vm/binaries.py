@@ -55,8 +55,11 @@ def _own() -> Binary:
 
 def _backported() -> Binary:
     """QEMU alone, which runs with this distribution's libraries; the modules of the distribution's QEMU are hidden from it."""
-    directory = _cached("qemu-backports", _backports_suite(), [
-        "download", "qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"])
+    directory = _cached(
+        "qemu-backports",
+        _backports_suite(),
+        ["download", "qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"],
+    )
     empty = directory / "empty"
     empty.mkdir(exist_ok=True)
     firmware = ("-L", str(directory / "usr/share/qemu"), "-L", "/usr/share/seabios", "-L", "/usr/lib/ipxe/qemu")
@@ -69,8 +72,12 @@ def _newest() -> Binary:
     directory = _cached("qemu-newest", _NEWEST_SUITE, fetch)
     folders = [directory / "usr" / name for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu")]
     firmware = [word for folder in folders for word in ("-L", str(folder))]
-    return _binary(*_with_mount(directory / _LIBRARIES.relative_to("/"), _LIBRARIES),
-                   str(directory / "usr/bin/qemu-system-x86_64"), *firmware, *_STRICT)
+    return _binary(
+        *_with_mount(directory / _LIBRARIES.relative_to("/"), _LIBRARIES),
+        str(directory / "usr/bin/qemu-system-x86_64"),
+        *firmware,
+        *_STRICT,
+    )
 
 
 def _with_mount(source: Path, target: Path) -> tuple[str, ...]:
@@ -109,8 +116,14 @@ def _download(work: Path, suite: str, fetch: list[str]) -> None:
     source.write_text(_source(suite))
     status.touch()
     settings = {
-        "Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "-", "Dir::State": apt, "Dir::State::Lists": apt / "lists",
-        "Dir::State::status": status, "Dir::Cache": apt / "cache", "APT::Sandbox::User": "root", "APT::Update::Error-Mode": "any",
+        "Dir::Etc::SourceList": source,
+        "Dir::Etc::SourceParts": "-",
+        "Dir::State": apt,
+        "Dir::State::Lists": apt / "lists",
+        "Dir::State::status": status,
+        "Dir::Cache": apt / "cache",
+        "APT::Sandbox::User": "root",
+        "APT::Update::Error-Mode": "any",
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     subprocess.run(["apt-get", "-qq", *options, "update"], check=True)

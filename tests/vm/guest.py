@@ -15,8 +15,23 @@ from typing import NamedTuple
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmops-qemu"
 _INIT = Path(__file__).parent / "init"
-_DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "sr_mod", "nvme", "virtio_balloon",
-            "virtio_console", "virtio_mem", "virtio_rng", "button", "evdev", "nfit", "nd_pmem")
+_DRIVERS = (
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_scsi",
+    "sd_mod",
+    "sr_mod",
+    "nvme",
+    "virtio_balloon",
+    "virtio_console",
+    "virtio_mem",
+    "virtio_rng",
+    "button",
+    "evdev",
+    "nfit",
+    "nd_pmem",
+)
 
 
 class Guest(NamedTuple):
@@ -83,8 +98,13 @@ def _make_initramfs(kernel_dir: Path, version: str, target: Path) -> None:
     archive = target.with_suffix(f".{os.getpid()}.cpio")
     files = "\0".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     with archive.open("wb") as out:
-        subprocess.run(["cpio", "--null", "--create", "--format=newc", "--reproducible", "--quiet"], cwd=root, stdout=out,
-                       input=files.encode(), check=True)
+        subprocess.run(
+            ["cpio", "--null", "--create", "--format=newc", "--reproducible", "--quiet"],
+            cwd=root,
+            stdout=out,
+            input=files.encode(),
+            check=True,
+        )
     subprocess.run(["gzip", "-1", "--no-name", archive], check=True)
     archive.with_suffix(".cpio.gz").rename(target)
     shutil.rmtree(root)

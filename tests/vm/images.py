@@ -13,8 +13,19 @@ from pathlib import Path
 def make_encrypted(path: Path, format: str, secret: str) -> Path:
     """Make an image of 16 MiB: LUKS itself for ``luks``, LUKS inside for ``qcow2``."""
     prefix, inside = ("encrypt.", ",encrypt.format=luks") if format == "qcow2" else ("", "")
-    command = ["qemu-img", "create", "-q", "-f", format, "--object", f"secret,id=s,data={secret}",
-               "-o", f"{prefix}key-secret=s,{prefix}iter-time=10{inside}", path, "16M"]
+    command = [
+        "qemu-img",
+        "create",
+        "-q",
+        "-f",
+        format,
+        "--object",
+        f"secret,id=s,data={secret}",
+        "-o",
+        f"{prefix}key-secret=s,{prefix}iter-time=10{inside}",
+        path,
+        "16M",
+    ]
     deadline = time.monotonic() + 60
     while (made := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
         # its measurement of the CPU fails now and then

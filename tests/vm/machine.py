@@ -77,8 +77,9 @@ class VM:
         """Start QEMU; return when it takes commands and its guest, if any, answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "stderr").open("wb") as stderr:
-            process = subprocess.Popen(self.command_line(), stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                self.command_line(), stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, start_new_session=True
+            )
         (self.directory / "pid").write_text(str(process.pid))
         try:
             self._wait(lambda: self.query("query-status"), process.poll)
@@ -113,11 +114,30 @@ class VM:
             boot += ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", "console=ttyS1 quiet loglevel=3 panic=-1"]
         native = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"] if self.native else []
         return [
-            *self.binary.command, "-accel", "tcg", "-machine", self.machine, "-smp", self.smp, "-m", "256,slots=4,maxmem=2G",
-            "-nodefaults", "-display", "none", *boot, *native,
-            "-qmp", f"unix:{self.qmp_socket},server=on,wait=off", "-qmp", f"unix:{directory}/watch.sock,server=on,wait=off",
-            "-serial", f"unix:{directory}/agent.sock,server=on,wait=off", "-serial", f"file:{directory}/console",
-            *(word for device in devices for word in ("-device", device)), *self.extra,
+            *self.binary.command,
+            "-accel",
+            "tcg",
+            "-machine",
+            self.machine,
+            "-smp",
+            self.smp,
+            "-m",
+            "256,slots=4,maxmem=2G",
+            "-nodefaults",
+            "-display",
+            "none",
+            *boot,
+            *native,
+            "-qmp",
+            f"unix:{self.qmp_socket},server=on,wait=off",
+            "-qmp",
+            f"unix:{directory}/watch.sock,server=on,wait=off",
+            "-serial",
+            f"unix:{directory}/agent.sock,server=on,wait=off",
+            "-serial",
+            f"file:{directory}/console",
+            *(word for device in devices for word in ("-device", device)),
+            *self.extra,
         ]
 
     def query(self, command: str, /, over: str = "watch", **arguments: Any) -> Any:
@@ -179,8 +199,9 @@ class VM:
             kind, *values = line.split("|")
             if kind == "disk":
                 name, sectors, read_only, serial, scsi = values
-                seen["disks"].append({"name": name, "size": int(sectors) * 512, "read_only": read_only == "1", "serial": serial,
-                                      "scsi": scsi})
+                seen["disks"].append(
+                    {"name": name, "size": int(sectors) * 512, "read_only": read_only == "1", "serial": serial, "scsi": scsi}
+                )
             elif kind == "nic":
                 name, mac, carrier, queues = values
                 seen["nics"].append({"name": name, "mac": mac, "carrier": carrier == "1", "queues": int(queues)})

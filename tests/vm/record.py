@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Iterable
 
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware import stack
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.errors import HardwareError
-from ansible_collections.vmops.qemu.plugins.module_utils._hardware.model import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import HardwareError
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import block_graph as stack
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Request, UnixAddress
 from ansible_collections.vmops.qemu.tests.unit.recordings import DIRECTORY, key
 

@@ -88,7 +88,8 @@ class _Way:
                 raise ConnectError(
                     f"{self._path}: any user may write to the directory {self._where}, and {place} in it belongs to "
                     f"{user(found.st_uid)}, who could be anybody and lead us anywhere. Put it in a directory that only its user "
-                    "may write to, or run this task as that user.")
+                    "may write to, or run this task as that user."
+                )
             if not stat.S_ISLNK(found.st_mode):
                 self._go(entry, place)
                 return
@@ -123,8 +124,10 @@ def refuse_peer(path: str, owner: int | None, uid: int, pid: int | None) -> None
     """Raise ConnectError if who listens at *path*, a process of *uid*, is neither the file's *owner* nor root nor ourselves."""
     if uid not in {0, os.geteuid(), owner}:
         whose = "is an abstract one, which anybody can make" if owner is None else f"belongs to {user(owner)}"
-        raise ConnectError(f"{path}: the socket {whose}, and the process that listens there (pid {pid}) is one of {user(uid)}, "
-                           "who could be anybody. Give the path of the QMP socket of your VM, or run this task as that user.")
+        raise ConnectError(
+            f"{path}: the socket {whose}, and the process that listens there (pid {pid}) is one of {user(uid)}, "
+            "who could be anybody. Give the path of the QMP socket of your VM, or run this task as that user."
+        )
 
 
 def user(uid: int) -> str:
@@ -158,8 +161,10 @@ def refuse_planted_links(path: str) -> None:
 
 
 def _planted(path: str, link: str, owner: int) -> ConnectError:
-    return ConnectError(f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the path that "
-                        "it stands for, if you trust that.")
+    return ConnectError(
+        f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the path that "
+        "it stands for, if you trust that."
+    )
 
 
 def others_may_write(path: str) -> bool:

@@ -110,6 +110,4 @@ class EventTimeout(QMPError):
         self.seconds = seconds
 
     def __str__(self) -> str:
-        return (
-            f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."
-        )
+        return f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."

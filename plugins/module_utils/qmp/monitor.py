@@ -130,7 +130,11 @@ class Monitor:
         """
         deadline = time.monotonic() + timeout
         monitor = cls(
-            connect(address, deadline), address, command_timeout=command_timeout, read_timeout=read_timeout, tracer=tracer,
+            connect(address, deadline),
+            address,
+            command_timeout=command_timeout,
+            read_timeout=read_timeout,
+            tracer=tracer,
             max_message=max_message,
         )
         try:
@@ -320,9 +324,7 @@ class Monitor:
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
             reply = error
         if isinstance(reply, Exception) and not is_negotiated(reply):
-            raise ConnectError(
-                f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM."
-            ) from reply
+            raise ConnectError(f"{self.address}: QEMU greeted but did not negotiate ({reply}); check the VM.") from reply
         self._negotiated = True
 
     def _await_greeting(self, deadline: float) -> dict[str, Any]:

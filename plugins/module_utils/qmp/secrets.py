@@ -24,15 +24,81 @@ _SECRET_PROPERTIES = ("data", "rawdata")
 _URL_STARTS = ("?", "&", ":")
 _IN_URLS = frozenset(("key", "sig", "signature", "auth", "xamzsignature"))
 
-SHOWN = frozenset((
-    "addr", "aio", "backend", "bus", "ca_file", "cache", "cert_file", "chardev", "cookie-secret", "core-id", "cpu-index",
-    "detect-zeroes", "device", "die-id", "dir", "direct", "discard", "driver", "endpoint", "execute", "export", "file",
-    "filename", "format", "host", "id", "ifname", "image", "iothread", "job-id", "key-secret", "key_file", "keyid", "limits",
-    "mac", "name", "netdev", "no-flush", "no_flush", "node-name", "node_name", "password-secret", "path", "pool", "port",
-    "property", "protocol", "proxy-password-secret", "qom-path", "qom-type", "qom_type", "queues", "read-only", "serial",
-    "server", "server-name", "server_name", "size", "slot", "socket-id", "speed", "sync", "target", "thread-id", "type",
-    "uri", "url", "user", "username", "vhost", "wait",
-))
+SHOWN = frozenset(
+    (
+        "addr",
+        "aio",
+        "backend",
+        "bus",
+        "ca_file",
+        "cache",
+        "cert_file",
+        "chardev",
+        "cookie-secret",
+        "core-id",
+        "cpu-index",
+        "detect-zeroes",
+        "device",
+        "die-id",
+        "dir",
+        "direct",
+        "discard",
+        "driver",
+        "endpoint",
+        "execute",
+        "export",
+        "file",
+        "filename",
+        "format",
+        "host",
+        "id",
+        "ifname",
+        "image",
+        "iothread",
+        "job-id",
+        "key-secret",
+        "key_file",
+        "keyid",
+        "limits",
+        "mac",
+        "name",
+        "netdev",
+        "no-flush",
+        "no_flush",
+        "node-name",
+        "node_name",
+        "password-secret",
+        "path",
+        "pool",
+        "port",
+        "property",
+        "protocol",
+        "proxy-password-secret",
+        "qom-path",
+        "qom-type",
+        "qom_type",
+        "queues",
+        "read-only",
+        "serial",
+        "server",
+        "server-name",
+        "server_name",
+        "size",
+        "slot",
+        "socket-id",
+        "speed",
+        "sync",
+        "target",
+        "thread-id",
+        "type",
+        "uri",
+        "url",
+        "user",
+        "username",
+        "vhost",
+        "wait",
+    )
+)
 """Members of free-form options that are shown though nobody knows of which kind the options are."""
 
 RUNNING_TEXT = frozenset(("msg", "desc", "error", "reason", "exception"))
@@ -62,7 +128,7 @@ def _letters(name: str) -> str:
 @functools.lru_cache(maxsize=64)
 def _shorter(word: str) -> frozenset[str]:
     """*word*, and *word* without any one of its letters."""
-    return frozenset((word, *(word[:place] + word[place + 1:] for place in range(len(word)))))
+    return frozenset((word, *(word[:place] + word[place + 1 :] for place in range(len(word)))))
 
 
 def _is_like(letters: str, words: tuple[str, ...]) -> bool:
@@ -72,7 +138,7 @@ def _is_like(letters: str, words: tuple[str, ...]) -> bool:
     near = [word for word in words if abs(len(word) - len(letters)) < 2]
     if not near:
         return False
-    shorter = {letters[:place] + letters[place + 1:] for place in range(len(letters))} | {letters}
+    shorter = {letters[:place] + letters[place + 1 :] for place in range(len(letters))} | {letters}
     return any(shorter & _shorter(word) for word in near)
 
 
@@ -199,12 +265,12 @@ class Redactor:
 
     def _json(self, text: str, prefix: str) -> str:
         try:
-            value = json.loads(text[len(prefix):])
+            value = json.loads(text[len(prefix) :])
             shown = self.value(value)
             return text if shown == value else prefix + json.dumps(shown, ensure_ascii=False)
         except (ValueError, RecursionError):
             if any(is_secret_name(name) for name in re.findall(r"\w[\w.-]*", text)):
-                return prefix + str(self.hide(text[len(prefix):]))
+                return prefix + str(self.hide(text[len(prefix) :]))
             return self._plain(text, False)
 
     def _plain(self, text: str, within: bool) -> str:

@@ -16,12 +16,21 @@ _UNREADABLE = re.compile(
 # Controls but for tab and line feed, those of C1, what turns or hides the direction of text, line separators, halves of surrogate
 # pairs and the byte order mark.
 _CONTROLS = (
-    (0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x061C, 0x061C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069),
-    (0xD800, 0xDFFF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB),
+    (0x00, 0x08),
+    (0x0B, 0x1F),
+    (0x7F, 0x9F),
+    (0x061C, 0x061C),
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),
+    (0x2066, 0x2069),
+    (0xD800, 0xDFFF),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
 )
 _CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _CONTROLS) + "]")
-_VISIBLE = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-            for first, last in _CONTROLS for code in range(first, last + 1)}
+_VISIBLE = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for first, last in _CONTROLS for code in range(first, last + 1)
+}
 _DEEPEST = 100  # levels of a value that are shown; Ansible's own way through a result ends at some 300
 _LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
 

@@ -198,8 +198,10 @@ def _connect_unix(address: UnixAddress, deadline: float) -> Transport:
         if address.path.startswith("\0"):
             return _spoken_to(Transport(_open(socket.AF_UNIX, address.path, deadline)), address, None)
         if len(os.fsencode(address.path)) > _LONGEST_PATH:
-            raise ConnectError(f"{address}: the path is {len(os.fsencode(address.path))} bytes long, and a unix socket can have "
-                               f"{_LONGEST_PATH} at most (AF_UNIX path too long); give the path named in QEMU's -qmp option.")
+            raise ConnectError(
+                f"{address}: the path is {len(os.fsencode(address.path))} bytes long, and a unix socket can have "
+                f"{_LONGEST_PATH} at most (AF_UNIX path too long); give the path named in QEMU's -qmp option."
+            )
         with reached(address.path) as file:
             return _spoken_to(Transport(_open(socket.AF_UNIX, file.path, deadline)), address, file.owner)
     except DeadlinePassed:

@@ -15,13 +15,24 @@ import yaml
 from ansible_collections.vmops.qemu.plugins.filter.hotplug_input import FilterModule, hotplug_input
 
 SPECS = yaml.safe_load((Path(__file__).parents[4] / "roles/hotplug/meta/argument_specs.yml").read_text(encoding="utf-8"))
-LISTS = {name: spec["options"] for name, spec in SPECS["argument_specs"]["main"]["options"].items()
-         if "options" in spec and name != "hotplug_tls"}
-SCALARS = {"hotplug_port": ("4444", 4444), "hotplug_cpus": ("3", 3), "hotplug_timeout": ("2.5", 2.5),
-           "hotplug_connect_timeout": ("7", 7.0), "hotplug_allow_plaintext": ("false", False)}
+LISTS = {
+    name: spec["options"]
+    for name, spec in SPECS["argument_specs"]["main"]["options"].items()
+    if "options" in spec and name != "hotplug_tls"
+}
+SCALARS = {
+    "hotplug_port": ("4444", 4444),
+    "hotplug_cpus": ("3", 3),
+    "hotplug_timeout": ("2.5", 2.5),
+    "hotplug_connect_timeout": ("7", 7.0),
+    "hotplug_allow_plaintext": ("false", False),
+}
 OPTIONS = [(variable, name, spec) for variable, options in LISTS.items() for name, spec in options.items()]
-OPTIONS += [(variable, f"{name}.{sub}", subspec) for variable, name, spec in list(OPTIONS)
-            for sub, subspec in spec.get("options", {}).items()]
+OPTIONS += [
+    (variable, f"{name}.{sub}", subspec)
+    for variable, name, spec in list(OPTIONS)
+    for sub, subspec in spec.get("options", {}).items()
+]
 
 
 def checked(variable: str, value: Any) -> dict[str, Any]:
@@ -64,13 +75,19 @@ TYPED = [one for one in OPTIONS if one[2]["type"] in ("int", "bool", "float")]
 
 @pytest.mark.parametrize(("variable", "name", "spec"), TYPED, ids=[f"{one[0]}-{one[1]}" for one in TYPED])
 def test_numbers_and_booleans_can_be_text(variable: str, name: str, spec: dict[str, Any]) -> None:
-    for text, value in (("7", 7), (" 12 ", 12)) if spec["type"] == "int" else (
-            ("false", False), ("no", False), ("0", False), ("True", True), ("yes", True), ("on", True)):
+    for text, value in (
+        (("7", 7), (" 12 ", 12))
+        if spec["type"] == "int"
+        else (("false", False), ("no", False), ("0", False), ("True", True), ("yes", True), ("on", True))
+    ):
         found = checked(variable, [item_with(name, text)])
         assert found["problems"] == [] and value_of(found, variable, name) is value, text
     found = checked(variable, [item_with(name, "many")])
-    assert found["problems"] == [f"{variable}[0] (a): {name} is 'many'. Give "
-                                 + ("a whole number." if spec["type"] == "int" else "true or false.")] or "." in name, found
+    assert (
+        found["problems"]
+        == [f"{variable}[0] (a): {name} is 'many'. Give " + ("a whole number." if spec["type"] == "int" else "true or false.")]
+        or "." in name
+    ), found
     assert "many" in found["problems"][0] and name.split(".")[-1] in found["problems"][0]
 
 
@@ -103,40 +120,60 @@ def test_a_list_can_be_text(variable: str, write: Any) -> None:
 def test_text_keeps_macs_addresses_dates_and_words_as_they_are_written() -> None:
     text = "- id: n1\n  type: tap\n  mac: 52:54:00:00:00:01\n  script: no\n  addr: 0x5\n  ifname: 2026-01-01\n  queues: 4"
     assert checked("hotplug_netdevs", text)["data"]["hotplug_netdevs"] == [
-        {"id": "n1", "type": "tap", "mac": "52:54:00:00:00:01", "script": "no", "addr": "0x5", "ifname": "2026-01-01",
-         "queues": 4}]
+        {
+            "id": "n1",
+            "type": "tap",
+            "mac": "52:54:00:00:00:01",
+            "script": "no",
+            "addr": "0x5",
+            "ifname": "2026-01-01",
+            "queues": 4,
+        }
+    ]
 
 
-@pytest.mark.parametrize("text", [
-    "- id: a\n  file: [", "{", "- id: 'a", "\t- id: a", "- !!python/name:os.system x", "- &a [*a", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["- id: a\n  file: [", "{", "- id: 'a", "\t- id: a", "- !!python/name:os.system x", "- &a [*a", "\x00"]
+)
 def test_text_that_does_not_parse_is_one_sentence_that_names_the_variable_and_shows_nothing_of_it(text: str) -> None:
     (problem,) = checked("hotplug_blockdevs", f"{text}\n# hunter2")["problems"]
     assert problem.startswith("hotplug_blockdevs is text that is not YAML or JSON.") and "hunter2" not in problem
     assert problem.endswith("Give a list, each item of which has the options of vmops.qemu.qmp_blockdev.")
 
 
-@pytest.mark.parametrize(("value", "kind"), [
-    ({"id": "a"}, "a dictionary"), ("id: a", "a dictionary"), ("words", "text"), (3, "a number")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [({"id": "a"}, "a dictionary"), ("id: a", "a dictionary"), ("words", "text"), (3, "a number")]
+)
 def test_a_list_that_is_not_a_list_is_refused(value: Any, kind: str) -> None:
     (problem,) = checked("hotplug_blockdevs", value)["problems"]
     assert problem.startswith(f"hotplug_blockdevs is {kind}, not a list. Give a list")
 
 
-@pytest.mark.parametrize(("item", "problem"), [
-    ({"file": "/a"}, "hotplug_blockdevs[0]: missing required arguments: id."),
-    ({"id": "a", "fille": "/a"}, "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?"),
-    ({"id": "a", "passphrase:hunter2": None}, "hotplug_blockdevs[0] (a): passphrase is not an option. Did you mean passphrase?"),
-    ({"id": "a", "limits": {"ipos": 1}}, "hotplug_blockdevs[0] (a): limits: ipos is not an option. Did you mean iops?"),
-    ({"id": "a", "state": "gone"}, "hotplug_blockdevs[0] (a): state is 'gone'. It can be present, absent."),
-    ({"id": "a", "passphrase": {"hunter2": "hunter2"}}, "hotplug_blockdevs[0] (a): passphrase is a dictionary. Give text."),
-    ({"id": "a", "passphrase": ["hunter2"]}, "hotplug_blockdevs[0] (a): passphrase is a list. Give text."),
-    ({"id": "a", "backend_secrets": "hunter2"},
-     "hotplug_blockdevs[0] (a): backend_secrets is text. Give options and their values, such as {name: value}."),
-    ({"id": "a", "backend_secrets": ["hunter2"]},
-     "hotplug_blockdevs[0] (a): backend_secrets is a list. Give options and their values, such as {name: value}."),
-    ("passphrase=hunter2", "hotplug_blockdevs[0] is text. Give options, such as id."),
-    (None, "hotplug_blockdevs[0] is empty. Give options, such as id."),
-])
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        ({"file": "/a"}, "hotplug_blockdevs[0]: missing required arguments: id."),
+        ({"id": "a", "fille": "/a"}, "hotplug_blockdevs[0] (a): fille is not an option. Did you mean file?"),
+        (
+            {"id": "a", "passphrase:hunter2": None},
+            "hotplug_blockdevs[0] (a): passphrase is not an option. Did you mean passphrase?",
+        ),
+        ({"id": "a", "limits": {"ipos": 1}}, "hotplug_blockdevs[0] (a): limits: ipos is not an option. Did you mean iops?"),
+        ({"id": "a", "state": "gone"}, "hotplug_blockdevs[0] (a): state is 'gone'. It can be present, absent."),
+        ({"id": "a", "passphrase": {"hunter2": "hunter2"}}, "hotplug_blockdevs[0] (a): passphrase is a dictionary. Give text."),
+        ({"id": "a", "passphrase": ["hunter2"]}, "hotplug_blockdevs[0] (a): passphrase is a list. Give text."),
+        (
+            {"id": "a", "backend_secrets": "hunter2"},
+            "hotplug_blockdevs[0] (a): backend_secrets is text. Give options and their values, such as {name: value}.",
+        ),
+        (
+            {"id": "a", "backend_secrets": ["hunter2"]},
+            "hotplug_blockdevs[0] (a): backend_secrets is a list. Give options and their values, such as {name: value}.",
+        ),
+        ("passphrase=hunter2", "hotplug_blockdevs[0] is text. Give options, such as id."),
+        (None, "hotplug_blockdevs[0] is empty. Give options, such as id."),
+    ],
+)
 def test_a_wrong_item_is_named_with_the_mistake_and_without_a_secret(item: Any, problem: str) -> None:
     assert checked("hotplug_blockdevs", [item])["problems"] == [problem]
     assert "hunter2" not in json.dumps(checked("hotplug_blockdevs", [item])["problems"])
@@ -148,34 +185,62 @@ def test_an_id_that_swallowed_a_secret_is_not_shown() -> None:
 
 
 def test_an_id_is_used_once_but_objects_have_names_of_their_own() -> None:
-    found = hotplug_input({"hotplug_blockdevs": [{"id": "a"}, {"id": "b"}], "hotplug_netdevs": [{"id": "a"}],
-                           "hotplug_objects": [{"id": "b"}], "hotplug_memory": [{"total": "1G"}, {"total": "1G"}]})
-    assert found["problems"] == ["The id a is used more than once, by hotplug_blockdevs[0] and hotplug_netdevs[0]. "
-                                 "Give each item its own id."]
+    found = hotplug_input(
+        {
+            "hotplug_blockdevs": [{"id": "a"}, {"id": "b"}],
+            "hotplug_netdevs": [{"id": "a"}],
+            "hotplug_objects": [{"id": "b"}],
+            "hotplug_memory": [{"total": "1G"}, {"total": "1G"}],
+        }
+    )
+    assert found["problems"] == [
+        "The id a is used more than once, by hotplug_blockdevs[0] and hotplug_netdevs[0]. Give each item its own id."
+    ]
 
 
-@pytest.mark.parametrize(("name", "nearest"), [
-    ("hotplug_blockdev", "hotplug_blockdevs"), ("hotplug_disks", "hotplug_blockdevs"), ("hotplug_nics", "hotplug_netdevs"),
-    ("hotplug_vcpus", "hotplug_cpus"), ("hotplug_cpu", "hotplug_cpus"), ("hotplug_sockets", "hotplug_socket"),
-    ("hot_plug_memory", "hotplug_memory"), ("Hotplug_Blockdevs", "hotplug_blockdevs"), ("hotplug_chardev", "hotplug_chardevs"),
-    ("hotplug_dimms", "hotplug_memory"), ("hotplug_conect_timeout", "hotplug_connect_timeout"),
-])
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("hotplug_blockdev", "hotplug_blockdevs"),
+        ("hotplug_disks", "hotplug_blockdevs"),
+        ("hotplug_nics", "hotplug_netdevs"),
+        ("hotplug_vcpus", "hotplug_cpus"),
+        ("hotplug_cpu", "hotplug_cpus"),
+        ("hotplug_sockets", "hotplug_socket"),
+        ("hot_plug_memory", "hotplug_memory"),
+        ("Hotplug_Blockdevs", "hotplug_blockdevs"),
+        ("hotplug_chardev", "hotplug_chardevs"),
+        ("hotplug_dimms", "hotplug_memory"),
+        ("hotplug_conect_timeout", "hotplug_connect_timeout"),
+    ],
+)
 def test_a_misspelt_variable_is_warned_of_with_the_nearest_name(name: str, nearest: str) -> None:
     assert hotplug_input({}, [name, "hotplug_socket", "hotplug_hosts", "hotplug_report"])["warnings"] == [
-        f"{name} is not a variable of this role and was ignored. Did you mean {nearest}?"]
+        f"{name} is not a variable of this role and was ignored. Did you mean {nearest}?"
+    ]
 
 
 def test_no_secret_is_among_what_may_be_shown() -> None:
-    found = hotplug_input({"hotplug_blockdevs": [{"id": "a", "passphrase": "hunter2",
-                                                  "backend_secrets": {"key-secret": "hunter2"},
-                                                  "backend": {"driver": "https", "cookie": "hunter2"}}],
-                           "hotplug_objects": [{"id": "s", "secret": "hunter2", "properties": {"data": "hunter2"}}]})
+    found = hotplug_input(
+        {
+            "hotplug_blockdevs": [
+                {
+                    "id": "a",
+                    "passphrase": "hunter2",
+                    "backend_secrets": {"key-secret": "hunter2"},
+                    "backend": {"driver": "https", "cookie": "hunter2"},
+                }
+            ],
+            "hotplug_objects": [{"id": "s", "secret": "hunter2", "properties": {"data": "hunter2"}}],
+        }
+    )
     assert "hunter2" not in json.dumps([found["entries"], found["problems"]])
     assert found["data"]["hotplug_objects"][0]["secret"] == "hunter2"
 
 
-@pytest.mark.parametrize("secret", [
-    "hunter2", "a\\b", "a\nb", "'\"`", "gr\u00fc\u00df\u20ac", "e", "1234", "{\"a\": 1}", "True", "{{ x }}"])
+@pytest.mark.parametrize(
+    "secret", ["hunter2", "a\\b", "a\nb", "'\"`", "gr\u00fc\u00df\u20ac", "e", "1234", '{"a": 1}', "True", "{{ x }}"]
+)
 def test_a_secret_comes_through_unchanged(secret: str) -> None:
     items = [{"id": "a", "passphrase": secret}]
     for value in (items, json.dumps(items), yaml.safe_dump(items)):

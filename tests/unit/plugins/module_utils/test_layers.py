@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports run one way: modules, then _module, then _hardware, then qmp; only the glue and the modules know Ansible."""
+"""Imports run one way: modules, then _module, then _vm, then qmp; only the glue and the modules know Ansible."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def is_standard(name):
     spec = importlib.util.find_spec(top)
     if top in sys.builtin_module_names or spec is None or spec.origin is None:
         return top in sys.builtin_module_names
-    return spec.origin == "frozen" or (
-        spec.origin.startswith(sysconfig.get_path("stdlib")) and "-packages" not in spec.origin
-    )
+    return spec.origin == "frozen" or (spec.origin.startswith(sysconfig.get_path("stdlib")) and "-packages" not in spec.origin)
 
 
 def strangers(source, package, allowed):
@@ -52,8 +50,8 @@ def strangers(source, package, allowed):
     "folder, allowed",
     [
         ("plugins/module_utils/qmp", [UTILS + "qmp"]),
-        ("plugins/module_utils/_hardware", [UTILS + "_hardware", UTILS + "qmp"]),
-        ("plugins/modules", ["ansible", UTILS + "_module", UTILS + "_hardware"]),
+        ("plugins/module_utils/_vm", [UTILS + "_vm", UTILS + "qmp"]),
+        ("plugins/modules", ["ansible", UTILS + "_module", UTILS + "_vm"]),
     ],
 )
 def test_each_layer_imports_only_those_below_it(folder, allowed):
@@ -78,7 +76,7 @@ def test_each_layer_imports_only_those_below_it(folder, allowed):
             "ansible.module_utils.basic.AnsibleModule",
         ),
         ("from .. import _module", UTILS + "_module"),
-        ("from .._hardware.plan import Plan", UTILS + "_hardware.plan.Plan"),
+        ("from .._vm.plan import Plan", UTILS + "_vm.plan.Plan"),
         ("import yaml", "yaml"),
         ("import no_such_module", "no_such_module"),
     ],

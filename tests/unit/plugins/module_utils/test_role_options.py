@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.vmops.qemu.plugins.module_utils import _module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
 
 ROLE = Path(__file__).parents[4] / "roles" / "hotplug"
 SET_BY_THE_ROLE = {*_module.CONNECTION, "reserved", "on_pending"}
@@ -51,6 +51,7 @@ def test_the_role_takes_every_option_and_passes_it_on(variable: str, monkeypatch
     assert {name: option["type"] for name, option in taken.items()} == {name: option["type"] for name, option in wanted.items()}
     assert {name for name in taken if taken[name].get("no_log")} == {name for name in wanted if wanted[name].get("no_log")}
     assert {name: option.get("choices") for name, option in taken.items()} == {
-        name: option.get("choices") for name, option in wanted.items()}
+        name: option.get("choices") for name, option in wanted.items()
+    }
     task = yaml.safe_load((ROLE / "tasks" / tasks).read_text(encoding="utf-8"))[0][f"vmops.qemu.{module}"]
     assert set(task) - {"reserved"} == set(wanted)

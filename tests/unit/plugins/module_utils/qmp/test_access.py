@@ -75,11 +75,18 @@ def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     access.refuse_planted_links(str(tmp_path / "a"))
 
 
-@pytest.mark.parametrize(("mode", "folder", "expected"), [
-    (0o777, 0o755, True), (0o770, 0o755, False), (0o755, 0o755, False), (0o777, 0o750, False),
-])
-def test_whether_others_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, folder: int,
-                                  expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("mode", "folder", "expected"),
+    [
+        (0o777, 0o755, True),
+        (0o770, 0o755, False),
+        (0o755, 0o755, False),
+        (0o777, 0o750, False),
+    ],
+)
+def test_whether_others_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, folder: int, expected: bool
+) -> None:
     def stat(path: Any, **_options: Any) -> Any:
         """As it is below tmp_path, open above it, whatever the folders of the test are like."""
         result = os.stat(path)
@@ -101,10 +108,20 @@ def test_a_socket_that_is_not_there_or_cannot_be_is_nobodys(path: str) -> None:
     assert access.others_may_write(path) is False
 
 
-@pytest.mark.parametrize(("host", "expected"), [
-    ("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
-    ("192.0.2.1", False), ("::", False), ("0.0.0.0", False), ("2001:db8::1", False), ("no.such.host.invalid", False),
-    ("a" * 70, False),
-])
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.3.2.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("192.0.2.1", False),
+        ("::", False),
+        ("0.0.0.0", False),
+        ("2001:db8::1", False),
+        ("no.such.host.invalid", False),
+        ("a" * 70, False),
+    ],
+)
 def test_what_this_host_is(host: str, expected: bool) -> None:
     assert access.is_loopback(host) is expected

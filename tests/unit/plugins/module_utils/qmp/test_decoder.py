@@ -126,7 +126,8 @@ def test_brackets_within_strings_do_not_count():
 
 @pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
 @pytest.mark.parametrize(
-    "item", [b"{}", b"[]", b'""', b"1.5", b"12345678901234567890", b'{"a":1}', b"[[[[0]]]]", '"ä"'.encode(), b'"\\ud83d\\ude00"'],
+    "item",
+    [b"{}", b"[]", b'""', b"1.5", b"12345678901234567890", b'{"a":1}', b"[[[[0]]]]", '"ä"'.encode(), b'"\\ud83d\\ude00"'],
     ids=str,
 )
 def test_what_a_message_takes_in_memory_is_estimated_from_above(item, separator):
@@ -138,8 +139,13 @@ def test_what_a_message_takes_in_memory_is_estimated_from_above(item, separator)
 
 @pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
 @pytest.mark.parametrize(
-    "body", [b"[" + b",".join([b"{}"] * 20000) + b"]", b"[" + b"0," * 50000 + b"0]", b"[" + b'"",' * 50000 + b"0]",
-             b"{" + b",".join(b'"%d":0' % number for number in range(20000)) + b"}"],
+    "body",
+    [
+        b"[" + b",".join([b"{}"] * 20000) + b"]",
+        b"[" + b"0," * 50000 + b"0]",
+        b"[" + b'"",' * 50000 + b"0]",
+        b"{" + b",".join(b'"%d":0' % number for number in range(20000)) + b"}",
+    ],
     ids=["objects", "numbers", "strings", "members"],
 )
 def test_what_would_take_too_much_memory_is_refused_before_it_is_parsed(body, separator, monkeypatch):

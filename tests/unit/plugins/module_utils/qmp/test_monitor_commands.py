@@ -69,9 +69,7 @@ def test_many_commands_are_answered_in_order_with_errors_in_their_places():
         expect("query-block", reply=[2]),
     ]
     with connected(*script) as monitor:
-        first, second, third = monitor.execute_many(
-            Request(*step) for step in (("query-cpus-fast",), DEL, ("query-block",))
-        )
+        first, second, third = monitor.execute_many(Request(*step) for step in (("query-cpus-fast",), DEL, ("query-block",)))
     assert (first, third) == ([1], [2])
     assert isinstance(second, CommandError)
     assert str(second) == "device_del: busy"
@@ -202,9 +200,7 @@ def test_a_reply_above_the_cap_is_refused():
 
 def test_a_command_without_reply_in_time_has_an_unknown_outcome_and_ends_the_connection():
     with connected(swallow(*DEL)) as monitor:
-        with pytest.raises(
-            OutcomeUnknown, match="device_del: QEMU did not answer in time.*read the VM's state"
-        ) as caught:
+        with pytest.raises(OutcomeUnknown, match="device_del: QEMU did not answer in time.*read the VM's state") as caught:
             monitor.execute(*DEL, timeout=0.1)
     assert (caught.value.command, monitor.closed) == ("device_del", True)
 
@@ -345,9 +341,7 @@ def test_malformed_input_with_no_command_pending_names_none():
 @pytest.mark.parametrize("data", [b"", b'{"return": {"half": '])
 def test_an_end_before_or_amid_the_reply_is_a_disconnection_with_the_command(data):
     with connected(swallow(*DEL), send_bytes(data), hang_up()) as monitor:
-        with pytest.raises(
-            Disconnected, match="device_del: the connection broke before the reply.*connect again"
-        ) as caught:
+        with pytest.raises(Disconnected, match="device_del: the connection broke before the reply.*connect again") as caught:
             monitor.execute(*DEL)
     assert (caught.value.command, monitor.closed) == ("device_del", True)
 

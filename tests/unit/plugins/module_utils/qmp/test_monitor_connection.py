@@ -67,7 +67,10 @@ def test_an_event_during_the_negotiation_is_kept():
 
 
 FOREIGN = [
-    {"return": {"not": "yours"}, "id": "ab1"}, {"return": {}}, {"return": {}, "id": 1}, {"return": {}, "id": None},
+    {"return": {"not": "yours"}, "id": "ab1"},
+    {"return": {}},
+    {"return": {}, "id": 1},
+    {"return": {}, "id": None},
     {"error": {"class": "GenericError", "desc": "not yours"}, "id": "ab2"},
     {"error": {"class": "GenericError", "desc": "JSON parse error"}},
 ]
@@ -174,9 +177,7 @@ def test_a_connection_closed_before_the_greeting_is_told():
     ],
 )
 def test_a_failing_negotiation_is_no_connection(step, reason):
-    text = connect_error(
-        send(greeting()), *((step,) if "qmp" in step.name else (swallow("qmp_capabilities"), step)), timeout=0.5
-    )
+    text = connect_error(send(greeting()), *((step,) if "qmp" in step.name else (swallow("qmp_capabilities"), step)), timeout=0.5)
     assert "QEMU greeted but did not negotiate" in text
     assert reason in text
 

@@ -11,13 +11,8 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    Disconnected,
-    EventTimeout,
-)
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    monitor as monitor_module,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, EventTimeout
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
     Step,
     connected,
@@ -39,11 +34,7 @@ def is_deleted(told):
 
 
 def test_an_event_has_name_data_time_and_place():
-    script = [
-        expect(
-            "stop", before=[event("STOP", at=(1700000000, 5))], after=[event("A", {"b": 1}, at=(1700000001, 999999))]
-        )
-    ]
+    script = [expect("stop", before=[event("STOP", at=(1700000000, 5))], after=[event("A", {"b": 1}, at=(1700000001, 999999))])]
     with connected(*script) as monitor:
         monitor.execute("stop")
         monitor.wait_event(lambda told: told.name == "A", 0, 5)

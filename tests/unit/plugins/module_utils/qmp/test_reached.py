@@ -147,10 +147,17 @@ def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path, monkeypa
         assert file == (str(tmp_path / "file"), os.geteuid())
 
 
-@pytest.mark.parametrize(("peer", "file", "refused"), [
-    (0, STRANGER, False), (STRANGER, STRANGER, False), (STRANGER, 0, True), (STRANGER, OTHER, True), (STRANGER, None, True),
-    (0, None, False),
-])
+@pytest.mark.parametrize(
+    ("peer", "file", "refused"),
+    [
+        (0, STRANGER, False),
+        (STRANGER, STRANGER, False),
+        (STRANGER, 0, True),
+        (STRANGER, OTHER, True),
+        (STRANGER, None, True),
+        (0, None, False),
+    ],
+)
 def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer, file, refused):
     if refused:
         with pytest.raises(ConnectError, match=f"/q: the socket .*pid 7.* is one of uid {STRANGER}"):

@@ -14,22 +14,30 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ProtocolErro
 SHAPE = [{"name": str, "count?": int, "props": {"*": int}, "any": object}]
 
 
-@pytest.mark.parametrize("reply", [
-    [], [{"name": "a", "props": {}, "any": None}], [{"name": "a", "count": 1, "props": {"x": 1}, "any": [1], "more": True}],
-])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        [],
+        [{"name": "a", "props": {}, "any": None}],
+        [{"name": "a", "count": 1, "props": {"x": 1}, "any": [1], "more": True}],
+    ],
+)
 def test_what_fits(reply: Any) -> None:
     check("query-x", reply, SHAPE)
 
 
-@pytest.mark.parametrize(("reply", "place"), [
-    ({}, "return is an object, not a list"),
-    ([None], r"return\[0\] is null, not an object"),
-    ([{"props": {}, "any": 1}], r"return\[0\] has no name"),
-    ([{"name": 1, "props": {}, "any": 1}], r"return\[0\].name is a whole number, not a string"),
-    ([{"name": "a", "count": True, "props": {}, "any": 1}], r"return\[0\].count is a boolean, not a whole number"),
-    ([{"name": "a", "props": {"x": 0.5}, "any": 1}], r"return\[0\].props.\* is a number, not a whole number"),
-    ([{"name": "a", "props": {}}], r"return\[0\] has no any"),
-])
+@pytest.mark.parametrize(
+    ("reply", "place"),
+    [
+        ({}, "return is an object, not a list"),
+        ([None], r"return\[0\] is null, not an object"),
+        ([{"props": {}, "any": 1}], r"return\[0\] has no name"),
+        ([{"name": 1, "props": {}, "any": 1}], r"return\[0\].name is a whole number, not a string"),
+        ([{"name": "a", "count": True, "props": {}, "any": 1}], r"return\[0\].count is a boolean, not a whole number"),
+        ([{"name": "a", "props": {"x": 0.5}, "any": 1}], r"return\[0\].props.\* is a number, not a whole number"),
+        ([{"name": "a", "props": {}}], r"return\[0\] has no any"),
+    ],
+)
 def test_what_does_not_fit_is_told_by_its_place(reply: Any, place: str) -> None:
     with pytest.raises(ProtocolError, match="query-x: QEMU's reply is not as documented: " + place):
         check("query-x", reply, SHAPE)

@@ -19,8 +19,14 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
 @pytest.mark.parametrize(
     "text, found",
     [
-        ("", None), ("plain", None), ("Grüße 世界 😀 \x01\x1b\x7f\ufffd\U0010fffd", None), ("a\0b", "U+0000"),
-        ("\ufdcf\ufdef", "U+FDEF"), ("\ufffe", "U+FFFE"), ("\U0001ffff", "U+1FFFF"), ("\U0010fffe", "U+10FFFE"),
+        ("", None),
+        ("plain", None),
+        ("Grüße 世界 😀 \x01\x1b\x7f\ufffd\U0010fffd", None),
+        ("a\0b", "U+0000"),
+        ("\ufdcf\ufdef", "U+FDEF"),
+        ("\ufffe", "U+FFFE"),
+        ("\U0001ffff", "U+1FFFF"),
+        ("\U0010fffe", "U+10FFFE"),
         ("\ud83d", "U+D83D"),
     ],
 )
@@ -31,9 +37,15 @@ def test_the_first_character_that_qemu_does_not_read_is_found(text, found):
 @pytest.mark.parametrize(
     "text, visible",
     [
-        ("\x1b[31mred", "\\x1b[31mred"), ("a\rb", "a\\x0db"), ("a\r\nb\n\tc", "a\nb\n\tc"), ("\x9b2J\x85", "\\x9b2J\\x85"),
-        ("\u202egpj.exe\u2066", "\\u202egpj.exe\\u2066"), ("\ud800x", "\\ud800x"), ("\0\x07\x08\x7f", "\\x00\\x07\\x08\\x7f"),
-        ("\u2028\u2029\ufeff", "\\u2028\\u2029\\ufeff"), ("Grüße, 世界 😀 \\ \"quoted\"", "Grüße, 世界 😀 \\ \"quoted\""),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\rb", "a\\x0db"),
+        ("a\r\nb\n\tc", "a\nb\n\tc"),
+        ("\x9b2J\x85", "\\x9b2J\\x85"),
+        ("\u202egpj.exe\u2066", "\\u202egpj.exe\\u2066"),
+        ("\ud800x", "\\ud800x"),
+        ("\0\x07\x08\x7f", "\\x00\\x07\\x08\\x7f"),
+        ("\u2028\u2029\ufeff", "\\u2028\\u2029\\ufeff"),
+        ('Grüße, 世界 😀 \\ "quoted"', 'Grüße, 世界 😀 \\ "quoted"'),
     ],
 )
 def test_what_would_control_a_terminal_is_made_visible_and_nothing_else(text, visible):

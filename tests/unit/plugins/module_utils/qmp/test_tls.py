@@ -30,9 +30,29 @@ class Certificate:
 
     def __init__(self, directory: Path, name: str) -> None:
         self.cert, self.key = directory / "cert.pem", directory / "key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name,
-                        "-addext", "subjectAltName=DNS:" + name, "-keyout", str(self.key), "-out", str(self.cert)],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=" + name,
+                "-addext",
+                "subjectAltName=DNS:" + name,
+                "-keyout",
+                str(self.key),
+                "-out",
+                str(self.cert),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +191,11 @@ def test_an_interrupt_closes_and_goes_on(serve: Callable[..., TlsAddress], monke
 
 def test_an_encrypted_key_is_refused_and_asks_nobody(certificate: Certificate, tmp_path: Path) -> None:
     key = tmp_path / "encrypted.pem"
-    subprocess.run(["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(certificate.key), "-out", str(key)],
-                   check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(certificate.key), "-out", str(key)],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
     address = TlsAddress("127.0.0.1", 1, str(certificate.cert), str(certificate.cert), str(key))
     with pytest.raises(ConnectError, match="the key is encrypted; give one without a passphrase"):
         connect(address, soon())
@@ -195,8 +218,9 @@ def test_a_connection_that_broke_before_tls_is_told(serve: Callable[..., TlsAddr
 
 
 @pytest.mark.parametrize("which", ["ca", "cert", "key"])
-def test_no_link_of_another_user_is_followed_to_a_file(certificate: Certificate, tmp_path: Path, which: str,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_link_of_another_user_is_followed_to_a_file(
+    certificate: Certificate, tmp_path: Path, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {"ca": certificate.cert, "cert": certificate.cert, "key": certificate.key}
     link = tmp_path / "planted"
     link.symlink_to(files[which])

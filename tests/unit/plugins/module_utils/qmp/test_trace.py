@@ -10,9 +10,7 @@ import os
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    CommandError,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.trace import HIDDEN
 from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
     connected,
@@ -92,9 +90,7 @@ def test_a_request_is_shown_without_its_secrets_and_with_all_else(command, argum
     assert traced(command, arguments)[0][1]["arguments"] == shown
 
 
-@pytest.mark.parametrize(
-    "name, shown", [("data", HIDDEN), ("password", HIDDEN), ("rawdata", HIDDEN), ("size", "value")]
-)
+@pytest.mark.parametrize("name, shown", [("data", HIDDEN), ("password", HIDDEN), ("rawdata", HIDDEN), ("size", "value")])
 def test_the_value_of_a_secret_property_is_not_shown(name, shown):
     request, reply = traced("qom-get", {"path": "/objects/s", "property": name}, reply="value")
     assert request[1]["arguments"] == {"path": "/objects/s", "property": name}

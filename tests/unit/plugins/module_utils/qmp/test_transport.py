@@ -17,20 +17,9 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    ConnectError,
-    MonitorBusy,
-    TcpAddress,
-    UnixAddress,
-)
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
-    transport as transport_module,
-)
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import (
-    DeadlinePassed,
-    Transport,
-    connect,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError, MonitorBusy, TcpAddress, UnixAddress
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import transport as transport_module
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import DeadlinePassed, Transport, connect
 
 
 def soon(seconds=0.1):

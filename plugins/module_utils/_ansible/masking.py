@@ -1,0 +1,169 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a task's options, and of a module's result, may be shown.
+
+Ansible takes the value of a secret out of all that a module returns, wherever it occurs. That garbles the rest where the secret
+is a common word, and shows the secret where it is written otherwise: escaped, or in an option that is misspelt. Here a secret is
+left out where it stands, and searched for in running text only.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import Any, Callable, Iterator, Mapping
+from urllib.parse import quote
+
+from ansible.module_utils.common.validation import check_type_dict, check_type_list
+
+from ..qmp.secrets import HIDDEN, RUNNING_TEXT, Redactor
+
+Places = Callable[[Mapping[str, Any], Redactor], Mapping[str, Any]]
+"""From the options as given: those options of a module whose secrets have places of their own, as they may be shown."""
+
+_PROMISED = frozenset(
+    (
+        "id",
+        "execute",
+        "command",
+        "status",
+        "state",
+        "error_code",
+        "changed",
+        "failed",
+        "qmp_class",
+        "unverified",
+        "qom-type",
+        "qom_type",
+        "driver",
+        "node-name",
+    )
+)
+"""Members of a result in which no secret can stand, so that none is looked for: a common word stays readable in them."""
+_LONG, _SOME = 8, 4
+"""Characters of a secret that is replaced inside of words, and of one that is replaced where it is a word."""
+
+
+def no_places(params: Mapping[str, Any], redactor: Redactor) -> Mapping[str, Any]:
+    """Of a module whose secrets are in options that are no_log, and in members whose names tell."""
+    return {}
+
+
+def as_dict(value: Any) -> Any:
+    """A dict that is given as text, as Ansible takes it; anything else as it is."""
+    try:
+        return check_type_dict(value) if isinstance(value, str) else value
+    except (TypeError, ValueError, RecursionError):
+        return value
+
+
+def as_list(value: Any) -> Any:
+    """A list that is given as text, as Ansible takes it, or as JSON; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return check_type_list(value)
+    return parsed if isinstance(parsed, list) else [parsed]
+
+
+class Masking:
+    """What the options show, and the secrets that were found in them.
+
+    ``options``: the options as they may be shown, whether or not they are as the module wants them.
+    """
+
+    def __init__(self, params: Mapping[str, Any], spec: Mapping[str, Any], aliases: Mapping[str, str], places: Places) -> None:
+        redactor = Redactor(strict=True)
+        shown = {name: _option(value, spec.get(aliases.get(name, name)), redactor) for name, value in params.items()}
+        self.options = {**shown, **places(params, redactor)}
+        self._replacements = [*_replacements(redactor.found)]
+
+    def text(self, text: str) -> str:
+        """A message, without the secrets of the options, however escaped, and without passwords of URLs."""
+        text = Redactor().text(text, within=True)
+        for pattern in self._replacements:
+            text = pattern.sub(HIDDEN, text)
+        return text
+
+    def result(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """A result without what is a secret by its place, and without the options' secrets, but for such as may be any word."""
+        copy: dict[str, Any] = Redactor().value(dict(result))
+        words = [pattern for pattern in self._replacements if not pattern.pattern.startswith("(?")]
+        pending: list[Any] = [copy]
+        while pending:
+            value = pending.pop()
+            for key, member in list(value.items() if isinstance(value, dict) else enumerate(value)):
+                if isinstance(member, (dict, list)):
+                    pending.append(member)
+                elif isinstance(member, str) and key not in _PROMISED:
+                    patterns = self._replacements if key in RUNNING_TEXT else words
+                    for pattern in patterns:
+                        member = pattern.sub(HIDDEN, member)
+                    value[key] = member
+        return copy
+
+
+def _option(value: Any, spec: Mapping[str, Any] | None, redactor: Redactor) -> Any:
+    """One option as it may be shown. *spec* is that of Ansible, None for one that the module does not have."""
+    if value is None:
+        return None
+    if spec is None or spec.get("no_log"):
+        return _hidden(value, redactor)
+    kind = spec.get("type", "str")
+    if kind in ("dict", "list", "raw"):
+        value = {"dict": as_dict, "list": as_list}.get(str(kind), lambda one: one)(value)
+        if kind == "list" and spec.get("elements") == "dict" and isinstance(value, list):
+            value = [as_dict(one) for one in value]
+            return [redactor.value(one) if isinstance(one, dict) else redactor.hide(one) for one in value]
+        if kind == "dict" and not isinstance(value, dict):
+            return _hidden(value, redactor)
+        if "options" in spec:
+            return {name: _option(one, spec["options"].get(name), redactor) for name, one in value.items()}
+        return redactor.value(value)
+    if isinstance(value, (dict, list)):
+        return _hidden(value, redactor)
+    return redactor.text(value) if isinstance(value, str) else value
+
+
+def _hidden(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, str) and value.startswith(("{", "[")):  # a value of another type, which Ansible has made a text of
+        try:
+            redactor.hide(ast.literal_eval(value))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            pass
+    redactor.hide(value)
+    return HIDDEN if value != "" else value
+
+
+def _replacements(secrets: set[str]) -> Iterator[re.Pattern[str]]:
+    """Patterns that find *secrets* in a text, as they are and as they are written in Python, JSON and URLs."""
+    forms: dict[str, bool] = {}
+    for secret in secrets:
+        whole = len(secret) >= _LONG or (len(secret) >= _SOME and not re.fullmatch(r"\w*", secret))
+        safe = secret.encode(errors="replace").decode()
+        texts = {
+            secret,
+            repr(secret)[1:-1],
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            quote(safe),
+            quote(safe, safe=""),
+            repr(f"'{secret}")[2:-1],
+            repr(f"'\"{secret}")[3:-1],
+        }
+        texts |= {repr(text)[1:-1] for text in texts} | {json.dumps(text)[1:-1] for text in texts}
+        texts |= {text.replace("'", "\\'") for text in texts} | {text.replace('"', '\\"') for text in texts}
+        for text in texts:
+            forms[text] = forms.get(text, False) or whole
+    for text in sorted(forms, key=len, reverse=True):
+        word = re.escape(text)
+        if forms[text]:
+            yield re.compile(word)
+        elif len(text) >= _SOME:
+            yield re.compile(rf"(?<![\w-]){word}(?![\w-])")
+        else:
+            yield re.compile(rf"(?<=['\"=]){word}(?=['\"]|$)")

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much memory a VM can still take, and with which launch arguments it could take more.
+
+QEMU reports memory slots only where there are any (``-m slots=N,maxmem=M``). With ``maxmem`` alone there is an address range for
+virtio-mem devices, which need no slot, and no DIMM fits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ...errors import InvalidOption, NoFreeSlot, Unsupported
+from ...model.hardware import Hardware
+
+_REGION = "device-memory[0]"
+"""The address range for memory devices, below ``/machine``; there is one where the VM was started with ``maxmem``."""
+X86 = ("x86_64", "i386")
+_MODEST = 512 << 30
+"""Address spaces end somewhere: up to so many bytes a remedy leaves room for more than what was asked for."""
+
+
+class Room(NamedTuple):
+    """What memory a VM can still take: DIMM slots and bytes. ``base`` is what it was started with, ``taken`` are the slots in
+    use by their number, ``held`` the bytes of all memory devices, ``total_slots`` those that it was started with."""
+
+    slots: int
+    size: int
+    base: int
+    taken: frozenset[int]
+    held: int
+    total_slots: int
+
+    def launch_args(self, size: int) -> list[str]:
+        """With which there would be slots, and room for *size* bytes more; for several times as much where that is modest."""
+        needed = max(self.size, 0) + self.base + self.held
+        maximum = needed + 8 * size if needed + 8 * size <= _MODEST else self.base + self.held + size
+        return ["-m", f"size={_with_unit(self.base)},slots={self.total_slots + 4},maxmem={_with_unit(maximum)}"]
+
+
+def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None:
+    """The room beside all memory devices but the one with this id; None where QEMU does not report it, as before 7.1."""
+    machine, region = hardware.snapshot.qom_get([("/machine", "memory"), (f"/machine/{_REGION}", "size")])
+    if not isinstance(machine, dict):
+        return None
+    base = int(hardware.snapshot.ask("query-memory-size-summary")["base-memory"])
+    slots = _number(machine.get("slots")) or 0
+    maximum = _number(machine.get("max-size")) or base + (_number(region) or 0)
+    others = [
+        entry["data"]
+        for entry in hardware.snapshot.ask_or([], "query-memory-devices")
+        if memory_id is None or entry["data"].get("id") != memory_id
+    ]
+    taken = frozenset(one["slot"] for one in others if "slot" in one)
+    held = sum(one.get("max-size", one.get("size", 0)) for one in others)
+    return Room(slots - len(taken), maximum - base - held, base, taken, held, slots)
+
+
+def region(hardware: Hardware) -> tuple[int, int] | None:
+    """The first address of the range for memory devices, and the first beyond it; None where there is none, or where QEMU does
+    not report it."""
+    start, size = hardware.snapshot.qom_get([(f"/machine/{_REGION}", name) for name in ("addr", "size")], int)
+    return (start, start + size) if size else None
+
+
+def numa_nodes(hardware: Hardware) -> int | None:
+    """How many NUMA nodes the guest has; None where QEMU does not report it. A VM with memory slots has one at least."""
+    text = str(hardware.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info numa"}))
+    count, _space, rest = text.partition(" ")
+    return int(count) if count.isdigit() and rest.startswith("nodes") else None
+
+
+def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
+    """Why this machine takes no DIMM whatever room it has, and the launch arguments that would change it, if there are any."""
+    names = hardware.snapshot.qom_list(["/machine"])[0]
+    none = f"The machine {hardware.machine} of QEMU {hardware.version_text} has no memory hotplug."
+    if _REGION not in names and "nvdimm" not in names:  # machines with either have memory hotplug
+        return none, []
+    try:
+        hardware.device_properties("pc-dimm")
+    except InvalidOption:
+        return none, []
+    if "acpi" not in names:
+        return None
+    if hardware.snapshot.qom_get([("/machine", "acpi")])[0] == "off":
+        return "The VM was started without ACPI, which memory hotplug needs.", ["-machine", "acpi=on"]
+    if hardware.target in X86:
+        return None if "acpi-device" in names else (none, [])
+    if "child<acpi-ged>" in hardware.snapshot.qom_list(["/machine/unattached"])[0].values():
+        return None
+    return (
+        f"The machine {hardware.machine} has memory hotplug only where it was started with UEFI firmware, for which it makes "
+        "ACPI tables.",
+        ["-bios", "QEMU_EFI.fd"],
+    )
+
+
+def lack(room: Room, virtio: bool) -> str | None:
+    """Why there is no room at all for a DIMM, or for a *virtio* memory device; None if there is some."""
+    if not virtio and not room.total_slots:
+        more = f", only room for {room.size} bytes, which a virtio-mem device can take" if room.size > 0 else ""
+        return f"The VM was started without memory slots{more}."
+    if virtio and not room.size + room.held > 0:
+        return "The VM was started without room for more memory (maxmem)."
+    if not virtio and not room.slots:
+        return "The VM has no free memory slot."
+    if room.size <= 0:
+        what = "no bytes left of its maxmem" if virtio else "memory slots, but no bytes left to fill them with"
+        return f"The VM has {what}."
+    return None
+
+
+def refuse_lack(hardware: Hardware, memory_id: str, size: int, virtio: bool) -> None:
+    """Raise Unsupported or NoFreeSlot where the VM, beside what has other ids, takes no memory of *size* bytes."""
+    against = None if virtio else obstacle(hardware)
+    if against:
+        reason, remedy = against
+        raise Unsupported(f"{reason}{_start(remedy)}")
+    room = room_beside(hardware, memory_id)
+    if room is None:
+        return
+    reason_now = lack(room, virtio)
+    if reason_now is None and size > room.size:
+        reason_now = f"The VM has {room.slots} free memory slots and room for {room.size} bytes, not for {size}."
+    if reason_now:
+        raise NoFreeSlot(f"{reason_now}{_start(room.launch_args(size))}", free=room.size)
+
+
+def _start(launch_args: list[str]) -> str:
+    return f" Start it with {' '.join(launch_args)}." if launch_args else ""
+
+
+def _with_unit(size: int) -> str:
+    """A size for ``-m``, which takes a bare number for MiB in one place and for bytes in another."""
+    units = ((30, "G"), (20, "M"), (10, "K"))
+    return next((f"{size >> shift}{unit}" for shift, unit in units if size % (1 << shift) == 0), f"{size}B")
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

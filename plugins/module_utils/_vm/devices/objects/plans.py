@@ -1,0 +1,175 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User-creatable objects: secrets, I/O threads, throttle groups, credentials and whatever else ``object-add`` makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from ...errors import Conflict, InvalidOption, Unsupported
+from ...model.hardware import Hardware
+from ...model.users import refuse_monitor, refuse_users_of_object
+from ...model.values import check_id, known_part
+from ...plan.command_line import object_argument
+from ...plan.plan import Delete, Execute, Plan, Step
+from ..frontend import Difference, refuse
+from . import properties as object_properties
+from .rules import SECRET
+
+_IN_PLACE = {("throttle-group", "limits")}
+"""What QEMU changes of an object while others use it, by type and property."""
+SECRET_FILE = "FILE_WITH_THE_SECRET"
+"""Stands in launch arguments for a file, for a secret does not belong on a command line."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a task says of an object. ``secret`` is the data of a secret object, which is never read back nor shown."""
+
+    id: str
+    qom_type: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    secret: str | None = None
+    recreate: bool = False
+    force: bool = False
+
+
+def add_object(hardware: Hardware, qom_type: str, object_id: str, properties: Mapping[str, Any]) -> Execute:
+    """``object-add``, in the form of this QEMU; taken back by ``object-del``."""
+    nested = hardware.schema.has_member("object-add", "props")  # before QEMU 6.0
+    arguments = {"qom-type": qom_type, "id": object_id, **({"props": properties} if nested else properties)}
+    return Execute("object-add", arguments, delete_object(object_id))
+
+
+def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
+    return Delete("object-del", {"id": object_id}, undo_step)
+
+
+def plan_present(hardware: Hardware, wish: Object) -> Plan:
+    check_id(wish.id)
+    refuse_monitor(hardware, wish.id)
+    present_type = hardware.objects.get(wish.id)
+    qom_type = wish.qom_type or present_type
+    if qom_type is None:
+        raise InvalidOption(f"Object {wish.id} does not exist yet: say with qom_type what it is to be.")
+    if qom_type.startswith("monitor-"):
+        raise Unsupported(f"qmp_object does not manage monitors, so it adds no {qom_type}. Use qmp_command.")
+    specified = object_properties.specified(hardware, qom_type, wish.properties)
+    kept = object_properties.present(hardware, wish.id, qom_type) if present_type == qom_type else {}
+    before = describe(hardware, wish.id)
+    differences, unverified = _differences(hardware, wish, qom_type, specified) if present_type else ([], [])
+    properties = specified
+    if wish.secret is not None:
+        properties = {**specified, SECRET: wish.secret}
+        unverified.append("secret")
+    whole = object_properties.together(qom_type, kept, properties)
+    if differences or not present_type:
+        object_properties.check(hardware, qom_type, whole)
+    steps: list[Step] = []
+    after: dict[str, Any] | None = before
+    if before and differences and all((qom_type, one.option) in _IN_PLACE for one in differences):
+        steps = [_set(wish.id, one) for one in differences]
+        after = {**before, "properties": {**before["properties"], **{one.option: _merged(one) for one in differences}}}
+    elif differences and wish.recreate:
+        refuse_users_of_object(hardware, wish.id, wish.force)
+        steps = _recreate(hardware, wish.id, qom_type, whole)
+        after = _planned(wish.id, qom_type, whole)
+    else:
+        refuse(f"Object {wish.id}", differences)
+        if present_type is None:
+            steps = [add_object(hardware, qom_type, wish.id, properties)]
+            after = _planned(wish.id, qom_type, properties)
+            unverified = []
+    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, wish.id, whole)))
+
+
+def _recreate(hardware: Hardware, object_id: str, qom_type: str, properties: Mapping[str, Any]) -> list[Step]:
+    """Delete the object that is there and add it with other properties. If QEMU refuses these, the old one is added again."""
+    old_type = hardware.objects[object_id]
+    old = add_object(hardware, old_type, object_id, object_properties.present(hardware, object_id, old_type))
+    return [delete_object(object_id, old), add_object(hardware, qom_type, object_id, properties)]
+
+
+def _planned(object_id: str, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in properties.items() if name != SECRET}
+    return {"id": object_id, "qom_type": qom_type, "properties": shown}
+
+
+def plan_absent(hardware: Hardware, wish: Object) -> Plan:
+    check_id(wish.id)
+    refuse_monitor(hardware, wish.id)
+    if wish.id not in hardware.objects:
+        return Plan()
+    if wish.qom_type is not None and hardware.objects[wish.id] != wish.qom_type:
+        raise Conflict(f"The object {wish.id} is a {hardware.objects[wish.id]}, not a {wish.qom_type}. Take another id.")
+    refuse_users_of_object(hardware, wish.id, wish.force)
+    return Plan((delete_object(wish.id),), describe(hardware, wish.id), None)
+
+
+def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
+    """The object with its readable properties; never those that hold a secret."""
+    if object_id not in hardware.objects:
+        return None
+    return _described(hardware, [object_id])[0]
+
+
+def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    return _described(hardware, sorted(hardware.objects))
+
+
+def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
+    """Those with these *ids*, in two round trips however many they are."""
+    listed = hardware.snapshot.qom_list(f"/objects/{one}" for one in ids)
+    names = [
+        [
+            name
+            for name, kind in known.items()
+            if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))
+        ]
+        for known in listed
+    ]
+    values = iter(hardware.snapshot.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
+    return [
+        {
+            "id": one,
+            "qom_type": hardware.objects[one],
+            "properties": {name: value for name, value in zip(those, values) if value is not None},
+        }
+        for one, those in zip(ids, names)
+    ]
+
+
+def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
+    """The value of ``-object``, with the name of a file in the place of a secret."""
+    shown = [("file", SECRET_FILE) if name == "data" else (name, value) for name, value in properties.items()]
+    return object_argument(qom_type, object_id, dict(shown))
+
+
+def _differences(
+    hardware: Hardware, wish: Object, qom_type: str, properties: Mapping[str, Any]
+) -> tuple[list[Difference], list[str]]:
+    present_type = hardware.objects[wish.id]
+    if present_type != qom_type:
+        return [Difference("qom_type", present_type, qom_type)], []
+    values = hardware.snapshot.qom_get((f"/objects/{wish.id}", name) for name in properties)
+    unverified = [name for name, value in zip(properties, values) if value is None]
+    different = [
+        Difference(name, now, wanted)
+        for (name, wanted), now in zip(properties.items(), values)
+        if now is not None and known_part(now, wanted) != wanted
+    ]
+    return different, unverified
+
+
+def _set(object_id: str, one: Difference) -> Execute:
+    """Change a property in place, of a structure the members that the task states; taken back to what they were."""
+    place = {"path": f"/objects/{object_id}", "property": one.option}
+    back = Execute("qom-set", {**place, "value": known_part(one.present, one.wanted)})
+    return Execute("qom-set", {**place, "value": one.wanted}, back)
+
+
+def _merged(one: Difference) -> Any:
+    """What a property will be: of a structure, the members that the task does not state stay."""
+    return {**one.present, **one.wanted} if isinstance(one.present, dict) and isinstance(one.wanted, dict) else one.wanted

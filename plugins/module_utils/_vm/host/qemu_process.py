@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line that QEMU was started with, read from this host's /proc.
+
+It tells what QEMU itself forgets: which node, backend or memory object a device of the launch was given, after a snapshot, and
+after the guest has released the device.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
+
+Options = Dict[str, Any]
+"""One option's value by its keys: nested from JSON, or flat with dotted keys, all of them text."""
+_IMPLIED = {"device": "driver", "drive": "file", "blockdev": "driver", "netdev": "type"}
+_MOST_BYTES = 4 << 20
+"""Of a command line that are read; Linux takes no longer one by default."""
+
+
+class Launched(NamedTuple):
+    """``devices`` by id, ``drives`` by id, ``nodes`` (of -blockdev and -drive) by node name, ``netdevs`` by id."""
+
+    devices: dict[str, Options]
+    drives: dict[str, Options]
+    nodes: dict[str, Options]
+    netdevs: dict[str, Options] = {}
+
+
+def read(pid: int | None) -> Launched:
+    """What the command line of process *pid* says; nothing where this host does not show it."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(_MOST_BYTES).decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        words = []
+    return of_words(words)
+
+
+def of_words(words: List[str]) -> Launched:
+    """What these words of a command line say."""
+    found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
+    nodes = [*found["blockdev"], *found["drive"]]
+    return Launched(_by(found["device"], "id"), _by(found["drive"], "id"), _by(nodes, "node-name"), _by(found["netdev"], "id"))
+
+
+def parse(text: str, implied: str) -> Options:
+    """An option's value: JSON, or ``value,key=value,…`` where a comma inside a value is doubled and ``key`` alone is on."""
+    if text.startswith("{"):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        return value if isinstance(value, dict) else {}
+    options: Options = {}
+    for number, part in enumerate(_parts(text)):
+        key, equals, value = part.partition("=")
+        if equals and implied == "type" and key in options:  # lists of a network backend are written one by one
+            options[key] = [*(options[key] if isinstance(options[key], list) else [options[key]]), value]
+        elif equals:
+            options[key] = value
+        elif number == 0:
+            options[implied] = key
+        elif key:
+            options[key] = "on"
+    return options
+
+
+def filename(options: Options, nodes: Dict[str, Options]) -> str | None:
+    """The image that the options of a -blockdev or -drive name, however deep or by other *nodes*; None for what is no file."""
+    pending: List[Any] = [options]
+    while pending:
+        one = pending.pop(0)
+        for key, value in one.items():
+            if isinstance(value, dict):
+                pending.append(value)
+            elif isinstance(value, str) and (key == "filename" or key.endswith(".filename")):
+                return value
+        below = one.get("file")
+        if isinstance(below, str):
+            if below not in nodes:
+                return below
+            pending.append(nodes[below])
+            nodes = {name: node for name, node in nodes.items() if name != below}  # each once, for a line may say anything
+    return None
+
+
+def _values(words: List[str], option: str) -> Iterator[str]:
+    for word, value in zip(words, words[1:]):
+        if word in (f"-{option}", f"--{option}"):
+            yield value
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cut at single commas; a doubled one is a comma."""
+    part = ""
+    pieces = text.split(",")
+    while pieces:
+        part += pieces.pop(0)
+        if pieces and pieces[0] == "" and len(pieces) > 1:
+            pieces.pop(0)
+            part += ","
+            continue
+        yield part
+        part = ""
+
+
+def _by(found: Iterable[Options], key: str) -> dict[str, Options]:
+    return {one[key]: one for one in found if isinstance(one.get(key), str)}

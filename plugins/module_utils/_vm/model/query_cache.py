@@ -1,0 +1,148 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers of read-only commands, each asked at most once, many of them in one pipelined round trip."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Callable, Iterable, Sequence
+
+from ...qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
+
+_AT_ONCE = 256
+"""Questions whose answers are in memory as they came at one time; what is kept of them may be less."""
+
+_REPLIES: dict[str, Any] = {
+    "human-monitor-command": str,
+    "qom-list": [{"name": str, "type": str}],
+    "qom-list-types": [{"name": str}],
+    "query-accelerators": {"enabled": str},
+    "query-acpi-ospm-status": [{"slot-type": str, "source": int, "status": int}],
+    "query-balloon": {"actual": int},
+    "query-block": [{"device": str, "qdev?": str, "inserted?": {"node-name": str, "file": str, "drv": str}}],
+    "query-block-exports": [{"id": str, "node-name": str}],
+    "query-chardev": [{"label": str, "filename": str, "frontend-open": bool}],
+    "query-chardev-backends": [{"name": str}],
+    "query-commands": [{"name": str}],
+    "query-cpus-fast": [{"cpu-index": int, "qom-path": str, "thread-id": int}],
+    "query-dump": {"status": str, "completed": int, "total": int},
+    "query-dump-guest-memory-capability": {"formats": [str]},
+    "query-hotpluggable-cpus": [{"type": str, "vcpus-count": int, "props": {"*": int}, "qom-path?": str}],
+    "query-jobs": [{"id": str, "type": str, "status": str, "current-progress": int, "total-progress": int}],
+    "query-kvm": {"enabled": bool},
+    "query-memory-devices": [
+        {
+            "type": str,
+            "data": {
+                "id?": str,
+                "size?": int,
+                "max-size?": int,
+                "requested-size?": int,
+                "memdev?": str,
+                "slot?": int,
+                "node?": int,
+            },
+        }
+    ],
+    "query-memory-size-summary": {"base-memory": int, "plugged-memory?": int},
+    "query-migrate": {
+        "status?": str,
+        "error-desc?": str,
+        "ram?": {"total": int, "remaining": int},
+        "socket-address?": [{"type": str, "path?": str}],
+    },
+    "query-migrate-capabilities": [{"capability": str, "state": bool}],
+    "query-migrate-parameters": dict,
+    "query-name": {"name?": str},
+    "query-named-block-nodes": [
+        {"node-name": str, "drv": str, "file": str, "ro": bool, "image": {"virtual-size": int}, "cache?": dict}
+    ],
+    "query-status": {"status": str, "running": bool},
+    "query-target": {"arch": str},
+    "query-uuid": {"UUID": str},
+    "x-debug-query-block-graph": {
+        "nodes": [{"id": int, "type": str, "name": str}],
+        "edges": [{"parent": int, "child": int, "name": str}],
+    },
+}
+"""What the answers must have, as QEMU's QAPI schema documents them: all that is read of them without asking."""
+
+
+class Snapshot:
+    """The VM's answers as of now. Make a new one to look again."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self._answers: dict[str, Any] = {}
+        self._lists: dict[str, dict[str, str]] = {}
+
+    def ask_many(self, requests: Iterable[Request]) -> list[Any]:
+        """The answer to each request, asking only those not asked before; a CommandError stands for a refusal.
+
+        Raises ProtocolError where an answer is not of the documented shape.
+        """
+        requests = list(requests)
+        keys = [json.dumps(request, sort_keys=True) for request in requests]
+        missing = {key: request for key, request in zip(keys, requests) if key not in self._answers}
+        for some in _portions(list(missing.items())):
+            self._answers.update(zip((key for key, _request in some), self._asked([request for _key, request in some])))
+        return [self._answers[key] for key in keys]
+
+    def _asked(self, requests: Sequence[Request], keep: Callable[[Any], Any] = lambda answer: answer) -> list[Any]:
+        """What there is to *keep* of the answers to *requests*, asked in one round trip; a CommandError for a refusal.
+
+        What cannot be asked has a name from a monitor that is no QEMU (the task's own are checked before): refused for that one.
+        """
+        try:
+            answers = self.monitor.execute_many(requests)
+        except InvalidArguments as error:
+            if len(requests) == 1:
+                return [CommandError("GenericError", str(error), error.command)]
+            half = len(requests) // 2
+            return [*self._asked(requests[:half], keep), *self._asked(requests[half:], keep)]
+        for request, answer in zip(requests, answers):
+            if not isinstance(answer, CommandError):
+                check(request.command, answer, _REPLIES.get(request.command, object))
+        answers = [answer if isinstance(answer, CommandError) else keep(answer) for answer in answers]
+        self.monitor.keep(self, [answer.args if isinstance(answer, CommandError) else answer for answer in answers])
+        return answers
+
+    def ask(self, command: str, /, **arguments: Any) -> Any:
+        """The answer to one command; raises the CommandError of a refusal."""
+        answer = self.ask_many([Request(command, arguments or None)])[0]
+        if isinstance(answer, CommandError):
+            raise answer
+        return answer
+
+    def ask_or(self, default: Any, command: str, /, **arguments: Any) -> Any:
+        """The answer to one command, or *default* where this VM refuses it."""
+        try:
+            return self.ask(command, **arguments)
+        except CommandError:
+            return default
+
+    def qom_list(self, paths: Iterable[str]) -> list[dict[str, str]]:
+        """For each QOM path its properties, name to type; empty where there is no such object.
+
+        They are nearly all that there is to remember of a large VM, and most of it over and over: each text is kept once.
+        """
+        paths = list(paths)
+        for some in _portions([path for path in dict.fromkeys(paths) if path not in self._lists]):
+            for path, types in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], _types)):
+                self._lists[path] = {} if isinstance(types, CommandError) else types
+        return [self._lists[path] for path in paths]
+
+    def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
+        """For each (path, property) its value; None where there is no such property of this JSON type."""
+        answers = self.ask_many([Request("qom-get", {"path": path, "property": name}) for path, name in places])
+        return [None if isinstance(answer, CommandError) or not is_a(answer, kind) else answer for answer in answers]
+
+
+def _types(listing: list[dict[str, str]]) -> dict[str, str]:
+    return {sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in listing}
+
+
+def _portions(whole: list[Any]) -> list[list[Any]]:
+    return [whole[start : start + _AT_ONCE] for start in range(0, len(whole), _AT_ONCE)]

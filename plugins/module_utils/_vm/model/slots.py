@@ -1,0 +1,339 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Free places on buses that take devices while the VM runs.
+
+The place is always ours to choose and always sent whole: QEMU 7.2 and 8.2 accept a second device on an occupied
+root port, and with native hotplug the guest then throws out both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator, NamedTuple
+
+from ..errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
+from .hardware import Bus, Device, Hardware
+
+_SLOT = re.compile(r"(?:0x)?([0-9A-Fa-f]{1,2})(?:\.([0-7]))?\Z")
+_DEVNO = re.compile(r"([0-9a-fA-F]{1,2})\.([0-3])\.([0-9a-fA-F]{1,4})\Z")
+_BUS_KINDS = {
+    "pci-device": ("PCIE", "PCI"),
+    "scsi-device": ("SCSI",),
+    "virtio-ccw-device": ("virtual-css-bus",),
+    "virtio-serial-port": ("virtio-serial-bus",),
+}
+
+_SCSI_LIMITS = {
+    "virtio": (255, 16383),
+    "vhost": (255, 16383),
+    "megasas": (64, 255),
+    "pvscsi": (64, 0),
+    "mptsas": (8, 1),
+    "lsi": (6, 0),
+    "am53c974": (6, 7),
+    "dc390": (6, 7),
+}
+"""The greatest target and LUN, by a word in the QOM type of the controller. A controller has target 7 of its parallel bus."""
+
+_COLD = ("ide-device", "isa-device", "floppy", "i2c-slave")
+"""Classes of devices whose buses take none while the VM runs, on any machine."""
+
+PLACE_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
+"""The properties of ``device_add`` that say where a device goes."""
+
+
+class Wanted(NamedTuple):
+    """What a task says of the place: all of it optional.
+
+    ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel. ``reserved``
+    are places, told as ``place_of`` does, to be left to others.
+    """
+
+    bus: str | None = None
+    addr: str | None = None
+    scsi_id: int | None = None
+    lun: int | None = None
+    reserved: tuple[dict[str, Any], ...] = ()
+
+
+def default_driver(hardware: Hardware, device: str) -> str:
+    """*device* (``virtio-blk``, ``virtio-net`` …) in the form that this machine takes. Raises Unsupported."""
+    kinds = {bus.kind for bus in hardware.buses}
+    if "virtual-css-bus" in kinds:
+        return f"{device}-ccw"
+    if kinds & {"PCI", "PCIE"}:
+        return f"{device}-pci"
+    raise Unsupported(f"The machine {hardware.machine} has neither PCI nor channel devices: nothing can be plugged.")
+
+
+def launch_argument(hardware: Hardware, driver: str) -> list[str]:
+    """What the VM would have to be started with to have one more bus, or places, for *driver*; empty where unknown."""
+    if bus_class(hardware, driver) == "pci-device":
+        if any(bus.kind == "PCIE" for bus in hardware.buses):
+            name = _unused(hardware, "rp")
+            return ["-device", f"pcie-root-port,id={name},chassis={int(name[2:]) + 1}"]
+        name = _unused(hardware, "br")
+        return ["-device", f"pci-bridge,id={name},chassis_nr={int(name[2:]) + 1}"]
+    if bus_class(hardware, driver) == "scsi-device":
+        return ["-device", f"{default_driver(hardware, 'virtio-scsi')},id={_unused(hardware, 'scsi')}"]
+    if bus_class(hardware, driver) == "virtio-serial-port":
+        return ["-device", f"{default_driver(hardware, 'virtio-serial')},id={_unused(hardware, 'serial')}"]
+    return []
+
+
+def _unused(hardware: Hardware, prefix: str) -> str:
+    """A free id, and none of a character device: QEMU names those of ``-serial`` serial0, serial1 and so on."""
+    used = {*hardware.ids, *hardware.chardevs}
+    return next(name for name in (f"{prefix}{number}" for number in range(len(used) + 1)) if name not in used)
+
+
+def bus_class(hardware: Hardware, driver: str) -> str | None:
+    """Which of the known classes of buses *driver* needs; None for one that this file knows nothing of."""
+    return next((name for name in _BUS_KINDS if hardware.driver_is_a(driver, name)), None)
+
+
+def free_places(hardware: Hardware, driver: str) -> Iterator[dict[str, Any]]:
+    """Every free place for a *driver*, best first, as the properties for ``device_add``."""
+    for bus in _candidates(hardware, bus_class(hardware, driver)):
+        yield from _free_on(hardware, bus, Wanted())
+
+
+def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
+    """The buses that take devices of the class while the VM runs: root ports first, which are made for it."""
+    return [
+        bus for kind in _BUS_KINDS.get(device_class or "", ()) for bus in hardware.buses if bus.kind == kind and bus.hotpluggable
+    ]
+
+
+def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any]:
+    """The place for a new *driver*, as the properties for ``device_add``; empty for a device that needs none.
+
+    Raises NoFreeSlot where all are taken, or the one asked for is; InvalidOption for an unknown bus or a bad
+    address; Unsupported for a bus that takes nothing while the VM runs.
+    """
+    device_class = bus_class(hardware, driver)
+    if device_class is None and wanted.addr is not None and hardware.driver_is_a(driver, "ccw-device"):
+        return {**_channel_place(driver, wanted), **({"bus": wanted.bus} if wanted.bus else {})}
+    if device_class is None:
+        for name in ("addr", "scsi_id", "lun"):
+            if getattr(wanted, name) is not None:
+                raise InvalidOption(f"{name} is not for a {driver}: say with bus, and its own properties, where it goes.")
+        if any(hardware.driver_is_a(driver, name) for name in _COLD):
+            raise Unsupported(
+                f"A {driver} sits on a bus that takes no device while the VM runs. Choose another driver, or "
+                "give it to the "
+                "VM at its start."
+            )
+        return {"bus": wanted.bus} if wanted.bus else {}
+    _check_words(driver, device_class, wanted)
+    if wanted.bus is None:
+        buses = _candidates(hardware, device_class)
+    else:
+        buses = [_named_bus(hardware, driver, device_class, wanted.bus)]
+    able = _able(hardware, buses, wanted)
+    for bus in able:
+        for place in _free_on(hardware, bus, wanted):
+            if not any(_same_place(place, other) for other in wanted.reserved):
+                return place
+    raise _no_place(hardware, driver, wanted, able)
+
+
+def _channel_place(driver: str, wanted: Wanted) -> dict[str, Any]:
+    """The address of a device on a channel that is no virtio device, such as ``vfio-ccw``; QEMU chooses where there is none."""
+    for name in ("scsi_id", "lun"):
+        if getattr(wanted, name) is not None:
+            raise InvalidOption(f"{name} is not for a {driver}: say with addr where it goes, as cssid.ssid.devno.")
+    if not _DEVNO.match(str(wanted.addr)):
+        raise InvalidOption(
+            f"addr {wanted.addr!r} is not the address of a device on a channel: write it as cssid.ssid.devno, such as fe.0.0042."
+        )
+    return {"devno": wanted.addr}
+
+
+def _able(hardware: Hardware, buses: list[Bus], wanted: Wanted) -> list[Bus]:
+    """Those of *buses* that have the address that the task names. Raises InvalidOption where none of them has."""
+    able = []
+    refusal = None
+    for bus in buses:
+        try:
+            _check_address(hardware, bus, wanted)
+            able.append(bus)
+        except InvalidOption as error:
+            refusal = refusal or error
+    if refusal and not able:
+        raise refusal
+    return able
+
+
+def _check_address(hardware: Hardware, bus: Bus, wanted: Wanted) -> None:
+    """Raise InvalidOption for an address that *bus* does not have, or on which no guest would see the device."""
+    if bus.kind in ("PCIE", "PCI") and wanted.addr is not None:
+        slot, function = parse_addr(wanted.addr)
+        if bus.kind == "PCIE" and (slot, function) != (0, 0):
+            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {wanted.addr}.")
+        if function and slot not in _taken_slots(bus):
+            raise InvalidOption(
+                f"addr {wanted.addr} is function {function} of a slot of {bus.name} that has no function 0: "
+                f"the guest would see none of it. Name addr {slot:#x}."
+            )
+    if bus.kind == "SCSI":
+        targets, luns = _scsi_limits(hardware, bus)
+        for name, value, most in (("scsi_id", wanted.scsi_id, targets), ("lun", wanted.lun, luns)):
+            if value is not None and not 0 <= value <= most:
+                raise InvalidOption(f"{name} {value} is beyond what {bus.name} has: 0 to {most}.")
+
+
+def _taken_slots(bus: Bus) -> set[int]:
+    return {device.properties["addr"] >> 3 for device in bus.devices if isinstance(device.properties.get("addr"), int)}
+
+
+def _scsi_limits(hardware: Hardware, bus: Bus) -> tuple[int, int]:
+    """The greatest target and LUN of a SCSI bus, by what its controller is."""
+    kind = str(hardware.snapshot.qom_get([(bus.owner, "type")])[0])
+    return next((limits for word, limits in _SCSI_LIMITS.items() if word in kind), (6, 7))
+
+
+def companions(hardware: Hardware, device: Device) -> list[Device]:
+    """The other functions of a device's PCI slot, which leave the VM together with it: a guest ejects slots."""
+
+    def slot(one: Device) -> tuple[Any, int]:
+        return one.properties.get("parent_bus"), one.properties["addr"] >> 3
+
+    if device.addr is None:
+        return []
+    return [one for one in hardware.devices if one.path != device.path and one.addr is not None and slot(one) == slot(device)]
+
+
+def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise Conflict for a device that would take others with it when it is unplugged."""
+    others = sorted(one.id or one.path for one in companions(hardware, device))
+    if others and not force:
+        raise Conflict(
+            f"{device.id} is in one PCI slot with {', '.join(others)}, which would go with it: a guest releases "
+            "all functions of a slot at once. Set force: true to have all of them go.",
+            companions=others,
+        )
+
+
+def _check_words(driver: str, device_class: str, wanted: Wanted) -> None:
+    if device_class == "scsi-device" and wanted.addr is not None:
+        raise InvalidOption(f"A {driver} has no addr; its place is bus, scsi_id and lun.")
+    if device_class != "scsi-device" and (wanted.scsi_id, wanted.lun) != (None, None):
+        raise InvalidOption(f"A {driver} is no SCSI device: it has neither scsi_id nor lun.")
+
+
+def _named_bus(hardware: Hardware, driver: str, device_class: str, name: str) -> Bus:
+    taking = _candidates(hardware, device_class)
+    bus = hardware.bus(name)
+    if bus is None:
+        raise InvalidOption(f"The VM has no bus {name!r}; {_listed(taking, 'these take devices while it runs:')}.")
+    if bus.kind not in _BUS_KINDS[device_class]:
+        raise InvalidOption(f"A {driver} does not fit on {name}, a {bus.kind} bus; {_listed(taking, 'it fits on')}.")
+    if not bus.hotpluggable:
+        raise Unsupported(f"Bus {name} takes no device while the VM runs; {_listed(taking, 'these do:')}.")
+    return bus
+
+
+def _listed(buses: list[Bus], words: str) -> str:
+    return f"{words} {', '.join(bus.name for bus in buses)}" if buses else "there is none"
+
+
+def _no_place(hardware: Hardware, driver: str, wanted: Wanted, buses: list[Bus]) -> NoFreeSlot:
+    arguments = launch_argument(hardware, driver)
+    remedy = f" Start the VM with {' '.join(arguments)} (or more of them)." if arguments else ""
+    if wanted.bus is not None or wanted.addr is not None or wanted.scsi_id is not None:
+        where = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
+        holders = [f"{device.id or device.path} ({device.driver})" for bus in buses for device in bus.devices]
+        held = f": it holds {', '.join(holders)}" if holders else ""
+        return NoFreeSlot(f"There is no free place for a {driver} at {where}{held}. Name another place or none.")
+    if not buses:
+        return NoFreeSlot(f"The VM has no bus that takes a {driver} while it runs.{remedy}")
+    return NoFreeSlot(
+        f"All {len(buses)} buses that take a {driver} while the VM runs are full "
+        f"({', '.join(bus.name for bus in buses)}).{remedy}"
+    )
+
+
+def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two places are one; slots are compared as numbers, for they may be written 5 or 0x5.
+
+    A bus alone is no place that only one device can have: on a virtio serial bus each port takes the next number.
+    """
+    if set(one) == {"bus"}:
+        return False
+    if "addr" in one and other.get("addr") is not None:
+        return one.get("bus") == other.get("bus") and parse_addr(one["addr"]) == parse_addr(other["addr"])
+    return all(str(other.get(name)) == str(value) for name, value in one.items())
+
+
+def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    if bus.kind == "PCIE":
+        if not bus.devices:
+            yield {"bus": bus.name, "addr": "0"}
+    elif bus.kind == "PCI":
+        yield from _free_slots(bus, wanted)
+    elif bus.kind == "SCSI":
+        yield from _free_luns(hardware, bus, wanted)
+    elif bus.kind == "virtual-css-bus":
+        yield from _free_subchannels(hardware, wanted)
+    else:
+        yield {"bus": bus.name}
+
+
+def _free_slots(bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """Slot 0 is the bridge's own, so a conventional PCI bus takes devices at 1 to 31."""
+    taken = _taken_slots(bus)
+    if wanted.addr is None:
+        yield from ({"bus": bus.name, "addr": f"{slot:#x}"} for slot in range(1, 32) if slot not in taken)
+        return
+    slot, function = parse_addr(wanted.addr)
+    if slot not in taken:
+        yield {"bus": bus.name, "addr": f"{slot:#x}.{function}" if function else f"{slot:#x}"}
+
+
+def parse_addr(addr: str) -> tuple[int, int]:
+    """Slot and function from QEMU's notation, ``5``, ``0x1f`` or ``5.1`` (hexadecimal). Raises InvalidOption."""
+    match = _SLOT.match(addr)
+    if not match or int(match.group(1), 16) > 31:
+        raise InvalidOption(f"addr {addr!r} is no PCI address: write slot or slot.function in hexadecimal, such as 0x5 or 5.1.")
+    return int(match.group(1), 16), int(match.group(2) or 0)
+
+
+def parse_devno(addr: str) -> str:
+    """A channel address as QEMU writes it, from ``fe.0.1`` or ``FE.0.0001``. Raises InvalidOption."""
+    match = _DEVNO.match(addr)
+    if not match:
+        raise InvalidOption(f"addr {addr!r} is no channel address: write cssid.ssid.devno, such as fe.0.0001.")
+    return f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
+
+
+def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    targets = range(_scsi_limits(hardware, bus)[0] + 1)
+    taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
+    used_targets = {target for target, _lun in taken}
+    for target in targets if wanted.scsi_id is None else [wanted.scsi_id]:
+        if wanted.scsi_id is None and wanted.lun is None and target in used_targets:
+            continue
+        if (target, wanted.lun or 0) not in taken:
+            yield {"bus": bus.name, "scsi-id": target, "lun": wanted.lun or 0}
+
+
+def _free_subchannels(hardware: Hardware, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    taken = {str(device.properties.get("dev_id")).lower() for device in hardware.devices}
+    if wanted.addr is not None:
+        devno = parse_devno(wanted.addr)
+        if devno not in taken:
+            yield {"devno": devno}
+        return
+    yield from ({"devno": f"fe.0.{number:04x}"} for number in range(0x10000) if f"fe.0.{number:04x}" not in taken)
+
+
+def place_of(device: Device) -> dict[str, Any]:
+    """Where *device* sits, in the words of ``device_add``."""
+    properties = device.properties
+    if "dev_id" in properties:
+        return {"devno": properties["dev_id"]}
+    if "scsi-id" in properties:
+        return {"bus": device.bus, "scsi-id": properties["scsi-id"], "lun": properties.get("lun")}
+    return {"bus": device.bus, **({"addr": device.addr} if device.addr is not None else {})}

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any command of QMP, checked against what this QEMU says of it before it is sent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from ..errors import InvalidOption
+from ..model.arguments import check_arguments
+from ..model.hardware import Hardware
+from ..model.values import nearest
+from ..plan.plan import Execute, Plan, Run, Step
+from .qom import SECRET, refuse_secret, without_secrets
+
+_READING = {"qom-get", "qom-list", "qom-list-types", "qom-list-properties", "device-list-properties", "x-debug-query-block-graph"}
+
+_OF_DRIVERS = {"device-list-properties": "typename", "qom-list-properties": "typename", "device_add": "driver"}
+"""Commands that make a device of a driver, be it only to look at it, with the argument that names it."""
+_HUMAN_QOM_GET = re.compile(r"\s*qom-get\s(.*)", re.DOTALL)
+
+
+def only_reads(command: str) -> bool:
+    """Whether *command* changes nothing, by its name."""
+    return command.startswith("query-") or command in _READING
+
+
+@dataclass(frozen=True)
+class Send(Execute):
+    """One command whose reply goes into the result, in order."""
+
+    changes: bool = True
+
+    def apply(self, run: Run) -> None:
+        reply = run.execute(self.command, self.arguments)
+        if self.command == "qom-list-get":
+            reply = without_secrets(reply)
+        run.told.setdefault("replies", []).append(reply)
+
+
+def plan(hardware: Hardware, commands: Sequence[Mapping[str, Any]], changed: bool | None) -> Plan:
+    """Send *commands*, each ``{"execute": …, "arguments": {…}}``, in order. *changed* overrides what their names say."""
+    steps: list[Step] = []
+    for entry in commands:
+        name, arguments = _checked(hardware, entry)
+        steps.append(Send(name, arguments, changes=not only_reads(name) if changed is None else changed))
+    return Plan(tuple(steps))
+
+
+def reading(hardware: Hardware, commands: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The replies of those commands that only read, None for the others: what check mode can tell."""
+    return [
+        hardware.snapshot.ask(entry["execute"], **(entry.get("arguments") or {})) if only_reads(entry["execute"]) else None
+        for entry in commands
+    ]
+
+
+def _refuse_human_secret(line: str) -> None:
+    """Raise InvalidOption for an HMP command that would show what a secret object holds. Quotes and escapes could hide the name
+    of the property, which QMP's own command has no need of."""
+    found = _HUMAN_QOM_GET.match(line)
+    if found and (set(found[1].split()) & set(SECRET) or '"' in found[1] or "\\" in found[1]):
+        raise InvalidOption("The HMP command qom-get could show a secret. Use the command qom-get of QMP, which is checked.")
+
+
+def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a command. Raises InvalidOption where this QEMU has none such, or not with such arguments."""
+    unknown = set(entry) - {"execute", "arguments"}
+    if unknown or not isinstance(entry.get("execute"), str):
+        raise InvalidOption("Write each command as {execute: NAME, arguments: {…}}, as QMP has it.")
+    name, arguments = str(entry["execute"]), entry.get("arguments") or {}
+    if not isinstance(arguments, dict):
+        raise InvalidOption(f"The arguments of {name} are a dict, as QMP has them.")
+    known_commands = [one["name"] for one in hardware.snapshot.ask("query-commands")]
+    if name not in known_commands:
+        raise InvalidOption(f"This QEMU ({hardware.version_text}) has no command {name!r}{nearest(name, known_commands)}.")
+    check_arguments(hardware.schema, name, arguments)
+    if name == "qom-get":
+        refuse_secret(hardware, arguments["path"], arguments["property"])
+    if name == "human-monitor-command":
+        _refuse_human_secret(str(arguments["command-line"]))
+    if name in _OF_DRIVERS:
+        hardware.refuse_incomplete(str(arguments[_OF_DRIVERS[name]]))
+    return name, arguments

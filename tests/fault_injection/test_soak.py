@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thousands of cycles on one VM whose guest reads and writes: nothing leaks in QEMU or here, and the guest's data is whole."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Any, Callable
+
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import backend
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import plans as blockdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import spec as disk
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.live.conftest import Modules
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .tally import ALL, survives
+
+CYCLES = 2000 if ALL else 25
+LATEST = 60.0  # seconds for one step
+GROWN_KIB = 16 << 10  # of this process's memory, for thousands of cycles
+
+WORK = r"""
+dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
+sum=$(md5sum < /tmp/data)
+(n=0; while [ ! -e /tmp/stop ]; do
+  dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null && sync
+  [ "$(dd if=/dev/vda bs=64k count=32 iflag=direct 2>/dev/null | md5sum)" = "$sum" ] || echo bad >> /tmp/bad
+  n=$((n+1)); echo $n > /tmp/rounds
+done; touch /tmp/stopped) >/dev/null 2>&1 &
+"""
+
+
+def wishes(image: str, tap: str) -> list[tuple[Any, Any]]:
+    """The kind and the wish of each cycle, in turn."""
+    return [
+        (blockdev, disk.Disk(Front("s1", driver="scsi-hd"), backend.file_backend(image))),
+        (blockdev, disk.Disk(Front("v1"), {"driver": "null-co", "size": 1 << 20})),
+        (objects, objects.Object("io1", "iothread")),
+        (netdev, netdev.Nic(Front("n1"), "tap", {"ifname": tap})),
+        (netdev, netdev.Nic(Front("n2"), "user")),
+    ]
+
+
+def test_soak(make_vm: Callable[..., VM], image: Callable[..., str], make_tap: Callable[..., str]) -> None:
+    vm = make_vm()
+    assert Modules(vm).blockdev(id="keep", file=image("keep", "8M"))["changed"]
+    assert Modules(vm).cpus(count=2)["changed"]
+    vm.wait_guest(lambda guest: [disk["serial"] for disk in guest["disks"]] == ["keep"])
+    vm.guest(WORK)
+    kinds = wishes(image("cycled"), make_tap())
+    before, descriptors = vm.hardware(), _descriptors(vm.pid)
+    own, grown_from = _descriptors(os.getpid()), 0
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        for cycle in range(CYCLES):
+            kind, wish = kinds[cycle % len(kinds)]
+            for plan in (kind.plan_present, kind.plan_absent):
+                made = plan(Hardware(monitor), wish)
+                assert made.changed
+                made.apply(monitor, LATEST)
+            if cycle == CYCLES // 10:
+                grown_from = _memory()
+    grown = _memory() - grown_from
+    vm.guest("touch /tmp/stop; while [ ! -e /tmp/stopped ]; do :; done", timeout=LATEST)
+    after = vm.hardware()
+    survives("soak: cycles", after == before, (before, after))
+    survives("soak: descriptors of QEMU", _descriptors(vm.pid) <= descriptors + 1, (descriptors, _descriptors(vm.pid)))
+    survives("soak: descriptors and memory here", _descriptors(os.getpid()) <= own and grown < GROWN_KIB, (own, grown))
+    rounds = int(vm.guest("cat /tmp/rounds"))
+    survives("soak: the guest's data", rounds > 0 and vm.guest("cat /tmp/bad 2>/dev/null || true") == "", rounds)
+    print(f"soak: {CYCLES} cycles, {rounds} rounds of the guest, {grown} KiB more memory here")
+
+
+def _descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _memory() -> int:
+    """KiB at most resident so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

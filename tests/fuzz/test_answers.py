@@ -1,0 +1,253 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules against a QEMU whose answers are not what they should be: one result, with one sentence, and never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import natural, parse_netdevs
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache import _REPLIES
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import printable
+
+from .conftest import READING, Truth, run
+from .peer import Peer, line
+from .values import EVIL, HALF, anything, places, replaced, texts
+
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "facts": ("qmp_info", {"gather_subset": ["all"]}),
+    "disk as it is": ("qmp_blockdev", {"id": "d1", "backend": {"driver": "raw"}, "bus": "rp0", "serial": "one", "size": "2M"}),
+    "new disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "size": "2M", "passphrase": "x", "format": "luks"}),
+    "SCSI disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "driver": "scsi-hd"}),
+    "disk anew": ("qmp_blockdev", {"id": "d2", "file": "/x", "recreate": True, "force": True}),
+    "no disk": ("qmp_blockdev", {"id": "d1", "state": "absent", "force": True}),
+    "NIC as it is": ("qmp_netdev", {"id": "n1", "type": "user"}),
+    "new NIC": ("qmp_netdev", {"id": "x1", "type": "user", "options": {"hostfwd": ["tcp::1-:1"]}}),
+    "no NIC": ("qmp_netdev", {"id": "n1", "state": "absent"}),
+    "more CPUs": ("qmp_cpu_hotplug", {"count": 3}),
+    "too many CPUs": ("qmp_cpu_hotplug", {"count": 30}),
+    "a CPU": ("qmp_cpu_hotplug", {"topology": {"socket-id": 1, "core-id": 0, "thread-id": 0}}),
+    "object as it is": ("qmp_object", {"id": "io1", "properties": {"poll-max-ns": 1}, "recreate": True}),
+    "new object": ("qmp_object", {"id": "x1", "qom_type": "secret", "secret": "x"}),
+    "no object": ("qmp_object", {"id": "io1", "state": "absent"}),
+    "disk with limits": ("qmp_blockdev", {"id": "d1", "limits": {"iops": 100}}),
+    "new character device": ("qmp_chardev", {"id": "x1", "type": "null", "driver": "virtserialport"}),
+    "no character device": ("qmp_chardev", {"id": "c1", "state": "absent"}),
+    "new device": ("qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}),
+    "no device": ("qmp_device", {"id": "rng1", "state": "absent"}),
+    "job as it is": ("qmp_block_job", {"id": "j1"}),
+    "new job": ("qmp_block_job", {"id": "x1", "type": "mirror", "disk": "d2", "target": "t2"}),
+    "snapshot": ("qmp_block_job", {"id": "x1", "type": "snapshot", "disk": "d2", "file": "/x"}),
+    "no job": ("qmp_block_job", {"id": "j1", "state": "cancelled"}),
+    "new medium": ("qmp_media", {"id": "cd1", "file": "/x"}),
+    "no medium": ("qmp_media", {"id": "cd1", "state": "absent"}),
+    "object's property": ("qmp_qom", {"path": "/objects/io1", "property": "poll-max-ns", "value": 1}),
+    "object's properties": ("qmp_qom", {"path": "/objects/io1"}),
+    "command": ("qmp_command", {"execute": "set_link", "arguments": {"name": "n1", "up": True}}),
+    "new memory": ("qmp_memory_hotplug", {"id": "x1", "size": "128M"}),
+    "total of memory": ("qmp_memory_hotplug", {"total": "512M"}),
+    "balloon": ("qmp_balloon", {"size": "128M"}),
+    "migration": ("qmp_migrate", {"state": "status", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 1}}),
+    "dump": ("qmp_dump", {"path": "/x"}),
+    "paused": ("qmp_power", {"state": "paused"}),
+    "running": ("qmp_power", {"state": "running"}),
+}
+CODES = {
+    "connect_failed",
+    "monitor_busy",
+    "protocol_error",
+    "command_failed",
+    "outcome_unknown",
+    "disconnected",
+    "unplug_pending",
+    "unplug_refused",
+    "no_free_slot",
+    "conflict",
+    "unsupported",
+    "invalid_option",
+    "rollback_incomplete",
+}
+
+
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def said(value: Any) -> list[str]:
+    """All texts in *value*."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for one in pair for text in said(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in said(one)]
+    return [value] if isinstance(value, str) else []
+
+
+def check(result: dict[str, Any]) -> None:
+    """A success, or a failure with a sentence and a code of the closed list; with nothing in it that controls a terminal."""
+    assert "exception" not in result
+    shown = said({name: value for name, value in result.items() if name != "invocation"})
+    assert not [text for text in shown if CONTROLS.search(text)]
+    if result.get("failed"):
+        assert result["error_code"] in CODES
+        assert isinstance(result["msg"], str) and result["msg"]
+
+
+class Liar:
+    """Answers as *truth* does, but for the request *victim*, which gets the *lie*. ``told``: what was returned, by request."""
+
+    def __init__(self, truth: Truth, victim: str = "", lie: Any = None) -> None:
+        self.told: dict[str, Any] = {}
+        self._truth, self._victim, self._lie = truth, victim, lie
+
+    def __call__(self, request: dict[str, Any]) -> Iterable[bytes]:
+        said = self._truth(request)
+        key = json.dumps([request["execute"], request.get("arguments")])
+        if "return" in said:
+            self.told[key] = said["return"]
+        return [line({"id": request["id"], **({"return": self._lie} if key == self._victim else said)})]
+
+    def asked(self) -> dict[str, list[str]]:
+        """The requests that got a value, by command."""
+        return {
+            command: [key for key in self.told if json.loads(key)[0] == command]
+            for command in sorted({json.loads(key)[0] for key in self.told})
+        }
+
+
+@functools.cache
+def true_answers(truth: Truth, name: str) -> Liar:
+    """What a run is told by a peer that does not lie."""
+    module, options = RUNS[name]
+    honest = Liar(truth)
+    run(module, options, Peer(honest))
+    return honest
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str):
+    """Else what follows would show little."""
+    module, options = RUNS[name]
+    result = run(module, options, Peer(Liar(truth)))
+    check(result)
+    assert result.get("error_code") not in ("protocol_error", "invalid_option", "connect_failed")
+
+
+@pytest.mark.parametrize("name", RUNS)
+@given(data=st.data())
+def test_one_wrong_value_in_one_answer_ends_a_run_in_one_result(truth: Truth, name: str, data: st.DataObject):
+    module, options = RUNS[name]
+    told = true_answers(truth, name).told
+    asked = true_answers(truth, name).asked()
+    victim = data.draw(st.sampled_from(asked[data.draw(st.sampled_from(list(asked)))]))
+    place = data.draw(st.sampled_from(places(told[victim])))
+    lie = replaced(told[victim], place, data.draw(st.one_of(st.sampled_from([..., HALF]), anything)))
+    check(run(module, options, Peer(Liar(truth, victim, lie))))
+
+
+@pytest.mark.parametrize("name", RUNS)
+@given(values=st.lists(anything, min_size=1, max_size=5))
+def test_answers_of_any_shape_end_a_run_in_one_result(name: str, values: list[Any]):
+    module, options = RUNS[name]
+
+    def reply(request: dict[str, Any]) -> Iterable[bytes]:
+        return [line({"return": values[len(request["execute"]) % len(values)], "id": request["id"]})]
+
+    check(run(module, options, Peer(reply)))
+
+
+@given(st.lists(texts, max_size=6).map("\r\n".join), st.integers(0, 3))
+def test_any_text_is_read_as_network_backends(text: str, indent: int):
+    below = f"hub 1\r\n \\ {text}: nic: {text}", f"a: index=0,type=nic\r\n \\ {text}: type=user"
+    for lines in (text, " " * indent + "\\ " + text, *below):
+        for name, netdev in parse_netdevs(lines).items():
+            assert netdev.id == name and isinstance(netdev.type, str)
+
+
+@given(st.lists(texts, max_size=6))
+def test_any_names_have_a_natural_order(names: list[str]):
+    names += ["rp10", "rp2", "rp02", "rp" + "9" * 5000]
+    order = sorted(names, key=natural)
+    assert order == sorted(order, key=natural)
+    assert [name for name in order if name in ("rp2", "rp10")] == ["rp2", "rp10"]
+    assert natural("rp02") == natural("rp2") < natural("rp10") < natural("rp" + "9" * 5000)
+
+
+@pytest.mark.parametrize("evil", [HALF, *filter(None, EVIL)], ids=lambda name: ascii(name)[:20])
+def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str):
+    """QEMU 10 takes any id, so another tool may have plugged a device of this one."""
+
+    def reply(request: dict[str, Any]) -> Iterable[bytes]:
+        said = truth(
+            {
+                **request,
+                "arguments": {
+                    name: value.replace(f"/{evil}", "/d1") if isinstance(value, str) else value
+                    for name, value in request.get("arguments", {}).items()
+                },
+            }
+            if "arguments" in request
+            else request
+        )
+        if request["execute"] == "qom-list" and request["arguments"]["path"] == "/machine/peripheral":
+            said = {"return": [*said["return"], {"name": evil, "type": "child<virtio-blk-pci>"}]}
+        return [line({"id": request["id"], **said})]
+
+    result = run("qmp_info", {"gather_subset": ["devices", "disks", "capacity"]}, Peer(reply))
+    check(result)
+    assert not result.get("failed") or evil == HALF, result
+    if evil != HALF:  # of which nothing more can be asked
+        assert printable(evil) in [device["id"] for device in result["devices"]]
+
+
+def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth):
+    """A command that a run comes to read must be in the table of shapes, or be one whose answer is checked elsewhere."""
+    free = {"qom-get", "query-qmp-schema", "device-list-properties"}
+    for name in RUNS:
+        assert {command for command in true_answers(truth, name).asked() if command.startswith(READING)} <= _REPLIES.keys() | free
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Truth, name: str):
+    """Each text that is no name of ours has a control in it, and so has each error."""
+    module, options = RUNS[name]
+    for refused in (False, True):
+
+        def reply(request: dict[str, Any], refused: bool = refused) -> Iterable[bytes]:
+            answer = truth(request)
+            if refused and not request["execute"].startswith(READING):
+                answer = {"error": {"class": "GenericError", "desc": "no \x1b[2J\r\x9b\u202e\ud800 way"}}
+            text = json.dumps({**answer, "id": request["id"]})
+            for known in ("null-co", "prelaunch", "q35", "/dev/", "unix:"):
+                text = text.replace(known, f"{known}\\u001b[2J\\u009b\\u202e")
+            return [text.encode() + b"\n"]
+
+        check(run(module, options, Peer(reply)))
+
+
+SECRETS = ("top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret", "top\r\nsecret")
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=ascii)
+@pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
+def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool):
+    """Also where QEMU repeats it."""
+
+    def reply(request: dict[str, Any]) -> Iterable[bytes]:
+        said = truth(request)
+        if fails and request["execute"] == "object-add":
+            said = {"error": {"class": "GenericError", "desc": f"I do not like {secret}\r\nat all"}}
+        elif request["execute"] == "qom-list" and request["arguments"]["path"] == "/objects":
+            said = {"return": [*said["return"], {"name": f"{secret}\n", "type": "child<x>"}]}
+        return [line({**said, "id": request["id"]})]
+
+    told = json.dumps(run("qmp_object", {"id": "s9", "qom_type": "secret", "secret": secret}, Peer(reply)))
+    assert "secret" not in told.replace('"secret"', "").replace("secret,id=s9", ""), told
+    assert ("do not like" in told) == fails
