@@ -7,7 +7,7 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint sanity units coverage hostile live integration torture build
+TIERS := static lint sanity units coverage fuzz live integration fault_injection build
 
 .PHONY: help demo test test-quick torture record build clean
 
@@ -35,7 +35,7 @@ test-quick: $(NOX)
 	$(NOX) --session static coverage
 
 torture: $(NOX)
-	TORTURE=all $(NOX) --session hostile torture integration
+	TORTURE=all $(NOX) --session fuzz torture integration
 
 record: $(NOX)
 	tests/vm/install

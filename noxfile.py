@@ -169,10 +169,10 @@ def pytest(session: nox.Session, tier: str, dist: str, *words: str) -> None:
 
 
 @nox.session
-def hostile(session: nox.Session) -> None:
+def fuzz(session: nox.Session) -> None:
     """Property-based tests of what comes from QEMU and from tasks, as root: the truth is asked of a real QEMU."""
     session.install("pytest", "pytest-xdist", "hypothesis", ANSIBLE_CORE)
-    pytest(session, "hostile", "load")
+    pytest(session, "fuzz", "load")
 
 
 @nox.session
@@ -189,10 +189,10 @@ def live(session: nox.Session) -> None:
 
 
 @nox.session
-def torture(session: nox.Session) -> None:
+def fault_injection(session: nox.Session) -> None:
     """Faults caused on purpose, as root; a sample of them, or with TORTURE=all all."""
     session.install("pytest", "pytest-xdist", "pyyaml", ANSIBLE_CORE)
-    pytest(session, "torture", "loadgroup")
+    pytest(session, "fault_injection", "loadgroup")
 
 
 @nox.session

@@ -77,19 +77,12 @@ balloon:
     actual: 2147483648
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import balloon
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.balloon import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=lambda hardware, params: balloon.plan(hardware, _module.size_in_bytes(params["size"]) or 0),
-            tell=lambda hardware, params: {"balloon": balloon.describe(hardware)},
-            options={"size": {"type": "str", "required": True}},
-            result="balloon",
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

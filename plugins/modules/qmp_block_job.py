@@ -168,47 +168,12 @@ progress:
   sample: {current: 1073741824, total: 1073741824}
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import block_job as blockjob
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["snapshot", "mirror", "backup", "commit", "stream"]},
-    "state": {"type": "str", "choices": ["completed", "ready", "started", "cancelled"], "default": "completed"},
-    "disk": {"type": "str"},
-    "target": {"type": "str"},
-    "file": {"type": "str"},
-    "format": {"type": "str", "default": "qcow2"},
-    "sync": {"type": "str", "choices": ["full", "top", "none", "incremental", "bitmap"], "default": "full"},
-    "base": {"type": "str"},
-    "speed": {"type": "str"},
-    "options": {"type": "dict", "default": {}},
-}
-
-
-def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
-    """Bring the job to its wanted state."""
-    job = blockjob.Job(
-        **{**{name: params[name] for name in OPTIONS if name != "state"}, "speed": _module.size_in_bytes(params["speed"])}
-    )
-    if params["state"] == "cancelled":
-        return blockjob.plan_cancelled(hardware, job)
-    return blockjob.plan_present(hardware, job, params["state"])
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.block_job import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=plan,
-            tell=lambda hardware, params: {"job": blockjob.describe(hardware, params["id"])},
-            options=OPTIONS,
-            result="job",
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

@@ -213,56 +213,12 @@ chardev:
     at_launch: false
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "type": {"type": "str"},
-    "path": {"type": "path"},
-    "address": {"type": "str"},
-    "address_port": {"type": "int"},
-    "server": {"type": "bool", "default": True},
-    "wait": {"type": "bool", "default": False},
-    "options": {"type": "dict", "default": {}},
-    "driver": {"type": "str", "choices": ["virtserialport", "virtconsole"]},
-    "name": {"type": "str"},
-    "bus": {"type": "str"},
-    "properties": {"type": "dict", "default": {}},
-    "reserved": {"type": "list", "elements": "dict", "default": []},
-    "recreate": {"type": "bool", "default": False},
-}
-
-
-def line(params: Mapping[str, Any]) -> chardev.Line:
-    """The domain's wish from the module's options."""
-    return chardev.Line(
-        front=_module.front(params, {"name": params["name"]} if params["driver"] else {}),
-        type=params["type"],
-        path=params["path"],
-        host=params["address"],
-        port=params["address_port"],
-        **{name: params[name] for name in ("server", "wait", "options", "recreate")},
-    )
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.chardev import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="chardev",
-            spec=line,
-            present=chardev.plan_present,
-            absent=chardev.plan_absent,
-            describe=lambda hardware, wish: chardev.describe(hardware, wish.id),
-            options=OPTIONS,
-            rules={
-                "mutually_exclusive": [("path", "address")],
-                "required_by": {"address": ("address_port",), "name": ("driver",)},
-            },
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

@@ -99,50 +99,12 @@ replies:
   sample: [{}]
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import command
-
-OPTIONS = {
-    "execute": {"type": "str"},
-    "arguments": {"type": "dict"},
-    "commands": {"type": "list", "elements": "dict"},
-    "changed": {"type": "bool"},
-}
-
-
-def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The commands in the form of the wire."""
-    return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
-
-
-def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
-    """The options without the secrets in commands, whether or not these are well formed."""
-    single = {name: _module.as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
-    shown = redactor.request(single)
-    if params.get("commands") is not None:
-        given = _module.as_list(params["commands"])
-        entries = [_module.as_dict(one) for one in given] if isinstance(given, list) else given
-        shown["commands"] = [*map(redactor.request, entries)] if isinstance(entries, list) else redactor.hide(given)
-    return shown
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.command import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
-            tell=lambda hardware, params: {},
-            preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
-            options=OPTIONS,
-            places=places,
-            looks=False,
-            rules={
-                "required_one_of": [("execute", "commands")],
-                "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],
-            },
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

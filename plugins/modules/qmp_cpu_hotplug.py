@@ -178,38 +178,12 @@ cpus:
         thread_id: 4711
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import cpu
-
-OPTIONS = {
-    "count": {"type": "int"},
-    "topology": {"type": "dict"},
-}
-
-
-def cpus(params: Mapping[str, Any]) -> cpu.Cpus:
-    """The domain's wish from the module's options."""
-    return cpu.Cpus(count=params["count"], topology=params["topology"])
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.cpu_hotplug import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="cpus",
-            spec=cpus,
-            present=cpu.plan_present,
-            absent=cpu.plan_absent,
-            describe=lambda hardware, wish: cpu.describe(hardware),
-            options=OPTIONS,
-            rules={
-                "required_one_of": [("count", "topology")],
-                "mutually_exclusive": [("count", "topology")],
-                "required_if": [("state", "absent", ("topology",))],
-            },
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

@@ -186,42 +186,12 @@ device:
     at_launch: false
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "chardev": {"type": "str"},
-    "guest_cid": {"type": "int"},
-    "descriptors": {"type": "bool"},
-}
-
-
-def wish(params: Mapping[str, Any]) -> peripheral.Peripheral:
-    """The domain's wish from the module's options."""
-    named = {"chardev": params["chardev"], "guest-cid": params["guest_cid"]}
-    properties = {**params["properties"], **{name: value for name, value in named.items() if value is not None}}
-    return peripheral.Peripheral(
-        front=_module.front({**params, "properties": properties}, {}),
-        descriptors=params["descriptors"],
-        recreate=params["recreate"],
-        force=params["force"],
-    )
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.device import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="device",
-            spec=wish,
-            present=peripheral.plan_present,
-            absent=peripheral.plan_absent,
-            describe=lambda hardware, spec: peripheral.describe(hardware, spec.id),
-            options={**_module.FRONT, **OPTIONS},
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

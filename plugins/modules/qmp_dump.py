@@ -141,34 +141,12 @@ vm:
     status: running
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import dump, power
-
-OPTIONS = {
-    "path": {"type": "str"},
-    "protocol": {"type": "str"},
-    "paging": {"type": "bool", "default": False},
-    "format": {"type": "str"},
-    "begin": {"type": "str"},
-    "length": {"type": "str"},
-    "force": {"type": "bool", "default": False},
-}
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.dump import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=lambda hardware, params: dump.plan(hardware, dump.Dump(**{name: params[name] for name in OPTIONS})),
-            tell=lambda hardware, params: {"vm": power.describe(hardware)},
-            options=OPTIONS,
-            rules={
-                "mutually_exclusive": [("path", "protocol")],
-                "required_one_of": [("path", "protocol")],
-                "required_together": [("begin", "length")],
-            },
-            result="dump",
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

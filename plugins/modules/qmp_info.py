@@ -173,30 +173,12 @@ capacity:
           elements: str
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-
-SUBSETS = [
-    "vm",
-    "disks",
-    "nics",
-    "cpus",
-    "memory",
-    "chardevs",
-    "objects",
-    "block_jobs",
-    "balloon",
-    "migration",
-    "devices",
-    "capacity",
-]
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.info import INFORMATION
 
 
 def main() -> None:
-    _module.inform(
-        {
-            "gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]},
-        }
-    )
+    module.main(INFORMATION)
 
 
 if __name__ == "__main__":

@@ -125,36 +125,12 @@ medium:
     locked: false
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import media
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "file": {"type": "str"},
-    "format": {"type": "str"},
-    "force": {"type": "bool", "default": False},
-}
-
-
-def medium(params: Mapping[str, Any]) -> media.Medium:
-    """The domain's wish from the module's options."""
-    return media.Medium(**{name: params[name] for name in OPTIONS if params[name] != ""})
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.media import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="medium",
-            spec=medium,
-            present=media.plan_present,
-            absent=media.plan_absent,
-            describe=lambda hardware, wish: media.describe(hardware, wish.id),
-            options=OPTIONS,
-            rules={"required_if": [("state", "present", ("file",))]},
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

@@ -260,93 +260,12 @@ memory:
     at_launch: false
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import plans as memory
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import spec as memory_spec
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.memory import total as memory_total
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
-
-OPTIONS = {
-    "id": {"type": "str"},
-    "total": {"type": "str"},
-    "type": {"type": "str", "choices": ["pc-dimm", "nvdimm", "virtio-mem"]},
-    "size": {"type": "str"},
-    "requested_size": {"type": "str"},
-    "backend": {"type": "str", "choices": ["ram", "file", "memfd"]},
-    "mem_path": {"type": "str"},
-    "share": {"type": "bool"},
-    "prealloc": {"type": "bool"},
-    "pmem": {"type": "bool"},
-    "hugetlb": {"type": "bool"},
-    "hugetlbsize": {"type": "str"},
-    "host_nodes": {"type": "list", "elements": "int"},
-    "policy": {"type": "str", "choices": ["default", "preferred", "bind", "interleave"]},
-    "node": {"type": "int"},
-    "slot": {"type": "int"},
-    "bus": {"type": "str"},
-    "addr": {"type": "str"},
-    "properties": {"type": "dict", "default": {}},
-    "reserved": {"type": "list", "elements": "dict", "default": []},
-    "recreate": {"type": "bool", "default": False},
-}
-BACKEND = {
-    "mem_path": "mem-path",
-    "share": "share",
-    "prealloc": "prealloc",
-    "pmem": "pmem",
-    "hugetlb": "hugetlb",
-    "host_nodes": "host-nodes",
-    "policy": "policy",
-}
-
-
-def piece(params: Mapping[str, Any]) -> memory_spec.Piece:
-    """The domain's wish from the module's options."""
-    backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
-    if params["hugetlbsize"] is not None:
-        backend["hugetlbsize"] = _module.size_in_bytes(params["hugetlbsize"])
-    return memory_spec.Piece(
-        front=_module.front(params, {"node": params["node"], "slot": params["slot"]}),
-        type=params["type"],
-        size=_module.size_in_bytes(params["size"]),
-        backend=params["backend"],
-        properties=backend,
-        requested=_module.size_in_bytes(params["requested_size"]),
-        recreate=params["recreate"],
-    )
-
-
-def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
-    """Have a piece, or the total."""
-    if params["total"] is not None:
-        return memory_total.plan_total(hardware, _module.size_in_bytes(params["total"]) or 0)
-    return memory.plan_present(hardware, piece(params))
-
-
-def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
-    """The piece, or all of it."""
-    return memory_total.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.memory_hotplug import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="memory",
-            spec=lambda params: params,
-            present=present,
-            absent=lambda hardware, params: memory.plan_absent(hardware, piece(params)),
-            describe=describe,
-            options=OPTIONS,
-            rules={
-                "required_one_of": [("id", "total")],
-                "mutually_exclusive": [("id", "total")],
-                "required_if": [("state", "absent", ("id",))],
-            },
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

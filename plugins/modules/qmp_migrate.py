@@ -176,32 +176,12 @@ vm:
     status: postmigrate
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import migration, power
-
-OPTIONS = {
-    "state": {"type": "str", "choices": ["started", "incoming", "postcopy", "cancelled", "status"], "default": "started"},
-    "uri": {"type": "str"},
-    "channels": {"type": "list", "elements": "dict"},
-    "capabilities": {"type": "dict", "default": {}},
-    "parameters": {"type": "dict", "default": {}},
-    "wait": {"type": "bool", "default": True},
-    "force": {"type": "bool", "default": False},
-}
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.migrate import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=lambda hardware, params: migration.plan(
-                hardware, params["state"], migration.Migration(**{name: params[name] for name in OPTIONS if name != "state"})
-            ),
-            tell=lambda hardware, params: {"migration": migration.describe(hardware), "vm": power.describe(hardware)},
-            options=OPTIONS,
-            rules={"mutually_exclusive": [("uri", "channels")]},
-            result="migration",
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

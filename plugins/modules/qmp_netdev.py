@@ -245,58 +245,12 @@ nic:
     ifname: vm1-net1
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "type": {
-        "type": "str",
-        "choices": ["tap", "user", "bridge", "socket", "stream", "dgram", "hubport", "vhost-user", "vhost-vdpa", "l2tpv3"],
-    },
-    "options": {"type": "dict", "default": {}},
-    "ifname": {"type": "str"},
-    "script": {"type": "str"},
-    "downscript": {"type": "str"},
-    "chardev": {"type": "str"},
-    "vhostdev": {"type": "str"},
-    "vhost": {"type": "bool"},
-    "queues": {"type": "int"},
-    "descriptors": {"type": "bool"},
-    "mac": {"type": "str"},
-    "link": {"type": "str", "choices": ["up", "down"]},
-    "bootindex": {"type": "int"},
-}
-BACKEND_OPTIONS = ("ifname", "script", "downscript", "chardev", "vhostdev", "vhost")
-
-
-def nic(params: Mapping[str, Any]) -> netdev.Nic:
-    """The domain's wish from the module's options."""
-    return netdev.Nic(
-        front=_module.front(params, {"mac": params["mac"], "bootindex": params["bootindex"]}),
-        type=params["type"],
-        options={**params["options"], **{name: params[name] for name in BACKEND_OPTIONS if params[name] is not None}},
-        queues=params["queues"],
-        descriptors=params["descriptors"],
-        link=None if params["link"] is None else params["link"] == "up",
-        recreate=params["recreate"],
-        force=params["force"],
-    )
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.netdev import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="nic",
-            spec=nic,
-            present=netdev.plan_present,
-            absent=netdev.plan_absent,
-            describe=lambda hardware, wish: netdev.describe(hardware, wish.id),
-            options={**_module.FRONT, **OPTIONS},
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

@@ -143,46 +143,12 @@ object:
     properties: {poll-max-ns: 32768}
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
-
-OPTIONS = {
-    "id": {"type": "str", "required": True},
-    "qom_type": {"type": "str"},
-    "properties": {"type": "dict", "default": {}},
-    "secret": {"type": "str", "no_log": True},
-    "recreate": {"type": "bool", "default": False},
-    "force": {"type": "bool", "default": False},
-}
-
-
-def wish(params: Mapping[str, Any]) -> objects.Object:
-    """The domain's wish from the module's options."""
-    return objects.Object(**{name: params[name] for name in OPTIONS})
-
-
-def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
-    """The properties without a secret that stands there instead of in C(secret)."""
-    properties = _module.as_dict(params.get("properties"))
-    if isinstance(properties, dict):
-        return {"properties": redactor.object({"qom-type": params.get("qom_type"), "props": properties})["props"]}
-    return {"properties": redactor.hide(properties)}
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.object import KIND
 
 
 def main() -> None:
-    _module.converge(
-        _module.Kind(
-            result="object",
-            spec=wish,
-            present=objects.plan_present,
-            absent=objects.plan_absent,
-            describe=lambda hardware, spec: objects.describe(hardware, spec.id),
-            options=OPTIONS,
-            places=places,
-        )
-    )
+    module.main(KIND)
 
 
 if __name__ == "__main__":

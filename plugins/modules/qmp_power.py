@@ -114,25 +114,12 @@ vm:
     status: paused
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import power
-
-OPTIONS = {
-    "state": {"type": "str", "choices": ["running", "paused", "shutdown", "reset", "quit", "wakeup"], "required": True},
-    "force": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": True},
-}
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.power import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=lambda hardware, params: power.plan(hardware, *(params[name] for name in OPTIONS)),
-            tell=lambda hardware, params: {"vm": power.describe(hardware)},
-            preview=lambda hardware, params: power.preview(hardware, *(params[name] for name in OPTIONS)),
-            options=OPTIONS,
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

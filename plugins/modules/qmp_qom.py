@@ -90,44 +90,12 @@ qom:
     value: 10000
 """
 
-from typing import Any, Mapping
-
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import qom
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
-
-OPTIONS = {
-    "path": {"type": "str", "required": True},
-    "property": {"type": "str"},
-    "value": {"type": "raw"},
-}
-
-
-def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
-    """Set the property, if there is a value for it."""
-    if params["value"] is None:
-        return Plan()
-    return qom.plan_set(hardware, params["path"], params["property"], params["value"])
-
-
-def places(params: Mapping[str, Any], redactor: _module.Redactor) -> dict[str, Any]:
-    """The value, if it is not that of a property that holds a secret."""
-    arguments = {name: params[name] for name in ("path", "property", "value") if params.get(name) is not None}
-    shown = redactor.request({"execute": "qom-set", "arguments": arguments})["arguments"]
-    return {"value": shown["value"]} if "value" in shown else {}
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.qom import OPERATION
 
 
 def main() -> None:
-    _module.operate(
-        _module.Operation(
-            plan=plan,
-            tell=lambda hardware, params: {"qom": qom.read(hardware, params["path"], params["property"])},
-            options=OPTIONS,
-            places=places,
-            rules={"required_by": {"value": ("property",)}},
-        )
-    )
+    module.main(OPERATION)
 
 
 if __name__ == "__main__":

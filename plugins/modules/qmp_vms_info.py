@@ -176,13 +176,13 @@ vms:
       complete: true
 """
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as _module
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.module import QmpModule
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.processes import virtual_machines
 
 
 def main() -> None:
     # no VM is connected to, so there are none of the options and failures that the other modules share
-    module = _module.AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = QmpModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     module.exit_json(changed=False, vms=virtual_machines(name=module.params["name"]))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Callable
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import backend
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import plans as blockdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import spec as disk
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -41,11 +41,11 @@ done; touch /tmp/stopped) >/dev/null 2>&1 &
 def wishes(image: str, tap: str) -> list[tuple[Any, Any]]:
     """The kind and the wish of each cycle, in turn."""
     return [
-        (blockdev, disk.Disk(Front("s1", driver="scsi-hd"), backend.file_backend(image))),
-        (blockdev, disk.Disk(Front("v1"), {"driver": "null-co", "size": 1 << 20})),
-        (objects, objects.Object("io1", "iothread")),
-        (netdev, netdev.Nic(Front("n1"), "tap", {"ifname": tap})),
-        (netdev, netdev.Nic(Front("n2"), "user")),
+        (blockdev, disk.DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
+        (blockdev, disk.DiskSpec(FrontendSpec("v1"), {"driver": "null-co", "size": 1 << 20})),
+        (objects, objects.ObjectSpec("io1", "iothread")),
+        (netdev, netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": tap})),
+        (netdev, netdev.NicSpec(FrontendSpec("n2"), "user")),
     ]
 
 

@@ -17,8 +17,8 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.plans import plan_absent
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import Disk
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import DiskSpec
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, UnixAddress
@@ -140,7 +140,7 @@ def test_qemu_killed_while_a_run_waits_for_the_guest(make_vm: Callable[..., VM])
     with Monitor.connect(UnixAddress(str(vm.qmp_socket)), tracer=kill_after_device_del) as monitor, pytest.raises(
         PlanFailed
     ) as failure:
-        plan_absent(Hardware(monitor), Disk(Front("d1"))).apply(monitor, 20)
+        plan_absent(Hardware(monitor), DiskSpec(FrontendSpec("d1"))).apply(monitor, 20)
     assert isinstance(failure.value.cause, Disconnected)
     assert [command["execute"] for command in failure.value.sent] == ["device_del"]
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import HardwareError
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -103,7 +103,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                 yield (
                     f"{qom_type} {name}={value!r:.60}",
                     objects.plan_present,
-                    objects.Object("x1", qom_type, {**whole, name: value}),
+                    objects.ObjectSpec("x1", qom_type, {**whole, name: value}),
                 )
     backend = hardware.schema.member_types(str(hardware.schema.argument_type("chardev-add")))["backend"]
     for kind, data in CHARDEVS.items():
@@ -115,7 +115,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                 yield (
                     f"{kind} {name}={value!r:.60}",
                     chardev.plan_present,
-                    chardev.Line(Front("x1"), kind, options={**data, name: value}),
+                    chardev.ChardevSpec(FrontendSpec("x1"), kind, options={**data, name: value}),
                 )
     for driver, names in DEVICES.items():
         for name in names:
@@ -123,7 +123,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                 yield (
                     f"{driver} {name}={value!r:.60}",
                     peripheral.plan_present,
-                    peripheral.Peripheral(Front("x1", driver, properties={name: value})),
+                    peripheral.DeviceSpec(FrontendSpec("x1", driver, properties={name: value})),
                 )
 
 

@@ -12,8 +12,8 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev.plans import Line, plan_present
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev.plans import ChardevSpec, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_option(bare_vm: VM) -> Non
         hardware = Hardware(monitor)
         for options, words in REFUSED:
             with pytest.raises(InvalidOption) as refusal:
-                plan_present(hardware, Line(Front("c1"), **options))
+                plan_present(hardware, ChardevSpec(FrontendSpec("c1"), **options))
             assert [word for word in words if word not in str(refusal.value)] == [], (options, refusal.value)
     refused(
         Modules(bare_vm).run("qmp_chardev", check=True, id="c1", type="socket", address="::1", address_port=65536),
@@ -111,7 +111,7 @@ def test_one_that_cannot_become_another_stays(
     for kind, path in (("socket", "/nosuch/x"), ("pipe", "/nosuch/x")):
         failed = Modules(vm).run("qmp_chardev", id="c5", type=kind, path=path)
         if known:
-            refused(failed, "command_failed", "c5 was put back")
+            refused(failed, "command_failed", "c5 was restored")
             assert [one["execute"] for one in failed["details"]["undone"]] == ["chardev-add"]
         else:
             refused(failed, "conflict", old["type"], "recreate")

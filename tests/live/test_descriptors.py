@@ -12,7 +12,7 @@ from typing import Callable
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -38,7 +38,7 @@ def test_the_vhost_device_of_a_vsock_goes_along(make_vm: Callable[..., VM], no_v
     vm = make_vm(boot=False)
     before = vm.hardware()
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
-        wish = peripheral.Peripheral(Front("v1", "vhost-vsock-pci", properties={"guest-cid": 42}))
+        wish = peripheral.DeviceSpec(FrontendSpec("v1", "vhost-vsock-pci", properties={"guest-cid": 42}))
         plan = peripheral.plan_present(Hardware(monitor), wish)
         getfd, device_add = plan.commands()
         assert getfd == {"execute": "getfd", "arguments": {"fdname": "v1-vhostfd"}}
@@ -54,7 +54,7 @@ def test_each_queue_of_a_tap_has_its_vhost_device(
 ) -> None:
     vm, ifname = make_vm(boot=False), make_tap("multi_queue")
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
-        nic = netdev.Nic(Front("n1"), "tap", {"ifname": ifname, "vhost": True}, queues=2)
+        nic = netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": ifname, "vhost": True}, queues=2)
         *passed, add, plug = netdev.plan_present(Hardware(monitor), nic).commands()
     names = [command["arguments"]["fdname"] for command in passed]
     assert names == ["n1-fd0", "n1-fd1", "n1-vhostfd0", "n1-vhostfd1"]
@@ -72,7 +72,7 @@ def test_a_tap_that_a_killed_run_left_in_qemu_goes_with_the_nic(make_vm: Callabl
     vm, ifname = make_vm(boot=False), make_tap()
     nic = {"id": "n1", "type": "tap", "ifname": ifname}
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
-        wish = netdev.Nic(Front("n1"), "tap", {"ifname": ifname})
+        wish = netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": ifname})
         netdev.plan_present(Hardware(monitor), wish).steps[0].apply(Run(monitor, 10.0))
     modules = Modules(vm)
     refused(modules.netdev(**{**nic, "id": "n2"}), "unsupported", "may hold it")
@@ -95,6 +95,6 @@ def test_the_only_nic_is_not_made_anew_without_force(make_vm: Callable[..., VM])
     refused(modules.netdev(**anew), "unsupported", "only NIC")
     assert vm.hardware() == before
     failed = modules.netdev(**{**anew, "type": "vhost-user", "chardev": "nosuch", "options": {}}, force=True)
-    refused(failed, "command_failed", "nosuch", "net0 was put back")
+    refused(failed, "command_failed", "nosuch", "net0 was restored")
     assert [command["execute"] for command in failed["details"]["undone"]] == ["netdev_add", "device_add"]
     assert vm.hardware() == before

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -215,7 +215,7 @@ def test_two_nics_with_one_mac_are_warned_of(binary: Binary, make_vm: Callable[.
     vm = make_vm(binary=binary, boot=False, extra=("-nic", "user,model=e1000,mac=52:54:00:aa:bb:01"))
     with of_the_monitor(vm) as monitor:
         for mac, told in (("52:54:00:AA:BB:01", 1), ("52:54:00:aa:bb:02", 0)):
-            plan = netdev.plan_present(Hardware(monitor), netdev.Nic(Front("n1", options={"mac": mac}), "user"))
+            plan = netdev.plan_present(Hardware(monitor), netdev.NicSpec(FrontendSpec("n1", options={"mac": mac}), "user"))
             assert len(plan.warnings) == told and all(mac.lower() in warning for warning in plan.warnings)
 
 
@@ -360,7 +360,7 @@ def test_a_macvtap_is_opened_by_its_own_device(bare_vm: VM, tmp_path: Path, monk
     (tmp_path / "mv0" / "ifindex").write_text("12\n")
     monkeypatch.setattr(tap, "_INTERFACES", str(tmp_path))
     monkeypatch.setattr(tap, "_DEVICES", str(tmp_path))
-    nic = netdev.Nic(Front("n1"), "tap", {"ifname": "mv0"}, queues=2)
+    nic = netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": "mv0"}, queues=2)
     with of_the_monitor(bare_vm) as monitor:
         with pytest.raises(netdev.Unsupported, match="no .*/tap12"):
             netdev.plan_present(Hardware(monitor), nic)
@@ -371,7 +371,7 @@ def test_a_macvtap_is_opened_by_its_own_device(bare_vm: VM, tmp_path: Path, monk
         with pytest.raises(netdev.Unsupported, match="mv0 cannot be opened"):
             tap.open_tap("mv0", 2)
         with pytest.raises(netdev.InvalidOption, match="macvtap"):
-            netdev.plan_present(Hardware(monitor), netdev.Nic(nic.front, "tap", {"ifname": "mv0", "script": "no"}))
+            netdev.plan_present(Hardware(monitor), netdev.NicSpec(nic.frontend, "tap", {"ifname": "mv0", "script": "no"}))
     assert tap._macvtap_of(f"{tmp_path}/tap12") == "mv0" and tap._macvtap_of(f"{tmp_path}/tap1") is None
 
 
@@ -383,7 +383,7 @@ def test_a_task_that_lost_a_race_is_told_of_the_winner(make_vm: Callable[..., VM
         vm.query("netdev_add", type="user", id="other")
         vm.query("device_add", driver="virtio-net-pci", id="n1", netdev="other", bus="rp0", addr="0")
         with pytest.raises(netdev.Conflict, match="another task"):
-            netdev.plan_present(hardware, netdev.Nic(Front("n1"), "user"))
+            netdev.plan_present(hardware, netdev.NicSpec(FrontendSpec("n1"), "user"))
 
 
 def test_launch_arguments_are_json_where_qemu_takes_it(bare_vm: VM) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects.plans import Object, plan_present
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects.plans import ObjectSpec, plan_present
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, UnixAddress
@@ -214,7 +214,7 @@ def test_what_qemu_would_refuse_is_refused_before_it_is_sent(bare_vm: VM) -> Non
         hardware = Hardware(monitor)
         for options, words in REFUSED:
             with pytest.raises(InvalidOption) as refusal:
-                plan_present(hardware, Object("o1", **options))
+                plan_present(hardware, ObjectSpec("o1", **options))
             assert [word for word in words if word not in str(refusal.value)] == [], refusal.value
             if any(word in str(options) for word in KILLS) and "limits" not in str(options):
                 continue

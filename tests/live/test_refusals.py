@@ -162,7 +162,7 @@ def test_the_same_image_twice_in_one_vm(modules: Modules, image: Callable[..., s
     path = image("a")
     assert modules.blockdev(id="d1", file=path)["changed"]
     result = modules.blockdev(id="d2", file=path)
-    refused(result, "command_failed", "write", "taken back")
+    refused(result, "command_failed", "write", "rolled back")
     assert [command["execute"] for command in result["details"]["undone"]] == ["blockdev-del"]
     assert modules.blockdev(id="d1", state="absent")["changed"]
 
@@ -177,7 +177,7 @@ def test_shrinking_is_refused_before_anything_is_cut(modules: Modules, image: Ca
 
 def test_a_disk_that_qemu_refuses_after_its_node_was_added_leaves_nothing(modules: Modules) -> None:
     result = modules.blockdev(id="d1", backend=NULL, properties={"logical_block_size": 513})
-    refused(result, "command_failed", "513", "taken back")
+    refused(result, "command_failed", "513", "rolled back")
     assert result["details"]["command"] == "device_add"
 
 
@@ -197,7 +197,7 @@ def test_a_nic_whose_device_is_refused_leaves_neither_backend_nor_descriptor(
 ) -> None:
     tap = make_tap()
     result = modules.netdev(id="n1", type="tap", ifname=tap, properties={"rx_queue_size": 7})
-    refused(result, "command_failed", "rx_queue_size", "taken back")
+    refused(result, "command_failed", "rx_queue_size", "rolled back")
     with pytest.raises(RuntimeError, match="not found"):
         vm.query("closefd", over="qmp", fdname="n1-fd0")
     assert subprocess.run(["cat", f"/sys/class/net/{tap}/carrier"], capture_output=True, check=False).returncode != 0

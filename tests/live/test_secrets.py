@@ -66,7 +66,7 @@ def test_a_wrong_passphrase_leaves_nothing_and_is_not_told(
     path = encrypted("luks")
     result = modules.blockdev(id="safe1", file=path, format="luks", passphrase=f"{SECRET}2")
     secret_nowhere.append(result)
-    refused(result, "command_failed", "nvalid password", "taken back")
+    refused(result, "command_failed", "nvalid password", "rolled back")
 
 
 def test_no_passphrase_for_an_encrypted_image(modules: Modules, encrypted: Callable[[str], str]) -> None:
@@ -98,7 +98,7 @@ def test_the_password_of_a_backend_goes_the_same_way(
     assert added["commands"][0]["arguments"]["id"] == "w1.key-secret"
     wrong = modules.blockdev(**{**options, "backend_secrets": {"key-secret": f"{SECRET}2"}})
     secret_nowhere.append(wrong)
-    refused(wrong, "command_failed", "nvalid password", "taken back")
+    refused(wrong, "command_failed", "nvalid password", "rolled back")
     assert wrong["details"]["undone"] == [{"execute": "object-del", "arguments": {"id": "w1.key-secret"}}]
     refused(modules.blockdev(**{**options, "backend_secrets": {"file": SECRET}}), "invalid_option", "password-secret")
 

@@ -166,10 +166,10 @@ def _look(monitor: Monitor, device_id: str) -> dict[str, Any]:
     hardware = Hardware(monitor)
     names = [
         name
-        for name, kind in hardware.snapshot.qom_list([path])[0].items()
+        for name, kind in hardware.cache.qom_list([path])[0].items()
         if name not in _RUNS_ON_ITS_OWN and not kind.startswith(("child<", "struct"))
     ]
-    values = dict(zip(names, hardware.snapshot.qom_get((path, name) for name in names)))
+    values = dict(zip(names, hardware.cache.qom_get((path, name) for name in names)))
     return {name: value for name, value in values.items() if "/unattached/" not in str(value)}
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev import plans as chardev
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import Front
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.slots import Wanted
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.slots import SlotRequest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
@@ -111,10 +111,10 @@ def filled(value: Any, words: dict[str, str]) -> Any:
     return value.format(**words) if isinstance(value, str) else value
 
 
-def line(name: str, made: Made) -> chardev.Line:
+def line(name: str, made: Made) -> chardev.ChardevSpec:
     options = {"name": made.get("name")} if made.get("driver") == "virtserialport" else {}
-    front = Front(name, made.get("driver"), Wanted(), options)
-    return chardev.Line(front, **{one: made[one] for one in made if one not in ("driver", "name")})
+    front = FrontendSpec(name, made.get("driver"), SlotRequest(), options)
+    return chardev.ChardevSpec(front, **{one: made[one] for one in made if one not in ("driver", "name")})
 
 
 class Session:
@@ -156,16 +156,18 @@ def launch_words(plans: dict[str, Plan]) -> list[str]:
 def test_objects(binary: Binary, session: Callable[..., Any], tmp_path: Path) -> None:
     words = words_of(tmp_path, binary)
     first, tasks = session(binary, *ADDRESSES)
-    specs = {name: objects.Object(name, kind, filled(properties, words)) for name, (kind, properties, _new) in OBJECTS.items()}
+    specs = {
+        name: objects.ObjectSpec(name, kind, filled(properties, words)) for name, (kind, properties, _new) in OBJECTS.items()
+    }
     made = {name: tasks.do(objects.plan_present, spec) for name, spec in specs.items()}
-    unchanged = {name: tasks.do(objects.plan_present, objects.Object(name)) for name in specs}
+    unchanged = {name: tasks.do(objects.plan_present, objects.ObjectSpec(name)) for name in specs}
     assert all(plan.changed for plan in made.values()) and not any(plan.changed for plan in unchanged.values())
     for plans in (made, unchanged):
         first.stop()
         first, tasks = session(binary, *ADDRESSES, *launch_words(plans))
         assert [name for name, spec in specs.items() if tasks.do(objects.plan_present, spec).steps] == []
 
-    changed = {name: objects.Object(name, kind, new) for name, (kind, _old, new) in OBJECTS.items() if new}
+    changed = {name: objects.ObjectSpec(name, kind, new) for name, (kind, _old, new) in OBJECTS.items() if new}
     plans = {name: tasks.do(objects.plan_present, spec) for name, spec in changed.items()}
     assert all(plan.changed for plan in plans.values())
     limits = {name: first.query("qom-get", path=f"/objects/{name}", property="limits") for name in plans}
@@ -222,10 +224,11 @@ def test_what_has_no_words_on_the_command_line_is_warned_of(bare_vm: VM, tmp_pat
 def test_devices(binary: Binary, session: Callable[..., Any]) -> None:
     first, tasks = session(binary)
     specs = {
-        name: peripheral.Peripheral(Front(name, driver, properties=properties)) for name, (driver, properties) in DEVICES.items()
+        name: peripheral.DeviceSpec(FrontendSpec(name, driver, properties=properties))
+        for name, (driver, properties) in DEVICES.items()
     }
     made = {name: tasks.do(peripheral.plan_present, spec) for name, spec in specs.items()}
-    unchanged = {name: tasks.do(peripheral.plan_present, peripheral.Peripheral(Front(name))) for name in specs}
+    unchanged = {name: tasks.do(peripheral.plan_present, peripheral.DeviceSpec(FrontendSpec(name))) for name in specs}
     assert all(plan.changed for plan in made.values()) and not any(plan.changed for plan in unchanged.values())
     for plans in (made, unchanged):
         first.stop()

@@ -20,7 +20,7 @@ from ansible.module_utils.common.validation import check_type_dict, check_type_l
 
 from ..qmp.secrets import HIDDEN, RUNNING_TEXT, Redactor
 
-Places = Callable[[Mapping[str, Any], Redactor], Mapping[str, Any]]
+SecretPlaces = Callable[[Mapping[str, Any], Redactor], Mapping[str, Any]]
 """From the options as given: those options of a module whose secrets have places of their own, as they may be shown."""
 
 _PROMISED = frozenset(
@@ -46,7 +46,7 @@ _LONG, _SOME = 8, 4
 """Characters of a secret that is replaced inside of words, and of one that is replaced where it is a word."""
 
 
-def no_places(params: Mapping[str, Any], redactor: Redactor) -> Mapping[str, Any]:
+def no_secret_places(params: Mapping[str, Any], redactor: Redactor) -> Mapping[str, Any]:
     """Of a module whose secrets are in options that are no_log, and in members whose names tell."""
     return {}
 
@@ -76,10 +76,12 @@ class Masking:
     ``options``: the options as they may be shown, whether or not they are as the module wants them.
     """
 
-    def __init__(self, params: Mapping[str, Any], spec: Mapping[str, Any], aliases: Mapping[str, str], places: Places) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], spec: Mapping[str, Any], aliases: Mapping[str, str], secret_places: SecretPlaces
+    ) -> None:
         redactor = Redactor(strict=True)
         shown = {name: _option(value, spec.get(aliases.get(name, name)), redactor) for name, value in params.items()}
-        self.options = {**shown, **places(params, redactor)}
+        self.options = {**shown, **secret_places(params, redactor)}
         self._replacements = [*_replacements(redactor.found)]
 
     def text(self, text: str) -> str:

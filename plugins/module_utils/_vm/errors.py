@@ -54,7 +54,7 @@ class UnplugRefused(HardwareError):
     error_code = "unplug_refused"
 
 
-class NotYet(HardwareError):
+class StillInProgress(HardwareError):
     """What was asked for has begun and is not done in time; it may still be."""
 
     error_code = "outcome_unknown"

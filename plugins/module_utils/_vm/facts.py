@@ -15,7 +15,7 @@ from .devices.nic import plans as netdev
 from .devices.objects import plans as objects
 from .errors import Unsupported
 from .model.hardware import Device, Hardware
-from .model.slots import default_driver, free_places, launch_argument, place_of
+from .model.slots import default_driver, free_slots, launch_argument, slot_of
 from .operations import balloon, migration
 from .operations import block_job as blockjob
 
@@ -25,7 +25,7 @@ _PLACES = 32
 
 def vm(hardware: Hardware) -> dict[str, Any]:
     """Identity and state of the VM."""
-    ask = hardware.snapshot.ask
+    ask = hardware.cache.ask
     return {
         "name": ask("query-name").get("name"),
         "uuid": ask("query-uuid")["UUID"],
@@ -43,14 +43,14 @@ def devices(hardware: Hardware) -> list[dict[str, Any]]:
 
 
 def _device(device: Device) -> dict[str, Any]:
-    return {"id": device.id, "path": device.path, "driver": device.driver, **place_of(device), "at_launch": device.at_launch}
+    return {"id": device.id, "path": device.path, "driver": device.driver, **slot_of(device), "at_launch": device.at_launch}
 
 
 def memory(hardware: Hardware) -> dict[str, Any]:
     """Bytes of RAM at start and plugged, and the memory devices; ``maximum`` and ``slots`` None where QEMU does not tell."""
-    summary = hardware.snapshot.ask("query-memory-size-summary")
+    summary = hardware.cache.ask("query-memory-size-summary")
     room = room_beside(hardware)
-    devices = hardware.snapshot.ask_or([], "query-memory-devices")
+    devices = hardware.cache.ask_or([], "query-memory-devices")
     return {
         "base": summary["base-memory"],
         "plugged": summary.get("plugged-memory", 0),
@@ -75,7 +75,7 @@ def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
 def _places(hardware: Hardware, device: str) -> dict[str, Any]:
     try:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
-        places = list(free_places(hardware, driver))
+        places = list(free_slots(hardware, driver))
         remedy = [] if places else launch_argument(hardware, driver)
     except Unsupported as error:
         return _none(str(error))

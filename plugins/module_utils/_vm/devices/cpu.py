@@ -67,10 +67,10 @@ def describe(hardware: Hardware) -> dict[str, Any]:
 def _vcpus(hardware: Hardware, places: Iterable[Cpu]) -> list[dict[str, Any]]:
     """Every present vCPU with its type, QOM path and thread on the host, in the order of their indices."""
     types: dict[str, Any] = {place.path: place.type for place in places if place.path}
-    found = sorted(hardware.snapshot.ask("query-cpus-fast"), key=lambda one: int(one["cpu-index"]))
+    found = sorted(hardware.cache.ask("query-cpus-fast"), key=lambda one: int(one["cpu-index"]))
     paths = [one["qom-path"] for one in found]
     unknown = [path for path in paths if path not in types]
-    types.update(zip(unknown, hardware.snapshot.qom_get(((path, "type") for path in unknown), str)))
+    types.update(zip(unknown, hardware.cache.qom_get(((path, "type") for path in unknown), str)))
     return [
         {"index": one["cpu-index"], "type": types[one["qom-path"]], "qom_path": one["qom-path"], "thread_id": one["thread-id"]}
         for one in found
@@ -89,7 +89,7 @@ def launch_argument(hardware: Hardware, count: int) -> list[str]:
 
     QEMU tells every level of the topology, but takes only those that the machine has, so a level of 1 is left out.
     """
-    known = hardware.snapshot.qom_get([("/machine", "smp")], dict)[0] or {}
+    known = hardware.cache.qom_get([("/machine", "smp")], dict)[0] or {}
     levels = {
         name: value
         for name, value in sorted(known.items())
@@ -203,7 +203,7 @@ def refuse_readd(hardware: Hardware) -> None:
     """
     if hardware.accelerator != "tcg":
         return
-    slots = hardware.snapshot.ask_or([], "query-acpi-ospm-status")
+    slots = hardware.cache.ask_or([], "query-acpi-ospm-status")
     if any((slot["slot-type"], slot["source"], slot["status"]) == ("CPU", 3, 0) for slot in slots):
         raise Unsupported(
             "A vCPU was removed from this VM since it booted, and QEMU without KVM (TCG) aborts when one is "

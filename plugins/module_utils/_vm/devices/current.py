@@ -13,7 +13,7 @@ import re
 from typing import Any, Callable, Mapping
 
 from ..model.hardware import PERIPHERAL, Device, Hardware
-from ..model.slots import PLACE_KEYS, place_of
+from ..model.slots import SLOT_KEYS, slot_of
 from .nic.backend import queues_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
@@ -28,7 +28,7 @@ _NOT_ARGUMENTS = {
     "hotplugged",
     "hotpluggable",
     *BACKENDS,
-    *PLACE_KEYS,
+    *SLOT_KEYS,
     "dev_id",
     "memaddr",  # with addr the address of a memory device, which depends on all the others
     "fd",
@@ -54,7 +54,7 @@ CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
 def settled_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
     """What ``device_add``, or ``-device`` of the next start, needs to make *device* again in the same slot with the same
     properties. The backends behind it are not part of it."""
-    place = {name: value for name, value in place_of(device).items() if value is not None}
+    place = {name: value for name, value in slot_of(device).items() if value is not None}
     named = {"id": device.id} if device.id else {}
     return {"driver": device.driver, **named, **place, **settled_properties(hardware, device)}
 
@@ -90,7 +90,7 @@ def settled_properties(hardware: Hardware, device: Device) -> dict[str, Any]:
 
 def present_properties(hardware: Hardware, device: Device, names: list[str]) -> dict[str, Any]:
     """The present values of properties, links by the id of what they lead to; None for what cannot be read or named."""
-    values = hardware.snapshot.qom_get((device.path, name) for name in names)
+    values = hardware.cache.qom_get((device.path, name) for name in names)
     return {
         name: _linked(device, value) if device.types[name].startswith("link<") else value for name, value in zip(names, values)
     }
@@ -119,7 +119,7 @@ Choice = Callable[[Hardware, Device, Mapping[str, Any]], bool]
 
 def _queues(hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
     """virtio gives a disk or a controller one queue for each CPU that the VM was started with."""
-    smp = hardware.snapshot.qom_get([("/machine", "smp")], dict)[0] or {}
+    smp = hardware.cache.qom_get([("/machine", "smp")], dict)[0] or {}
     return bool(values.get("num-queues", values.get("num_queues")) == smp.get("cpus"))
 
 
@@ -143,7 +143,7 @@ def _discard_granularity(_hardware: Hardware, _device: Device, values: Mapping[s
 def _legacy(hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
     """On a port of PCI Express a virtio device is modern only, elsewhere it is both."""
     bus = str(device.properties.get("parent_bus"))
-    kind = hardware.snapshot.qom_get([(bus, "type")])[0]
+    kind = hardware.cache.qom_get([(bus, "type")])[0]
     return bool(values["disable-legacy"] == ("on" if kind == "PCIE" and bus.startswith(f"{PERIPHERAL}") else "off"))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Mapping, NamedTuple
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot
 from ..model.hardware import Device, Hardware
-from ..model.slots import Wanted, bus_class, find_place, parse_addr, parse_devno, place_of
+from ..model.slots import SlotRequest, bus_class, find_slot, parse_addr, parse_devno, slot_of
 from ..model.values import check_enums, same_value, typed
 from .current import backends_of, leaves_the_choice, settled_properties
 from .property_limits import check_block_sizes, check_limits
@@ -51,13 +51,13 @@ _LEADERS = {"vectors": {"num-queues", "num_queues", "mq"}, "romsize": {"romfile"
 
 
 @dataclass(frozen=True)
-class Front:
+class FrontendSpec:
     """What a task says of a device. ``options`` are properties that have an option of their own, by property name,
     None where not stated; ``properties`` any others."""
 
     id: str
     driver: str | None = None
-    place: Wanted = Wanted()
+    slot: SlotRequest = SlotRequest()
     options: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,16 +101,16 @@ class Difference(NamedTuple):
     wanted: Any
 
 
-def device_arguments(hardware: Hardware, front: Front, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:
+def device_arguments(hardware: Hardware, frontend: FrontendSpec, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for ``device_add``: driver, id, *backend* (``drive`` or ``netdev``), a free place, properties."""
-    properties = front.stated(hardware, driver)
+    properties = frontend.stated(hardware, driver)
     try:
-        place = find_place(hardware, driver, front.place)
+        place = find_slot(hardware, driver, frontend.slot)
     except NoFreeSlot as error:
-        if any(one.id == front.id for bus in hardware.buses for one in bus.devices):  # since its id was looked for
-            raise Conflict(f"{front.id} has been added by another task meanwhile. Run this again to compare it.") from error
+        if any(one.id == frontend.id for bus in hardware.buses for one in bus.devices):  # since its id was looked for
+            raise Conflict(f"{frontend.id} has been added by another task meanwhile. Run this again to compare it.") from error
         raise
-    return _checked(hardware, {"driver": driver, "id": front.id, **backend, **place, **properties})
+    return _checked(hardware, {"driver": driver, "id": frontend.id, **backend, **place, **properties})
 
 
 def _checked(hardware: Hardware, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _checked(hardware: Hardware, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def recreated_arguments(
-    hardware: Hardware, front: Front, driver: str, backend: dict[str, Any], device: Device | None
+    hardware: Hardware, frontend: FrontendSpec, driver: str, backend: dict[str, Any], device: Device | None
 ) -> dict[str, Any]:
     """The arguments to plug *front* in the place of *device*: what the task does not specify is as it was.
 
@@ -147,9 +147,9 @@ def recreated_arguments(
     what of this it cannot have.
     """
     if device is None:
-        return device_arguments(hardware, front, driver, backend)
-    specified = front.stated(hardware, driver)
-    slot = _kept_slot(hardware, front, driver, device) or find_place(hardware, driver, front.place)
+        return device_arguments(hardware, frontend, driver, backend)
+    specified = frontend.stated(hardware, driver)
+    slot = _kept_slot(hardware, frontend, driver, device) or find_slot(hardware, driver, frontend.slot)
     if device.driver == driver:
         kept = settled_properties(hardware, device)
         moved = slot.get("bus") != device.bus
@@ -161,15 +161,15 @@ def recreated_arguments(
         backend = {**backends_of(hardware, device), **backend}
     else:
         kept = _identity(hardware, device, driver, specified)
-    return _checked(hardware, {"driver": driver, "id": front.id, **backend, **slot, **kept, **specified})
+    return _checked(hardware, {"driver": driver, "id": frontend.id, **backend, **slot, **kept, **specified})
 
 
-def _kept_slot(hardware: Hardware, front: Front, driver: str, device: Device) -> dict[str, Any]:
+def _kept_slot(hardware: Hardware, frontend: FrontendSpec, driver: str, device: Device) -> dict[str, Any]:
     """The slot of *device*, if the task names no other and *driver* fits there; else nothing."""
-    place = {name: value for name, value in place_of(device).items() if value is not None}
+    place = {name: value for name, value in slot_of(device).items() if value is not None}
     if driver != device.driver and bus_class(hardware, driver) != bus_class(hardware, device.driver):
         return {}
-    return place if not _place_differences(front, device) else {}
+    return place if not _place_differences(frontend, device) else {}
 
 
 def _identity(hardware: Hardware, device: Device, driver: str, specified: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,30 +187,30 @@ def _identity(hardware: Hardware, device: Device, driver: str, specified: Mappin
     return kept
 
 
-def device_differences(hardware: Hardware, front: Front, device: Device) -> tuple[list[Difference], list[str]]:
+def device_differences(hardware: Hardware, frontend: FrontendSpec, device: Device) -> tuple[list[Difference], list[str]]:
     """How *device* differs from what the task states, and which properties QEMU does not report back."""
     different: list[Difference] = []
     unverified: list[str] = []
-    if front.driver is not None and front.driver != device.driver:
-        return [Difference("driver", device.driver, front.driver)], []
-    different += _place_differences(front, device)
+    if frontend.driver is not None and frontend.driver != device.driver:
+        return [Difference("driver", device.driver, frontend.driver)], []
+    different += _place_differences(frontend, device)
     known = hardware.schema.device_properties(device.driver)
-    for name, value in front.stated(hardware, device.driver).items():
+    for name, value in frontend.stated(hardware, device.driver).items():
         now = hardware.property_of(device, name)
         if now is None:
-            unverified.append(front.option_of(name))
+            unverified.append(frontend.option_of(name))
         elif same_value(name, device.types.get(name, known[name]["type"]), now, value):
             continue
         elif leaves_the_choice(name, value, known[name].get("default")):
-            unverified.append(front.option_of(name))  # the choice was left to QEMU, which reports what it has chosen
+            unverified.append(frontend.option_of(name))  # the choice was left to QEMU, which reports what it has chosen
         else:
-            different.append(Difference(front.option_of(name), now, value))
+            different.append(Difference(frontend.option_of(name), now, value))
     return different, unverified
 
 
-def _place_differences(front: Front, device: Device) -> list[Difference]:
+def _place_differences(frontend: FrontendSpec, device: Device) -> list[Difference]:
     different = []
-    wanted, present = front.place, place_of(device)
+    wanted, present = frontend.slot, slot_of(device)
     if wanted.bus is not None and wanted.bus != device.bus:
         different.append(Difference("bus", device.bus, wanted.bus))
     if wanted.addr is not None and not _same_addr(wanted.addr, present):

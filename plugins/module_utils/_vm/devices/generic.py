@@ -13,13 +13,13 @@ from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..model.hardware import Device, Hardware
-from ..model.slots import PLACE_KEYS, place_of
+from ..model.slots import SLOT_KEYS, slot_of
 from ..model.values import check_id, nearest
 from ..plan.command_line import device_argument
 from ..plan.hotplug import Plug, Unplug, plug
 from ..plan.plan import PassDescriptor, Plan, Step
 from .current import backends_of, settled_arguments
-from .frontend import Front, device_arguments, device_differences, recreated_arguments, refuse
+from .frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from .memory.plans import is_memory
 
 _OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}
@@ -30,68 +30,68 @@ _FIRST_CID = 3  # 0 to 2 are the hypervisor, loopback and the host
 
 
 @dataclass(frozen=True)
-class Peripheral:
+class DeviceSpec:
     """What a task says of a device. With ``descriptors`` the vhost device of a vsock is opened here and passed to QEMU."""
 
-    front: Front
+    frontend: FrontendSpec
     descriptors: bool | None = None
     recreate: bool = False
     force: bool = False
 
     @property
     def id(self) -> str:
-        return self.front.id
+        return self.frontend.id
 
 
-def plan_present(hardware: Hardware, wish: Peripheral) -> Plan:
-    check_id(wish.id)
-    device = hardware.device(wish.id)
+def plan_present(hardware: Hardware, spec: DeviceSpec) -> Plan:
+    check_id(spec.id)
+    device = hardware.device(spec.id)
     if device:
         _refuse_own_modules(device)
-    driver = wish.front.driver or (device.driver if device else None)
+    driver = spec.frontend.driver or (device.driver if device else None)
     if driver is None:
-        raise InvalidOption(f"Device {wish.id} does not exist yet: say with driver what it is to be.")
-    _check(hardware, wish, driver, device)
-    before = describe(hardware, wish.id)
-    differences, unverified = device_differences(hardware, wish.front, device) if device else ([], [])
+        raise InvalidOption(f"Device {spec.id} does not exist yet: say with driver what it is to be.")
+    _check(hardware, spec, driver, device)
+    before = describe(hardware, spec.id)
+    differences, unverified = device_differences(hardware, spec.frontend, device) if device else ([], [])
     steps: list[Step] = []
     arguments: dict[str, Any] = {}
-    if differences and wish.recreate and device:
+    if differences and spec.recreate and device:
         _refuse_deadly(device.driver)
-        _refuse_children(hardware, device, wish.force)
+        _refuse_children(hardware, device, spec.force)
         if _taken_along(device):
             raise Unsupported(
                 f"A {device.driver} cannot be removed and made anew at once, for QEMU removes the character device "
                 f"{device.properties['chardev']} with it. Remove it (state: absent), then add both again."
             )
-        steps.append(Unplug(wish.id, Plug(_as_it_is(hardware, device))))
-        arguments = recreated_arguments(hardware, wish.front, driver, {}, device)
+        steps.append(Unplug(spec.id, Plug(_as_it_is(hardware, device))))
+        arguments = recreated_arguments(hardware, spec.frontend, driver, {}, device)
     else:
-        refuse(f"Device {wish.id}", differences)
+        refuse(f"Device {spec.id}", differences)
         if device is None:
-            arguments = device_arguments(hardware, wish.front, driver, {})
+            arguments = device_arguments(hardware, spec.frontend, driver, {})
     launch = arguments
     if arguments:
-        passing, arguments = _descriptors(hardware, wish, arguments)
+        passing, arguments = _descriptors(hardware, spec, arguments)
         steps += [*passing, *plug(arguments)]
     elif device:
         launch = _as_it_is(hardware, device)
     after = before
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
-        after = {"id": wish.id, "driver": driver, **place, "at_launch": False}
+        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
+        after = {"id": spec.id, "driver": driver, **place, "at_launch": False}
     return Plan(tuple(steps), before, after, tuple(unverified), ("-device", device_argument(launch, hardware.version)))
 
 
-def plan_absent(hardware: Hardware, wish: Peripheral) -> Plan:
-    check_id(wish.id)
-    device = hardware.device(wish.id)
+def plan_absent(hardware: Hardware, spec: DeviceSpec) -> Plan:
+    check_id(spec.id)
+    device = hardware.device(spec.id)
     if device is None:
         return Plan()
     _refuse_own_modules(device)
     _refuse_deadly(device.driver)
-    _refuse_children(hardware, device, wish.force)
-    return Plan((Unplug(wish.id),), describe(hardware, wish.id), None, warnings=_taken_along(device))
+    _refuse_children(hardware, device, spec.force)
+    return Plan((Unplug(spec.id),), describe(hardware, spec.id), None, warnings=_taken_along(device))
 
 
 def _taken_along(device: Device) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
     device = hardware.device(device_id)
     if device is None:
         return None
-    return {"id": device_id, "driver": device.driver, **place_of(device), "at_launch": device.at_launch}
+    return {"id": device_id, "driver": device.driver, **slot_of(device), "at_launch": device.at_launch}
 
 
 def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
@@ -121,10 +121,10 @@ def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
     return {"driver": settled.pop("driver"), "id": device.id, **backends_of(hardware, device), **settled}
 
 
-def _check(hardware: Hardware, wish: Peripheral, driver: str, device: Device | None) -> None:
+def _check(hardware: Hardware, spec: DeviceSpec, driver: str, device: Device | None) -> None:
     """Refuse what QEMU would refuse late or not at all."""
-    properties = wish.front.properties
-    types = hardware.snapshot.ask_or([], "qom-list-types", implements="device", abstract=False)
+    properties = spec.frontend.properties
+    types = hardware.cache.ask_or([], "qom-list-types", implements="device", abstract=False)
     names = [entry["name"] for entry in types]
     if names and driver not in names:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
@@ -212,23 +212,23 @@ def _number(value: Any) -> int:
         return -1
 
 
-def _descriptors(hardware: Hardware, wish: Peripheral, arguments: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
+def _descriptors(hardware: Hardware, spec: DeviceSpec, arguments: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
     """Have the vhost device of a vsock opened by this host, where that is possible and not told otherwise."""
     vsock = str(arguments["driver"]).startswith("vhost-vsock") and "vhostfd" not in arguments
     if not vsock:
-        if wish.descriptors:
+        if spec.descriptors:
             raise InvalidOption(f"descriptors is for vhost-vsock devices, not {arguments['driver']}.")
         return [], arguments
-    passes = hardware.snapshot.monitor.passes_fds
-    if wish.descriptors and not passes:
+    passes = hardware.cache.monitor.passes_fds
+    if spec.descriptors and not passes:
         raise Unsupported("Descriptors only travel over a unix socket: connect by socket, or set descriptors: false.")
-    if wish.descriptors is False or not passes:
+    if spec.descriptors is False or not passes:
         return [], arguments
     if not os.path.exists(VHOST_VSOCK):
         raise Unsupported(
             f"{arguments['driver']} needs {VHOST_VSOCK}, which this host does not have. Load it (modprobe vhost_vsock)."
         )
-    name = f"{wish.id}-vhostfd"
+    name = f"{spec.id}-vhostfd"
     return [PassDescriptor(name, partial(os.open, VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC))], {**arguments, "vhostfd": name}
 
 

@@ -18,7 +18,7 @@ from typing import Any, Iterable, NamedTuple
 from ...qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..host import qemu_process as launched
-from .query_cache import Snapshot
+from .query_cache import QueryCache
 
 PERIPHERAL = "/machine/peripheral"
 _ANONYMOUS = "/machine/peripheral-anon"
@@ -153,7 +153,7 @@ class Hardware:
     """What the VM behind *monitor* has. Each part is read on first use and then stays; make a new one to look again."""
 
     def __init__(self, monitor: Monitor) -> None:
-        self.snapshot = Snapshot(monitor)
+        self.cache = QueryCache(monitor)
         self.schema = Schema(monitor)
         self.version: Version = monitor.version
 
@@ -162,13 +162,13 @@ class Hardware:
     @cached_property
     def machine(self) -> str:
         """The machine type, such as ``pc-q35-7.2``."""
-        name = str(self.snapshot.qom_get([("/machine", "type")])[0])
+        name = str(self.cache.qom_get([("/machine", "type")])[0])
         return name[: -len("-machine")] if name.endswith("-machine") else name
 
     @cached_property
     def target(self) -> str:
         """The architecture of the guest, such as ``x86_64``."""
-        return str(self.snapshot.ask("query-target")["arch"])
+        return str(self.cache.ask("query-target")["arch"])
 
     @cached_property
     def accelerator(self) -> str:
@@ -176,18 +176,18 @@ class Hardware:
 
         There no command tells TCG by name, but only with it there is something to tell of its translations.
         """
-        told = self.snapshot.ask_or(None, "query-accelerators")
+        told = self.cache.ask_or(None, "query-accelerators")
         if told:
             return str(told["enabled"])
-        if self.snapshot.ask("query-kvm")["enabled"]:
+        if self.cache.ask("query-kvm")["enabled"]:
             return "kvm"
-        text = self.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
+        text = self.cache.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
         return "tcg" if "TB count" in text else "other"
 
     @cached_property
     def command_line(self) -> launched.Launched:
         """What QEMU was started with, as far as this host shows its process."""
-        return launched.read(self.snapshot.monitor.peer_pid)
+        return launched.read(self.cache.monitor.peer_pid)
 
     @property
     def launched(self) -> dict[str, launched.Options]:
@@ -199,7 +199,7 @@ class Hardware:
     @cached_property
     def ids(self) -> dict[str, str]:
         """Every device id in use, to its QOM path."""
-        return {name: f"{PERIPHERAL}/{name}" for name in _children(self.snapshot.qom_list([PERIPHERAL])[0])}
+        return {name: f"{PERIPHERAL}/{name}" for name in _children(self.cache.qom_list([PERIPHERAL])[0])}
 
     def device(self, device_id: str) -> Device | None:
         """The device with this id, reading no more than it."""
@@ -213,12 +213,12 @@ class Hardware:
     @cached_property
     def devices(self) -> list[Device]:
         """All devices that were given to QEMU, those without an id too, in the order of their ids."""
-        anonymous = [f"{_ANONYMOUS}/{name}" for name in _children(self.snapshot.qom_list([_ANONYMOUS])[0])]
+        anonymous = [f"{_ANONYMOUS}/{name}" for name in _children(self.cache.qom_list([_ANONYMOUS])[0])]
         return self._read_devices([*sorted(self.ids.values()), *sorted(anonymous)])
 
     def property_of(self, device: Device, name: str) -> Any:
         """The present value of one property, None where the device has none of that name."""
-        return self.snapshot.qom_get([(device.path, name)])[0]
+        return self.cache.qom_get([(device.path, name)])[0]
 
     def device_properties(self, driver: str) -> dict[str, str]:
         """The properties that ``device_add`` takes for *driver*, name to QOM type. Raises InvalidOption if unknown."""
@@ -237,7 +237,7 @@ class Hardware:
         if not _IN_MODULES.match(driver):
             return
         inner = _OUTSIDE.sub("", driver).replace("-vga", "-gpu")
-        known = {entry["name"] for entry in self.snapshot.ask_or([], "qom-list-types")}
+        known = {entry["name"] for entry in self.cache.ask_or([], "qom-list-types")}
         if driver in known and not {inner, f"{inner}-device"} & known:
             raise Unsupported(
                 f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, "
@@ -250,15 +250,15 @@ class Hardware:
 
     def driver_is_a(self, driver: str, qom_class: str) -> bool:
         """Whether *driver* implements *qom_class* (``pci-device``, ``scsi-device``, ``virtio-ccw-device`` …)."""
-        types = self.snapshot.ask_or([], "qom-list-types", implements=qom_class, abstract=False)
+        types = self.cache.ask_or([], "qom-list-types", implements=qom_class, abstract=False)
         return any(entry["name"] == driver for entry in types)
 
     def _read_devices(self, paths: Iterable[str]) -> list[Device]:
         paths = list(paths)
-        types = self.snapshot.qom_list(paths)
+        types = self.cache.qom_list(paths)
         wanted = [(path, name) for path, known in zip(paths, types) for name in _DEVICE_PROPERTIES if name in known]
         values: dict[str, dict[str, Any]] = {path: {} for path in paths}
-        for (path, name), value in zip(wanted, self.snapshot.qom_get(wanted)):
+        for (path, name), value in zip(wanted, self.cache.qom_get(wanted)):
             if is_a(value, _DEVICE_PROPERTIES[name]):
                 values[path][name] = value
         return [
@@ -285,11 +285,11 @@ class Hardware:
         """
         found = self._bus_paths()
         names = [path.rsplit("/", 1)[-1] for path in found]
-        listed = dict(zip(found, self.snapshot.qom_list(found)))
+        listed = dict(zip(found, self.cache.qom_list(found)))
         links = [(path, name) for path in found for name in listed[path] if _CHILD_LINK.match(name)]
-        targets = dict(zip(links, self.snapshot.qom_get(links, str)))
-        handlers = self.snapshot.qom_get((path, "hotplug-handler") for path in found)
-        ports = self.snapshot.qom_get((path.rsplit("/", 1)[0], "hotplug") for path in found)
+        targets = dict(zip(links, self.cache.qom_get(links, str)))
+        handlers = self.cache.qom_get((path, "hotplug-handler") for path in found)
+        ports = self.cache.qom_get((path.rsplit("/", 1)[0], "hotplug") for path in found)
         devices = {device.path: device for device in self._read_devices(path for path in targets.values() if path)}
         buses = [
             Bus(
@@ -314,9 +314,9 @@ class Hardware:
         below = [f"{path}/{name}" for path, types in known.items() for name, kind in types.items() if kind in _BUS_OWNERS_BELOW]
         bridges: list[str] = []
         for parent in ("/machine", "/machine/unattached"):
-            types = self.snapshot.qom_list([parent])[0]
+            types = self.cache.qom_list([parent])[0]
             bridges += [f"{parent}/{name}" for name, kind in types.items() if _HOST_BRIDGE.match(kind)]
-        known.update(zip(below + bridges, self.snapshot.qom_list(below + bridges)))
+        known.update(zip(below + bridges, self.cache.qom_list(below + bridges)))
         return {f"{path}/{name}": kind for path, types in known.items() for name, kind in types.items() if kind in _BUS_TYPES}
 
     # Block nodes
@@ -328,7 +328,7 @@ class Hardware:
         Raises Conflict for a job that makes QEMU before 11.1 crash at this question.
         """
         if tuple(self.version) < _ASKS_SAFELY:
-            for job in self.snapshot.ask_or([], "query-jobs"):
+            for job in self.cache.ask_or([], "query-jobs"):
                 if job["type"] == "stream" and job["status"] == "concluded":
                     raise Conflict(
                         f"The stream {job['id']} has ended and was not dismissed. This QEMU ({self.version_text}) "
@@ -336,11 +336,11 @@ class Hardware:
                         f"was asked for its block nodes now. Dismiss the job first: qmp_block_job with id: "
                         f"{job['id']}."
                     )
-        listing, graph = self.snapshot.ask_many(
+        listing, graph = self.cache.ask_many(
             [Request("query-named-block-nodes", {"flat": True}), Request("x-debug-query-block-graph", None)]
         )
         if isinstance(listing, CommandError):  # QEMU before 5.0 has no "flat"
-            listing = self.snapshot.ask("query-named-block-nodes")
+            listing = self.cache.ask("query-named-block-nodes")
         children, users = _graph(None if isinstance(graph, CommandError) else graph)
         return {
             entry["node-name"]: Node(
@@ -361,7 +361,7 @@ class Hardware:
         name = device.properties.get("drive") or ""
         if not name or name in self.nodes:
             return self.nodes.get(name)
-        drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.snapshot.ask("query-block")}
+        drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.cache.ask("query-block")}
         return self.nodes.get(drives.get(name) or "")
 
     # Objects
@@ -378,7 +378,7 @@ class Hardware:
 
     @cached_property
     def _all_objects(self) -> dict[str, str]:
-        types = self.snapshot.qom_list(["/objects"])[0]
+        types = self.cache.qom_list(["/objects"])[0]
         return {name: kind[len("child<") : -1] for name, kind in types.items() if kind.startswith("child<")}
 
     @cached_property
@@ -390,20 +390,20 @@ class Hardware:
     def monitor_chardevs(self) -> frozenset[str]:
         """The ids of the character devices of monitors: those that monitor objects name. Before QEMU 11.1, which tells none,
         those that QEMU itself made for ``-qmp`` and ``-monitor``, and the one that is spoken through here."""
-        objects = self.snapshot.qom_get(((f"/objects/{name}", "chardev") for name in sorted(self.monitors)), str)
+        objects = self.cache.qom_get(((f"/objects/{name}", "chardev") for name in sorted(self.monitors)), str)
         return frozenset(
             name
             for name, one in self._all_chardevs.items()
-            if name in objects or _MONITOR_CHARDEV.match(name) or is_at(one, self.snapshot.monitor.address)
+            if name in objects or _MONITOR_CHARDEV.match(name) or is_at(one, self.cache.monitor.address)
         )
 
     @cached_property
     def _all_chardevs(self) -> dict[str, Chardev]:
-        listed = self.snapshot.ask("query-chardev")
-        kinds = self.snapshot.qom_list(["/chardevs"])[0]
+        listed = self.cache.ask("query-chardev")
+        kinds = self.cache.qom_list(["/chardevs"])[0]
         types = {one["label"]: kinds.get(one["label"], "")[len("child<chardev-") : -1] for one in listed}
         sockets = [name for name, kind in types.items() if kind == "socket"]
-        addresses = dict(zip(sockets, self.snapshot.qom_get(((f"/chardevs/{name}", "addr") for name in sockets), dict)))
+        addresses = dict(zip(sockets, self.cache.qom_get(((f"/chardevs/{name}", "addr") for name in sockets), dict)))
         return {
             one["label"]: Chardev(
                 one["label"], types[one["label"]], one["filename"], one["frontend-open"], addresses.get(one["label"]) or {}
@@ -415,7 +415,7 @@ class Hardware:
 
     @cached_property
     def netdevs(self) -> dict[str, Netdev]:
-        text = self.snapshot.ask("human-monitor-command", **{"command-line": "info network"})
+        text = self.cache.ask("human-monitor-command", **{"command-line": "info network"})
         return parse_netdevs(text)
 
     # CPUs
@@ -423,7 +423,7 @@ class Hardware:
     @cached_property
     def cpus(self) -> list[Cpu]:
         """All places for CPUs, lowest topology first; empty where the machine cannot hotplug any."""
-        entries = self.snapshot.ask_or([], "query-hotpluggable-cpus")
+        entries = self.cache.ask_or([], "query-hotpluggable-cpus")
         places = [Cpu(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
         return places[::-1]
 

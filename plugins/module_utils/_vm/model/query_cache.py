@@ -70,7 +70,7 @@ _REPLIES: dict[str, Any] = {
 """What the answers must have, as QEMU's QAPI schema documents them: all that is read of them without asking."""
 
 
-class Snapshot:
+class QueryCache:
     """The VM's answers as of now. Make a new one to look again."""
 
     def __init__(self, monitor: Monitor) -> None:

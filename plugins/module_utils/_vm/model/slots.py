@@ -39,15 +39,15 @@ _SCSI_LIMITS = {
 _COLD = ("ide-device", "isa-device", "floppy", "i2c-slave")
 """Classes of devices whose buses take none while the VM runs, on any machine."""
 
-PLACE_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
+SLOT_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
 """The properties of ``device_add`` that say where a device goes."""
 
 
-class Wanted(NamedTuple):
+class SlotRequest(NamedTuple):
     """What a task says of the place: all of it optional.
 
     ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel. ``reserved``
-    are places, told as ``place_of`` does, to be left to others.
+    are places, told as ``slot_of`` does, to be left to others.
     """
 
     bus: str | None = None
@@ -93,10 +93,10 @@ def bus_class(hardware: Hardware, driver: str) -> str | None:
     return next((name for name in _BUS_KINDS if hardware.driver_is_a(driver, name)), None)
 
 
-def free_places(hardware: Hardware, driver: str) -> Iterator[dict[str, Any]]:
+def free_slots(hardware: Hardware, driver: str) -> Iterator[dict[str, Any]]:
     """Every free place for a *driver*, best first, as the properties for ``device_add``."""
     for bus in _candidates(hardware, bus_class(hardware, driver)):
-        yield from _free_on(hardware, bus, Wanted())
+        yield from _free_on(hardware, bus, SlotRequest())
 
 
 def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
@@ -106,7 +106,7 @@ def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
     ]
 
 
-def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any]:
+def find_slot(hardware: Hardware, driver: str, wanted: SlotRequest) -> dict[str, Any]:
     """The place for a new *driver*, as the properties for ``device_add``; empty for a device that needs none.
 
     Raises NoFreeSlot where all are taken, or the one asked for is; InvalidOption for an unknown bus or a bad
@@ -139,7 +139,7 @@ def find_place(hardware: Hardware, driver: str, wanted: Wanted) -> dict[str, Any
     raise _no_place(hardware, driver, wanted, able)
 
 
-def _channel_place(driver: str, wanted: Wanted) -> dict[str, Any]:
+def _channel_place(driver: str, wanted: SlotRequest) -> dict[str, Any]:
     """The address of a device on a channel that is no virtio device, such as ``vfio-ccw``; QEMU chooses where there is none."""
     for name in ("scsi_id", "lun"):
         if getattr(wanted, name) is not None:
@@ -151,7 +151,7 @@ def _channel_place(driver: str, wanted: Wanted) -> dict[str, Any]:
     return {"devno": wanted.addr}
 
 
-def _able(hardware: Hardware, buses: list[Bus], wanted: Wanted) -> list[Bus]:
+def _able(hardware: Hardware, buses: list[Bus], wanted: SlotRequest) -> list[Bus]:
     """Those of *buses* that have the address that the task names. Raises InvalidOption where none of them has."""
     able = []
     refusal = None
@@ -166,7 +166,7 @@ def _able(hardware: Hardware, buses: list[Bus], wanted: Wanted) -> list[Bus]:
     return able
 
 
-def _check_address(hardware: Hardware, bus: Bus, wanted: Wanted) -> None:
+def _check_address(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> None:
     """Raise InvalidOption for an address that *bus* does not have, or on which no guest would see the device."""
     if bus.kind in ("PCIE", "PCI") and wanted.addr is not None:
         slot, function = parse_addr(wanted.addr)
@@ -190,7 +190,7 @@ def _taken_slots(bus: Bus) -> set[int]:
 
 def _scsi_limits(hardware: Hardware, bus: Bus) -> tuple[int, int]:
     """The greatest target and LUN of a SCSI bus, by what its controller is."""
-    kind = str(hardware.snapshot.qom_get([(bus.owner, "type")])[0])
+    kind = str(hardware.cache.qom_get([(bus.owner, "type")])[0])
     return next((limits for word, limits in _SCSI_LIMITS.items() if word in kind), (6, 7))
 
 
@@ -216,7 +216,7 @@ def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
         )
 
 
-def _check_words(driver: str, device_class: str, wanted: Wanted) -> None:
+def _check_words(driver: str, device_class: str, wanted: SlotRequest) -> None:
     if device_class == "scsi-device" and wanted.addr is not None:
         raise InvalidOption(f"A {driver} has no addr; its place is bus, scsi_id and lun.")
     if device_class != "scsi-device" and (wanted.scsi_id, wanted.lun) != (None, None):
@@ -239,7 +239,7 @@ def _listed(buses: list[Bus], words: str) -> str:
     return f"{words} {', '.join(bus.name for bus in buses)}" if buses else "there is none"
 
 
-def _no_place(hardware: Hardware, driver: str, wanted: Wanted, buses: list[Bus]) -> NoFreeSlot:
+def _no_place(hardware: Hardware, driver: str, wanted: SlotRequest, buses: list[Bus]) -> NoFreeSlot:
     arguments = launch_argument(hardware, driver)
     remedy = f" Start the VM with {' '.join(arguments)} (or more of them)." if arguments else ""
     if wanted.bus is not None or wanted.addr is not None or wanted.scsi_id is not None:
@@ -267,7 +267,7 @@ def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(str(other.get(name)) == str(value) for name, value in one.items())
 
 
-def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _free_on(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
     if bus.kind == "PCIE":
         if not bus.devices:
             yield {"bus": bus.name, "addr": "0"}
@@ -281,7 +281,7 @@ def _free_on(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str,
         yield {"bus": bus.name}
 
 
-def _free_slots(bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _free_slots(bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
     """Slot 0 is the bridge's own, so a conventional PCI bus takes devices at 1 to 31."""
     taken = _taken_slots(bus)
     if wanted.addr is None:
@@ -308,7 +308,7 @@ def parse_devno(addr: str) -> str:
     return f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
 
 
-def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _free_luns(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
     targets = range(_scsi_limits(hardware, bus)[0] + 1)
     taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
     used_targets = {target for target, _lun in taken}
@@ -319,7 +319,7 @@ def _free_luns(hardware: Hardware, bus: Bus, wanted: Wanted) -> Iterator[dict[st
             yield {"bus": bus.name, "scsi-id": target, "lun": wanted.lun or 0}
 
 
-def _free_subchannels(hardware: Hardware, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _free_subchannels(hardware: Hardware, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
     taken = {str(device.properties.get("dev_id")).lower() for device in hardware.devices}
     if wanted.addr is not None:
         devno = parse_devno(wanted.addr)
@@ -329,7 +329,7 @@ def _free_subchannels(hardware: Hardware, wanted: Wanted) -> Iterator[dict[str, 
     yield from ({"devno": f"fe.0.{number:04x}"} for number in range(0x10000) if f"fe.0.{number:04x}" not in taken)
 
 
-def place_of(device: Device) -> dict[str, Any]:
+def slot_of(device: Device) -> dict[str, Any]:
     """Where *device* sits, in the words of ``device_add``."""
     properties = device.properties
     if "dev_id" in properties:

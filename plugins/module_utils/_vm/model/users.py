@@ -39,14 +39,14 @@ def users_of_object(hardware: Hardware, object_id: str) -> list[str]:
         if value == target or (property_name in _OBJECT_OF_OBJECT and value == object_id)
     }
     found |= {_name(device) for device in hardware.devices if object_id in _mapped_iothreads(device)}
-    machine = hardware.snapshot.qom_get((("/machine", name) for name in _OBJECT_OF_MACHINE), str)
+    machine = hardware.cache.qom_get((("/machine", name) for name in _OBJECT_OF_MACHINE), str)
     if any(value.rsplit("/", 1)[-1] == object_id for value in machine if value):
         found.add("the machine itself")
     kind = hardware.objects.get(object_id, "")
     if kind == "throttle-group":
         found |= _throttled(hardware, object_id)
     if kind.startswith(("tls-creds", "authz")):
-        parameters = hardware.snapshot.ask_or({}, "query-migrate-parameters")
+        parameters = hardware.cache.ask_or({}, "query-migrate-parameters")
         found |= {f"the migration parameter {name}" for name in _OBJECT_OF_MIGRATION if parameters.get(name) == object_id}
     return sorted(found - {object_id})
 
@@ -84,7 +84,7 @@ def exports_on_iothreads(hardware: Hardware, object_id: str) -> list[str]:
     export has, and deletes it under the export. QEMU 10.0 then crashes when the next client comes."""
     if hardware.objects.get(object_id) != "iothread":
         return []
-    return sorted(str(one["id"]) for one in hardware.snapshot.ask_or([], "query-block-exports"))
+    return sorted(str(one["id"]) for one in hardware.cache.ask_or([], "query-block-exports"))
 
 
 def refuse_monitor(hardware: Hardware, object_id: str) -> None:
@@ -143,13 +143,13 @@ def _links_and_names(hardware: Hardware) -> list[tuple[str, str, Any]]:
         ]
     objects = [*hardware.objects, *hardware.monitors]
     paths = [f"{_OBJECTS}/{name}" for name in objects]
-    for name, path, types in zip(objects, paths, hardware.snapshot.qom_list(paths)):
+    for name, path, types in zip(objects, paths, hardware.cache.qom_list(paths)):
         places += [
             (name, path, one)
             for one, kind in types.items()
             if kind.startswith("link<") or one in _CHARDEV_OF_OBJECT | _OBJECT_OF_OBJECT | {"netdev"}
         ]
-    values = hardware.snapshot.qom_get(((path, one) for _name_, path, one in places), str)
+    values = hardware.cache.qom_get(((path, one) for _name_, path, one in places), str)
     return [(name, one, value) for (name, _path, one), value in zip(places, values) if value]
 
 
@@ -166,8 +166,8 @@ def _mapped_iothreads(device: Device) -> set[str]:
 def _boards_devices(hardware: Hardware, chardev_id: str) -> set[str]:
     """The QOM paths of devices that came with the machine, such as the serial ports of ``-serial``, on the character device."""
     parent = "/machine/unattached"
-    children = [f"{parent}/{name}" for name, kind in hardware.snapshot.qom_list([parent])[0].items() if kind.startswith("child<")]
-    values = hardware.snapshot.qom_get(((path, "chardev") for path in children), str)
+    children = [f"{parent}/{name}" for name, kind in hardware.cache.qom_list([parent])[0].items() if kind.startswith("child<")]
+    values = hardware.cache.qom_get(((path, "chardev") for path in children), str)
     return {path for path, value in zip(children, values) if value == chardev_id}
 
 
@@ -176,7 +176,7 @@ def _throttled(hardware: Hardware, group: str) -> set[str]:
     nodes = {node.name for node in hardware.nodes.values() if group in _groups(node.filename)}
     return nodes | {
         str(entry.get("qdev") or entry["device"])
-        for entry in hardware.snapshot.ask("query-block")
+        for entry in hardware.cache.ask("query-block")
         if entry.get("inserted", {}).get("group") == group
     }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import CommandError
-from ..errors import InvalidOption, NotYet, Unsupported
+from ..errors import InvalidOption, StillInProgress, Unsupported
 from ..model.hardware import Hardware
 from ..model.slots import default_driver
 from ..plan.plan import Command, Plan, Run, Step, wire
@@ -42,7 +42,7 @@ class Inflate(Step):
             if stalled or now - begun > run.timeout:
                 left = abs(last - self.size)
                 why = f"and has not moved for {_STALLED_SECONDS:g} s" if stalled else f"after {run.timeout:g} s"
-                raise NotYet(
+                raise StillInProgress(
                     f"The guest has {last} bytes {why}; {self.size} are wanted, {left} are left. The request "
                     "stands, and the guest may still follow it.",
                     actual=last,
@@ -72,15 +72,15 @@ def plan(hardware: Hardware, size: int) -> Plan:
 
 def _reach(hardware: Hardware) -> int:
     """Bytes of which QEMU's balloon takes away: those at start and DIMMs, not virtio-mem, which has a size of its own."""
-    devices = hardware.snapshot.ask_or([], "query-memory-devices")
+    devices = hardware.cache.ask_or([], "query-memory-devices")
     dimms = sum(int(one["data"].get("size", 0)) for one in devices if one["type"] == "dimm")
-    return int(hardware.snapshot.ask("query-memory-size-summary")["base-memory"]) + dimms
+    return int(hardware.cache.ask("query-memory-size-summary")["base-memory"]) + dimms
 
 
 def describe(hardware: Hardware) -> dict[str, Any]:
     """Bytes that the guest has now. Raises Unsupported."""
     try:
-        return {"actual": hardware.snapshot.ask("query-balloon")["actual"]}
+        return {"actual": hardware.cache.ask("query-balloon")["actual"]}
     except CommandError as error:
         driver = default_driver(hardware, "virtio-balloon")
         raise Unsupported(

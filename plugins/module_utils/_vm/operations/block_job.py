@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from ...qmp import CommandError
-from ..errors import Conflict, HardwareError, InvalidOption, JobFailed, NotYet
+from ..errors import Conflict, HardwareError, InvalidOption, JobFailed, StillInProgress
 from ..host.image import probe
 from ..model.block_graph import Stack, chain, find
 from ..model.hardware import Hardware, Node
@@ -53,7 +53,7 @@ class Job:
 @dataclass(frozen=True)
 class Finish(Step):
     """Wait until the job has ended, telling it to complete when it is ready, as one that *completes* will be, and to finalize
-    when it waits for that, as one that *finalizes* will; dismiss it. Raises JobFailed, NotYet."""
+    when it waits for that, as one that *finalizes* will; dismiss it. Raises JobFailed, StillInProgress."""
 
     job: str
     completes: bool
@@ -78,7 +78,7 @@ class Finish(Step):
             if job is None or job["status"] in _ENDED:
                 _conclude(run, self.job, job)
                 return
-            run.told["progress"] = progress(job)
+            run.results["progress"] = progress(job)
             if job["status"] in _SETTLED and not told:
                 run.execute("job-complete", {"id": self.job})
                 told = True
@@ -89,7 +89,7 @@ class Finish(Step):
                 finalized = True
             left = deadline - time.monotonic()
             if left <= 0:
-                raise NotYet(
+                raise StillInProgress(
                     f"Job {self.job} is {job['status']} after {run.timeout:g} s and goes on ({_words(job)}). Run this "
                     "again to wait on, or set state: cancelled.",
                     job=progress(job),
@@ -114,7 +114,7 @@ class Stop(Step):
                 raise
         gone = Await(
             lambda run: (_find(run, self.job) or {"status": "null"})["status"] in _ENDED,
-            lambda run: NotYet(f"Job {self.job} was told to stop and has not within {run.timeout:g} s."),
+            lambda run: StillInProgress(f"Job {self.job} was told to stop and has not within {run.timeout:g} s."),
         )
         gone.apply(run)
 
@@ -213,12 +213,12 @@ def _becomes_ready(job: Job, running: Mapping[str, Any] | None) -> bool:
 
 
 def describe(hardware: Hardware, job_id: str) -> dict[str, Any] | None:
-    job = next((one for one in hardware.snapshot.ask("query-jobs") if one["id"] == job_id), None)
+    job = next((one for one in hardware.cache.ask("query-jobs") if one["id"] == job_id), None)
     return {"id": job["id"], "type": job["type"], "status": job["status"], "progress": progress(job)} if job else None
 
 
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
-    found = (describe(hardware, job["id"]) for job in hardware.snapshot.ask("query-jobs"))
+    found = (describe(hardware, job["id"]) for job in hardware.cache.ask("query-jobs"))
     return [job for job in found if job]
 
 
@@ -400,7 +400,7 @@ def _plan_snapshot(hardware: Hardware, job: Job) -> Plan:
             f"{job.file} exists and would be overwritten. Name another file; or, for an overlay that you have "
             "made, set options: {mode: existing}."
         )
-    directory = probe(os.path.dirname(job.file), hardware.snapshot.monitor.peer_pid).problem
+    directory = probe(os.path.dirname(job.file), hardware.cache.monitor.peer_pid).problem
     doubts = (JobFailed(f"QEMU will not make {job.file}: {directory}. Check file."),) if directory.startswith("No such") else ()
     arguments = {"node-name": root.name, "snapshot-file": job.file, "format": job.format, "snapshot-node-name": job.id}
     step = Execute("blockdev-snapshot-sync", _with_options(job, arguments))
@@ -413,11 +413,12 @@ def _ready(job_id: str) -> Await:
         if job is None or job["status"] in _ENDED:
             _conclude(run, job_id, job)
             return True
-        run.told["progress"] = progress(job)
+        run.results["progress"] = progress(job)
         return bool(job["status"] in (*_SETTLED, "pending"))
 
     return Await(
-        look, lambda run: NotYet(f"Job {job_id} is not ready after {run.timeout:g} s and goes on. Run this again to wait on.")
+        look,
+        lambda run: StillInProgress(f"Job {job_id} is not ready after {run.timeout:g} s and goes on. Run this again to wait on."),
     )
 
 
@@ -449,11 +450,11 @@ def _conclude(run: Run, job_id: str, job: Any) -> None:
     elif "error" in job:
         error = JobFailed(f"Job {job_id} failed: {job['error']}.")
     if job is not None:
-        run.told["progress"] = progress(job)
+        run.results["progress"] = progress(job)
         try:
             _dismiss(run, job_id)
         except CommandError as refusal:  # what the job has done is done, and is not rolled back
-            error = error or NotYet(
+            error = error or StillInProgress(
                 f"Job {job_id} is done, but QEMU refused to dismiss it: {refusal.desc}. Run this again to dismiss it.",
                 job=progress(job),
             )

@@ -38,7 +38,7 @@ class Send(Execute):
         reply = run.execute(self.command, self.arguments)
         if self.command == "qom-list-get":
             reply = without_secrets(reply)
-        run.told.setdefault("replies", []).append(reply)
+        run.results.setdefault("replies", []).append(reply)
 
 
 def plan(hardware: Hardware, commands: Sequence[Mapping[str, Any]], changed: bool | None) -> Plan:
@@ -53,7 +53,7 @@ def plan(hardware: Hardware, commands: Sequence[Mapping[str, Any]], changed: boo
 def reading(hardware: Hardware, commands: Sequence[Mapping[str, Any]]) -> list[Any]:
     """The replies of those commands that only read, None for the others: what check mode can tell."""
     return [
-        hardware.snapshot.ask(entry["execute"], **(entry.get("arguments") or {})) if only_reads(entry["execute"]) else None
+        hardware.cache.ask(entry["execute"], **(entry.get("arguments") or {})) if only_reads(entry["execute"]) else None
         for entry in commands
     ]
 
@@ -74,7 +74,7 @@ def _checked(hardware: Hardware, entry: Mapping[str, Any]) -> tuple[str, dict[st
     name, arguments = str(entry["execute"]), entry.get("arguments") or {}
     if not isinstance(arguments, dict):
         raise InvalidOption(f"The arguments of {name} are a dict, as QMP has them.")
-    known_commands = [one["name"] for one in hardware.snapshot.ask("query-commands")]
+    known_commands = [one["name"] for one in hardware.cache.ask("query-commands")]
     if name not in known_commands:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no command {name!r}{nearest(name, known_commands)}.")
     check_arguments(hardware.schema, name, arguments)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import EventTimeout
-from ..errors import Conflict, HardwareError, InvalidOption, JobFailed, NotYet
+from ..errors import Conflict, HardwareError, InvalidOption, JobFailed, StillInProgress
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Plan, Run, Step, wire
@@ -50,7 +50,7 @@ class Dump:
 @dataclass(frozen=True)
 class Write(Step):
     """``dump-guest-memory``, the wait until all is written and the guest goes on, and a look at the file.
-    Raises JobFailed, NotYet."""
+    Raises JobFailed, StillInProgress."""
 
     arguments: dict[str, Any]
     file: str | None
@@ -65,7 +65,7 @@ class Write(Step):
         while (now := run.read("query-dump"))["status"] == "active" or _halted(run):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise NotYet(
+                raise StillInProgress(
                     f"The dump goes on: {now['completed']} of {now['total']} bytes are written after {run.timeout:g} s. "
                     "QEMU cannot be told to stop, and the guest stands still until it is done; query-dump tells.",
                     dump=now,
@@ -74,17 +74,17 @@ class Write(Step):
         kind = self.arguments.get("format", "elf")
         if now["status"] != "completed":
             raise JobFailed(f"The dump failed: {_reason(run, since)}. What there is of the file is left.", dump=now)
-        run.told["dump"] = {**now, "format": kind, "file": self.file, "size": _checked(self.file, kind)}
+        run.results["dump"] = {**now, "format": kind, "file": self.file, "size": _checked(self.file, kind)}
 
 
 def plan(hardware: Hardware, dump: Dump) -> Plan:
     """Write a dump; each time, for the memory is another each time."""
-    formats = hardware.snapshot.ask("query-dump-guest-memory-capability")["formats"]
+    formats = hardware.cache.ask("query-dump-guest-memory-capability")["formats"]
     if dump.format is not None and dump.format not in formats:
         raise InvalidOption(
             f"This VM has no dump format {dump.format!r}{nearest(dump.format, formats)}. It has {', '.join(formats)}."
         )
-    now = hardware.snapshot.ask("query-dump")
+    now = hardware.cache.ask("query-dump")
     if now["status"] == "active":
         raise Conflict(f"A dump of this VM is being written ({now['completed']} of {now['total']} bytes). Wait until it is done.")
     if (dump.path is None) == (dump.protocol is None):
@@ -132,7 +132,7 @@ def _doubts(hardware: Hardware, dump: Dump, part: dict[str, Any]) -> tuple[Hardw
                 "the name of a descriptor."
             )
         )
-    here = hardware.snapshot.monitor.passes_fds  # over a unix socket: QEMU is on this host
+    here = hardware.cache.monitor.passes_fds  # over a unix socket: QEMU is on this host
     if here and dump.file is not None and not os.path.isdir(os.path.dirname(dump.file)):
         doubts.append(HardwareError(f"QEMU cannot write {dump.file}: its folder does not exist, as far as it is seen from here."))
     return tuple(doubts)

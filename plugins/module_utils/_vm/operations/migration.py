@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from ..errors import Conflict, InvalidOption, JobFailed, NotYet, Unsupported
+from ..errors import Conflict, InvalidOption, JobFailed, StillInProgress, Unsupported
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Execute, Plan, Run, Step, wire
@@ -57,7 +57,7 @@ class Migration:
 @dataclass(frozen=True)
 class Follow(Step):
     """Look how the migration fares: until it has ended, or stands in ``pre-switchover``; with *wait* off, until it
-    is connected. Raises JobFailed, NotYet."""
+    is connected. Raises JobFailed, StillInProgress."""
 
     wait: bool
     changes = False
@@ -76,7 +76,7 @@ class Follow(Step):
             if not self.wait and now.get("status") != "setup":
                 return
             if left <= 0:
-                raise NotYet(
+                raise StillInProgress(
                     f"The migration is {now['status']} after {run.timeout:g} s and goes on{_progress(now)}. Run this "
                     "again to wait on, or set state: cancelled.",
                     migration=now,
@@ -108,46 +108,46 @@ class Cancel(Step):
         while _moves(run, now := run.read("query-migrate")):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise NotYet(f"The migration was told to stop and is still {now.get('status')} after {run.timeout:g} s.")
+                raise StillInProgress(f"The migration was told to stop and is still {now.get('status')} after {run.timeout:g} s.")
             run.monitor.poll_events(min(RETRY_SECONDS, left))
         if now.get("status") == "completed":
             raise JobFailed("The migration was completed before it could be cancelled: the guest is on the other side.")
 
 
-def plan(hardware: Hardware, state: str, wish: Migration) -> Plan:
+def plan(hardware: Hardware, state: str, spec: Migration) -> Plan:
     """Have a migration started, awaited (incoming), switched to postcopy, or cancelled; status changes the settings alone."""
     now = _settled(hardware)
     act = _ACTS[state]
-    steps, status = act(hardware, wish, now["status"])
-    settings, after = ([], now) if state == "cancelled" else _settings(hardware, wish, now)
+    steps, status = act(hardware, spec, now["status"])
+    settings, after = ([], now) if state == "cancelled" else _settings(hardware, spec, now)
     begins = any(step.changes for step in steps)
-    unverified = [name for name in ("uri", "channels") if getattr(wish, name) and not begins and state in ("started", "incoming")]
+    unverified = [name for name in ("uri", "channels") if getattr(spec, name) and not begins and state in ("started", "incoming")]
     return Plan((*settings, *steps), now, {**after, "status": status}, tuple(unverified))
 
 
 def describe(hardware: Hardware) -> Told:
     """What ``query-migrate`` tells (status, times in milliseconds, RAM in bytes …), and the settings."""
-    return {**hardware.snapshot.ask("query-migrate"), **_settled(hardware)}
+    return {**hardware.cache.ask("query-migrate"), **_settled(hardware)}
 
 
 def _settled(hardware: Hardware) -> Told:
     """Status and settings. QEMU 7.2 tells no status while it listens, and QEMU 10.0 ``setup``; here it is the latter for both."""
-    now = hardware.snapshot.ask("query-migrate")
+    now = hardware.cache.ask("query-migrate")
     return {
         "status": now.get("status", "setup" if now.get("socket-address") else "none"),
-        "capabilities": {one["capability"]: one["state"] for one in hardware.snapshot.ask("query-migrate-capabilities")},
-        "parameters": hardware.snapshot.ask("query-migrate-parameters"),
+        "capabilities": {one["capability"]: one["state"] for one in hardware.cache.ask("query-migrate-capabilities")},
+        "parameters": hardware.cache.ask("query-migrate-parameters"),
     }
 
 
-def _settings(hardware: Hardware, wish: Migration, now: Told) -> tuple[list[Step], Told]:
+def _settings(hardware: Hardware, spec: Migration, now: Told) -> tuple[list[Step], Told]:
     """The steps that set what is different from now, each with the step that sets it back, and what is then."""
     capabilities = _differing(
-        hardware, "capability", wish.capabilities, dict.fromkeys(now["capabilities"], "bool"), now["capabilities"]
+        hardware, "capability", spec.capabilities, dict.fromkeys(now["capabilities"], "bool"), now["capabilities"]
     )
     members = hardware.schema.command_arguments("migrate-set-parameters")
     kinds = {name: "size" if member.type == "int" else member.type for name, member in members.items()}
-    parameters = _differing(hardware, "parameter", wish.parameters, kinds, now["parameters"])
+    parameters = _differing(hardware, "parameter", spec.parameters, kinds, now["parameters"])
     steps: list[Step] = []
     if capabilities:
         if now["status"] in _GOING and not _listening(hardware):
@@ -185,32 +185,32 @@ def _set_capabilities(values: Mapping[str, bool], undo: Step | None = None) -> E
 Planned = Tuple[List[Step], str]
 
 
-def _start(hardware: Hardware, wish: Migration, status: str) -> Planned:
+def _start(hardware: Hardware, spec: Migration, status: str) -> Planned:
     if _vm(hardware) == _AWAITS:
         raise Unsupported("This VM waits for a guest to come; it has none to send. Its own part is state: incoming.")
     if status == "pre-switchover":
-        return [Begin("migrate-continue", {"state": status}, wait=wish.wait)], "completed"
+        return [Begin("migrate-continue", {"state": status}, wait=spec.wait)], "completed"
     if status == "cancelling":
         raise Conflict("A migration of this VM is being cancelled. Start anew when that is done.")
     if status in _GOING:
-        return [Follow(wish.wait)], "completed" if wish.wait else status
+        return [Follow(spec.wait)], "completed" if spec.wait else status
     steps: list[Step] = []
     if has_left(hardware):
-        if not wish.force:
+        if not spec.force:
             return [], status
         steps.append(Execute("cont", {}))
-    return [*steps, Begin("migrate", _where(hardware, wish, "migrate"), wait=wish.wait)], "completed" if wish.wait else "active"
+    return [*steps, Begin("migrate", _where(hardware, spec, "migrate"), wait=spec.wait)], "completed" if spec.wait else "active"
 
 
-def _listen(hardware: Hardware, wish: Migration, status: str) -> Planned:
+def _listen(hardware: Hardware, spec: Migration, status: str) -> Planned:
     if _vm(hardware) != _AWAITS:
         if status == "completed" and not has_left(hardware):
             return [], status
         raise Unsupported("This VM does not wait for a guest to come. Start its QEMU with -incoming defer.")
-    where = _where(hardware, wish, "migrate-incoming")
+    where = _where(hardware, spec, "migrate-incoming")
     if status == "none":
         return [Execute("migrate-incoming", where)], "setup"
-    uri = wish.uri or ""
+    uri = spec.uri or ""
     paths = [f"unix:{one['path']}" for one in _listening(hardware) if "path" in one]
     if uri.startswith("unix:") and paths and uri not in paths:
         raise Conflict(f"This VM already listens at {', '.join(paths)}, not at {uri}.")
@@ -219,8 +219,8 @@ def _listen(hardware: Hardware, wish: Migration, status: str) -> Planned:
     return [], status
 
 
-def _postcopy(hardware: Hardware, wish: Migration, status: str) -> Planned:
-    steps: list[Step] = [Follow(wish.wait)]
+def _postcopy(hardware: Hardware, spec: Migration, status: str) -> Planned:
+    steps: list[Step] = [Follow(spec.wait)]
     if status == "completed":
         return [], status
     if status in ("setup", "active") and _vm(hardware) != _AWAITS:
@@ -229,13 +229,13 @@ def _postcopy(hardware: Hardware, wish: Migration, status: str) -> Planned:
                 "The migration that goes on cannot end by postcopy: the capability postcopy-ram has to be set, "
                 "here and at the other side, before it starts."
             )
-        steps = [Begin("migrate-start-postcopy", {}, wait=wish.wait)]
+        steps = [Begin("migrate-start-postcopy", {}, wait=spec.wait)]
     elif not status.startswith("postcopy"):
         raise Unsupported(f"There is no migration of this VM to end by postcopy; its status is {status}. Start one first.")
-    return steps, "completed" if wish.wait else "postcopy-active"
+    return steps, "completed" if spec.wait else "postcopy-active"
 
 
-def _cancel(hardware: Hardware, wish: Migration, status: str) -> Planned:
+def _cancel(hardware: Hardware, spec: Migration, status: str) -> Planned:
     if _vm(hardware) == _AWAITS:
         raise Unsupported("A migration is cancelled where it comes from; this VM waits for one.")
     if status.startswith("postcopy"):
@@ -243,7 +243,7 @@ def _cancel(hardware: Hardware, wish: Migration, status: str) -> Planned:
     return ([Cancel()], "cancelled") if status in _GOING else ([], status)
 
 
-def _only_set(hardware: Hardware, wish: Migration, status: str) -> Planned:
+def _only_set(hardware: Hardware, spec: Migration, status: str) -> Planned:
     return [], status
 
 
@@ -256,22 +256,22 @@ _ACTS: Dict[str, Callable[[Hardware, Migration, str], Planned]] = {
 }
 
 
-def _where(hardware: Hardware, wish: Migration, command: str) -> Told:
+def _where(hardware: Hardware, spec: Migration, command: str) -> Told:
     """The arguments that name the other side."""
-    if wish.channels is not None and not hardware.schema.has_member(command, "channels"):
+    if spec.channels is not None and not hardware.schema.has_member(command, "channels"):
         raise Unsupported(f"QEMU {hardware.version_text} takes no channels; give uri.")
-    if wish.uri is None and wish.channels is None:
+    if spec.uri is None and spec.channels is None:
         raise InvalidOption("Say by uri or channels where the guest is to go to or to come from.")
-    return {"uri": wish.uri} if wish.channels is None else {"channels": wish.channels}
+    return {"uri": spec.uri} if spec.channels is None else {"channels": spec.channels}
 
 
 def _vm(hardware: Hardware) -> str:
-    return str(hardware.snapshot.ask("query-status")["status"])
+    return str(hardware.cache.ask("query-status")["status"])
 
 
 def _listening(hardware: Hardware) -> list[dict[str, Any]]:
     """The addresses at which this VM awaits a migration."""
-    addresses: list[dict[str, Any]] = hardware.snapshot.ask("query-migrate").get("socket-address", [])
+    addresses: list[dict[str, Any]] = hardware.cache.ask("query-migrate").get("socket-address", [])
     return addresses if _vm(hardware) == _AWAITS else []
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import Disconnected, QMPError
-from ..errors import InvalidOption, NotYet, Unsupported
+from ..errors import InvalidOption, StillInProgress, Unsupported
 from ..model.hardware import Hardware
 from ..plan.plan import Await, Command, Execute, Plan, Run, Step, wire
 
@@ -46,7 +46,7 @@ class PowerDown(Step):
             left = deadline - time.monotonic()
             if left <= 0:
                 if not self.force:
-                    raise NotYet(
+                    raise StillInProgress(
                         f"The guest has not shut down within {run.timeout:g} s. It was asked to and may still do it; "
                         "set force: true to end it all the same."
                     )
@@ -68,7 +68,7 @@ class PressButton(Execute):
 
     def apply(self, run: Run) -> None:
         super().apply(run)
-        run.told["status"] = REQUESTED
+        run.results["status"] = REQUESTED
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Quit(Step):
                 run.monitor.poll_events(max(0.0, deadline - time.monotonic()))
         except Disconnected:
             return
-        raise NotYet(f"QEMU has taken quit and is still there after {run.timeout:g} s.")
+        raise StillInProgress(f"QEMU has taken quit and is still there after {run.timeout:g} s.")
 
 
 def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True) -> Plan:
@@ -98,7 +98,7 @@ def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True)
             "waited for. Set one of them only."
         )
     status = _status_of(hardware)
-    runs = bool(hardware.snapshot.ask("query-status")["running"])
+    runs = bool(hardware.cache.ask("query-status")["running"])
     steps: tuple[Step, ...] = ()
     after = {
         "running": "running",
@@ -138,16 +138,16 @@ def has_left(hardware: Hardware) -> bool:
     QEMU says ``postmigrate`` until the VM is reset; then it says ``prelaunch``, and ``cont`` would boot a second guest on the
     same disks. Both sides of a migration call it completed, but only the one that it came from tells how long it took.
     """
-    vm = hardware.snapshot.ask("query-status")["status"]
+    vm = hardware.cache.ask("query-status")["status"]
     if vm == _RESET:
-        migration = hardware.snapshot.ask("query-migrate")
+        migration = hardware.cache.ask("query-migrate")
         return migration.get("status") == "completed" and "total-time" in migration
     return bool(vm == _LEFT)
 
 
 def _status_of(hardware: Hardware) -> str:
     """The status by QEMU's name; ``postmigrate`` also where the VM was reset after its guest had left."""
-    return _LEFT if has_left(hardware) else str(hardware.snapshot.ask("query-status")["status"])
+    return _LEFT if has_left(hardware) else str(hardware.cache.ask("query-status")["status"])
 
 
 def _refuse_migrated(status: str, force: bool) -> None:
@@ -194,8 +194,8 @@ def _reached(*wanted: str) -> Await:
     def look(run: Run) -> bool:
         return _status(run) in wanted
 
-    def late(run: Run) -> NotYet:
-        return NotYet(f"The VM is {_status(run)} after {run.timeout:g} s, not {wanted[0]}.")
+    def late(run: Run) -> StillInProgress:
+        return StillInProgress(f"The VM is {_status(run)} after {run.timeout:g} s, not {wanted[0]}.")
 
     return Await(look, late)
 
@@ -210,6 +210,6 @@ def preview(hardware: Hardware, state: str, force: bool, wait: bool) -> dict[str
 def describe(hardware: Hardware) -> dict[str, Any]:
     """The status now; ``shutdown`` where QEMU has ended."""
     try:
-        return {"status": hardware.snapshot.ask("query-status")["status"]}
+        return {"status": hardware.cache.ask("query-status")["status"]}
     except QMPError:
         return {"status": "shutdown"}

@@ -40,7 +40,7 @@ def read(hardware: Hardware, path: str, name: str | None) -> dict[str, Any]:
         refuse_secret(hardware, path, name)
         return {"path": path, "property": name, "type": known[name], "value": _get(hardware, path, name)}
     names = [one for one in known if not known[one].startswith("child<") and one not in SECRET]
-    values = dict(zip(names, hardware.snapshot.qom_get((path, one) for one in names)))
+    values = dict(zip(names, hardware.cache.qom_get((path, one) for one in names)))
     return {"path": path, "properties": {one: {"type": kind, "value": values.get(one)} for one, kind in known.items()}}
 
 
@@ -67,14 +67,14 @@ def _shown(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def properties(hardware: Hardware, path: str) -> dict[str, str]:
     """The properties of the object at *path*, name to type. Raises InvalidOption where there is none."""
     try:
-        listed = hardware.snapshot.ask("qom-list", path=path)
+        listed = hardware.cache.ask("qom-list", path=path)
     except CommandError as error:
         raise InvalidOption(f"The VM has no object at {path!r}: {error.desc}.") from error
     return {entry["name"]: entry["type"] for entry in listed}
 
 
 def _get(hardware: Hardware, path: str, name: str) -> Any:
-    return hardware.snapshot.qom_get([(path, name)])[0]
+    return hardware.cache.qom_get([(path, name)])[0]
 
 
 def _equal(now: Any, wanted: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from ...qmp import CommandError, Event, Monitor
 from ..errors import DeviceLost, HardwareError, UnplugPending, UnplugRefused
 from ..model.hardware import PERIPHERAL
-from ..model.query_cache import Snapshot
+from ..model.query_cache import QueryCache
 from .plan import RETRY_SECONDS, Command, Run, Step, wire
 
 POLL_SECONDS = 0.5
@@ -83,7 +83,7 @@ def plug(arguments: dict[str, Any]) -> list[Step]:
 def is_plugged(monitor: Monitor, device: str) -> bool:
     """Whether QEMU has the device with this id, or at this QOM path. What it lists is the truth."""
     if not device.startswith("/"):
-        return device in {entry["name"] for entry in Snapshot(monitor).ask("qom-list", path=PERIPHERAL)}
+        return device in {entry["name"] for entry in QueryCache(monitor).ask("qom-list", path=PERIPHERAL)}
     try:
         monitor.execute("qom-get", {"path": device, "property": "type"})
     except CommandError:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Sequence
 
 from ...qmp import CommandError, InvalidArguments, Monitor, QMPError, redact_request
-from ..errors import HardwareError, NotYet
-from ..model.query_cache import Snapshot
+from ..errors import HardwareError, StillInProgress
+from ..model.query_cache import QueryCache
 
 Command = Dict[str, Any]
 """``{"execute": name, "arguments": {…}}``, as QMP has it on the wire."""
@@ -39,7 +39,7 @@ class Run:
         self.timeout = timeout
         self.undoes = undoes
         self.sent: list[Command] = []
-        self.told: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
 
     def execute(self, command: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Any:
         entry = wire(command, arguments)
@@ -51,7 +51,7 @@ class Run:
 
     def read(self, command: str, /, **arguments: Any) -> Any:
         """The answer to a command that changes nothing, of the documented shape."""
-        return Snapshot(self.monitor).ask(command, **arguments)
+        return QueryCache(self.monitor).ask(command, **arguments)
 
 
 class Step:
@@ -225,7 +225,7 @@ class Plan:
         for step in self.steps:
             try:
                 step.apply(run)
-            except NotYet as error:  # what has begun goes on
+            except StillInProgress as error:  # what has begun goes on
                 raise PlanFailed(error, run.sent, done=_final(done)) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
                 undone, left = take_back(done, Run(monitor, timeout, undoes=True))

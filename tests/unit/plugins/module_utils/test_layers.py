@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports run one way: modules, then _module, then _vm, then qmp; only the glue and the modules know Ansible."""
+"""Imports run one way: modules, then _ansible, then _vm, then qmp; only the glue and the modules know Ansible."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def strangers(source, package, allowed):
     [
         ("plugins/module_utils/qmp", [UTILS + "qmp"]),
         ("plugins/module_utils/_vm", [UTILS + "_vm", UTILS + "qmp"]),
-        ("plugins/modules", ["ansible", UTILS + "_module", UTILS + "_vm"]),
+        ("plugins/modules", ["ansible", UTILS + "_ansible", UTILS + "_vm"]),
     ],
 )
 def test_each_layer_imports_only_those_below_it(folder, allowed):
@@ -75,7 +75,7 @@ def test_each_layer_imports_only_those_below_it(folder, allowed):
             "def f():\n    from ansible.module_utils.basic import AnsibleModule",
             "ansible.module_utils.basic.AnsibleModule",
         ),
-        ("from .. import _module", UTILS + "_module"),
+        ("from .. import _ansible", UTILS + "_ansible"),
         ("from .._vm.plan import Plan", UTILS + "_vm.plan.Plan"),
         ("import yaml", "yaml"),
         ("import no_such_module", "no_such_module"),

@@ -12,14 +12,14 @@ from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption
 from ...model.hardware import Chardev, Device, Hardware
-from ...model.slots import PLACE_KEYS, place_of
+from ...model.slots import SLOT_KEYS, slot_of
 from ...model.users import refuse_monitor_chardev, users_of_chardev
 from ...model.values import check_id, nearest
 from ...plan.command_line import chardev_argument, device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, Plan, Run, Step
 from ..current import backends_of, settled_arguments
-from ..frontend import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from . import data as chardev_data
 from .data import check_address, path_member
 
@@ -27,11 +27,11 @@ _SERVER = re.compile(r",server(=on)?( <->.*)?\Z")
 
 
 @dataclass(frozen=True)
-class Line:
+class ChardevSpec:
     """What a task says of a character device: where it is, in options of their own, and any other ``options`` as
     ``chardev-add`` takes them. A *front* without a driver stands for the backend alone."""
 
-    front: Front
+    frontend: FrontendSpec
     type: str | None = None
     path: str | None = None
     host: str | None = None
@@ -43,7 +43,7 @@ class Line:
 
     @property
     def id(self) -> str:
-        return self.front.id
+        return self.frontend.id
 
     def data(self, kind: str) -> dict[str, Any]:
         """The options of a character device of this type, as ``chardev-add`` takes them."""
@@ -56,7 +56,7 @@ class Line:
         return {"addr": addr, "server": self.server, **({"wait": self.wait} if self.server else {}), **self.options}
 
 
-def plan_present(hardware: Hardware, line: Line) -> Plan:
+def plan_present(hardware: Hardware, line: ChardevSpec) -> Plan:
     check_id(line.id)
     refuse_monitor_chardev(hardware, line.id)
     _refuse_others(hardware, line.id)
@@ -75,13 +75,13 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
     if changed or chardev is None:
         chardev_data.check(hardware, kind, data)
     differences: list[Difference] = []
-    if device and line.front.driver:
-        differences, unread = device_differences(hardware, line.front, device)
+    if device and line.frontend.driver:
+        differences, unread = device_differences(hardware, line.frontend, device)
         unverified += unread
     arguments: dict[str, Any] = {}
     if differences and line.recreate and device:
         steps.append(Unplug(line.id, Plug(_as_it_is(hardware, device))))
-        arguments = recreated_arguments(hardware, line.front, str(line.front.driver), {"chardev": line.id}, device)
+        arguments = recreated_arguments(hardware, line.frontend, str(line.frontend.driver), {"chardev": line.id}, device)
     else:
         refuse(f"Port {line.id}", differences)
     backend: dict[str, Any] = {"type": kind, "data": data}
@@ -89,13 +89,13 @@ def plan_present(hardware: Hardware, line: Line) -> Plan:
         steps.append(Execute("chardev-add", {"id": line.id, "backend": backend}, Delete("chardev-remove", {"id": line.id})))
     elif changed:
         steps += _change(hardware, chardev, backend, line.recreate)
-    if device is None and line.front.driver:
+    if device is None and line.frontend.driver:
         _refuse_in_use(hardware, line.id)
-        arguments = device_arguments(hardware, line.front, line.front.driver, {"chardev": line.id})
+        arguments = device_arguments(hardware, line.frontend, line.frontend.driver, {"chardev": line.id})
     if arguments:
         steps += plug(arguments)
     after = _after(line, before, arguments, backend if changed or chardev is None else None)
-    port = arguments or (_as_it_is(hardware, device) if device and line.front.driver else {})
+    port = arguments or (_as_it_is(hardware, device) if device and line.frontend.driver else {})
     launch, warnings = _launch_args(hardware, line.id, kind, data if changed else {**(known or {}), **data}, port)
     return Plan(tuple(steps), before, after, tuple(unverified), launch, warnings)
 
@@ -153,7 +153,7 @@ class AddIfGone(Execute):
             super().apply(run)
 
 
-def plan_absent(hardware: Hardware, line: Line) -> Plan:
+def plan_absent(hardware: Hardware, line: ChardevSpec) -> Plan:
     """Have neither the port nor the character device behind it."""
     check_id(line.id)
     refuse_monitor_chardev(hardware, line.id)
@@ -179,7 +179,7 @@ def describe(hardware: Hardware, line_id: str) -> dict[str, Any] | None:
         result.update(
             {
                 "driver": device.driver,
-                **place_of(device),
+                **slot_of(device),
                 "name": name,
                 "guest_path": guest_path(device.driver, name),
                 "at_launch": device.at_launch,
@@ -227,7 +227,7 @@ def _refuse_in_use(hardware: Hardware, line_id: str) -> None:
 
 
 def _check_type(hardware: Hardware, name: str) -> None:
-    known = [entry["name"] for entry in hardware.snapshot.ask("query-chardev-backends")]
+    known = [entry["name"] for entry in hardware.cache.ask("query-chardev-backends")]
     if name not in known:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no character device {name!r}{nearest(name, known)}.")
 
@@ -308,7 +308,7 @@ def _numbers(host: Any, port: Any) -> set[tuple[Any, ...]]:
 
 
 def _after(
-    line: Line, before: dict[str, Any] | None, arguments: dict[str, Any], new_backend: dict[str, Any] | None
+    line: ChardevSpec, before: dict[str, Any] | None, arguments: dict[str, Any], new_backend: dict[str, Any] | None
 ) -> dict[str, Any]:
     after = {"id": line.id, "attached": False, **(before or {})}
     if new_backend:
@@ -317,7 +317,7 @@ def _after(
         where = _where(_inside(data)) if new_backend["type"] == "socket" else {}
         after = {**kept, "type": new_backend["type"], **({**where, "server": data.get("server", True)} if where else {})}
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
+        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
         name = arguments.get("name")
         after.update(
             {

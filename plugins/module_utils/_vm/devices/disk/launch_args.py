@@ -18,10 +18,12 @@ from ..objects.plans import SECRET_FILE
 from . import throttle
 from .backend import backend_of, node_arguments
 from .secrets import key_of
-from .spec import Disk, blockdev_arguments
+from .spec import DiskSpec, blockdev_arguments
 
 
-def launch_args(hardware: Hardware, disk: Disk, driver: str, stack: Stack, arguments: dict[str, Any] | None) -> tuple[str, ...]:
+def launch_args(
+    hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack, arguments: dict[str, Any] | None
+) -> tuple[str, ...]:
     """The arguments for the disk as it will be; *arguments* are those of ``device_add`` for a new device."""
     nodes = _nodes(hardware, disk, driver, stack)
     if nodes is None or (not nodes and disk.attach and stack.top):
@@ -36,7 +38,7 @@ def launch_args(hardware: Hardware, disk: Disk, driver: str, stack: Stack, argum
         arguments = {
             **settled_arguments(hardware, stack.device),
             "id": disk.id,
-            **disk.front.stated(hardware, stack.device.driver),
+            **disk.frontend.stated(hardware, stack.device.driver),
         }
     limits = throttle.in_force(throttle.present(stack.entry) if disk.limits is None else disk.limits)
     drive = {} if top is None else {"drive": top}
@@ -61,7 +63,7 @@ def _blockdevs(nodes: list[dict[str, Any]]) -> list[str]:
     return [word for node in nodes for word in ("-blockdev", blockdev_argument(node))]
 
 
-def _nodes(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[dict[str, Any]] | None:
+def _nodes(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> list[dict[str, Any]] | None:
     """The arguments of each node that is to have a name, children before parents; None where QEMU does not report one."""
     own, top = stack.own, stack.top
     if top and top.name.startswith("#") and stack.images:  # the filter of a job is not part of the disk
@@ -82,7 +84,7 @@ def _nodes(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[di
     return nodes
 
 
-def _with_task(disk: Disk, driver: str, own: Node, now: dict[str, Any]) -> dict[str, Any]:
+def _with_task(disk: DiskSpec, driver: str, own: Node, now: dict[str, Any]) -> dict[str, Any]:
     """The disk's own node as QEMU reports it, *now*, with what only the task says of it."""
     stated = {name: value for name, value in blockdev_arguments(disk, driver).items() if name not in ("node-name", "read-only")}
     if isinstance(now.get("file"), str):  # its protocol node has a name of its own

@@ -82,7 +82,7 @@ def plan_present(hardware: Hardware, medium: Medium) -> Plan:
         steps.append(Execute("blockdev-close-tray", {"id": medium.id}))
         return Plan(tuple(steps), before, {**before, "tray_open": False, "locked": False}, launch_args=launch)
     kind = medium.format or "raw"
-    image = probe(medium.file, hardware.snapshot.monitor.peer_pid)
+    image = probe(medium.file, hardware.cache.monitor.peer_pid)
     warnings = (
         (
             f"{medium.file} is a {image.format} image, and without format the guest gets the file as it is. Set format: "
@@ -177,7 +177,7 @@ def _drive(hardware: Hardware, drive_id: str) -> dict[str, Any]:
     check_id(drive_id)
     if drive_id not in hardware.ids:
         raise InvalidOption(f"The VM has no drive {drive_id!r}.")
-    drive = _entry(hardware.snapshot.ask("query-block"), drive_id)
+    drive = _entry(hardware.cache.ask("query-block"), drive_id)
     if not drive.get("removable"):
         raise Conflict(f"{drive_id} has no medium that can be changed; a scsi-cd has.")
     return drive

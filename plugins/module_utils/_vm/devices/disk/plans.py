@@ -16,7 +16,7 @@ from ...errors import Conflict, InvalidOption, Unsupported
 from ...host.image import probe
 from ...model.block_graph import FILTERS, Stack, find, left_by
 from ...model.hardware import Hardware
-from ...model.slots import PLACE_KEYS, default_driver, refuse_companions
+from ...model.slots import SLOT_KEYS, default_driver, refuse_companions
 from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
@@ -26,7 +26,17 @@ from . import secrets as disk_secrets
 from . import throttle
 from .backend import backend_differences, backend_of, can_resize, node_arguments, own_options
 from .launch_args import launch_args
-from .spec import Disk, blockdev_arguments, check_shrink, check_values, describe, doubts, guest_path, refuse_boot_disk, resolved
+from .spec import (
+    DiskSpec,
+    blockdev_arguments,
+    check_shrink,
+    check_values,
+    describe,
+    doubts,
+    guest_path,
+    refuse_boot_disk,
+    resolved,
+)
 
 
 class Resize(Step):
@@ -50,7 +60,7 @@ class Resize(Step):
         return None if self.was is None else Execute("block_resize", {"node-name": self.node, "size": self.was})
 
 
-def plan_present(hardware: Hardware, disk: Disk) -> Plan:
+def plan_present(hardware: Hardware, disk: DiskSpec) -> Plan:
     """Have the disk, or, with ``attach`` false, its block node alone."""
     check_id(disk.id, longest=NODE_NAME_MAX)
     stack = find(hardware, disk.id)
@@ -59,13 +69,13 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     if node is None and disk.backend is None and not is_empty:
         raise InvalidOption(f"Disk {disk.id} does not exist yet: say with file or backend what is to be on it.")
     before = describe(hardware, disk.id)
-    driver = disk.front.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else "")
+    driver = disk.frontend.driver or (device.driver if device else default_driver(hardware, "virtio-blk") if disk.attach else "")
     disk, warnings = resolved(hardware, disk, driver, stack)
     check_values(hardware, disk, driver, stack)
 
     differences, unverified = _node_differences(hardware, disk, stack, driver)
     if device and disk.attach:
-        more, unread = device_differences(hardware, disk.front, device)
+        more, unread = device_differences(hardware, disk.frontend, device)
         differences, unverified = differences + more, unverified + unread
     if device and node is None and disk.backend is not None:
         differences.append(Difference("file", None, disk.backend.get("filename", disk.id)))
@@ -95,7 +105,7 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
         steps.append(Resize(top.name, disk.size, disk.allow_shrink))
     arguments = None
     if disk.attach and device is None:
-        arguments = device_arguments(hardware, disk.front, driver, {"drive": disk.id})
+        arguments = device_arguments(hardware, disk.frontend, driver, {"drive": disk.id})
         steps += plug(arguments)
     elif device and not disk.attach:
         _refuse_detaching(hardware, stack, disk.force)
@@ -112,7 +122,7 @@ def plan_present(hardware: Hardware, disk: Disk) -> Plan:
     )
 
 
-def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
+def plan_absent(hardware: Hardware, disk: DiskSpec) -> Plan:
     """Have neither the device nor the node, nor the named nodes below it that came only for it."""
     check_id(disk.id, longest=NODE_NAME_MAX)
     stack = find(hardware, disk.id)
@@ -121,7 +131,7 @@ def plan_absent(hardware: Hardware, disk: Disk) -> Plan:
     return Plan(tuple(_removal(hardware, disk, stack)), describe(hardware, disk.id), None)
 
 
-def _removal(hardware: Hardware, disk: Disk, stack: Stack, restore: bool = False) -> list[Step]:
+def _removal(hardware: Hardware, disk: DiskSpec, stack: Stack, restore: bool = False) -> list[Step]:
     """The steps that remove the disk; with *restore*, each knows how to put back what it removes."""
     device = stack.device
     if device:
@@ -217,7 +227,7 @@ def _refuse_detaching(hardware: Hardware, stack: Stack, force: bool) -> None:
         )
 
 
-def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
+def _refuse_resize(hardware: Hardware, disk: DiskSpec, stack: Stack) -> None:
     """Raise for a size that the disk cannot get."""
     top, size = stack.top, disk.size
     if top is None or size is None:
@@ -236,7 +246,7 @@ def _refuse_resize(hardware: Hardware, disk: Disk, stack: Stack) -> None:
         )
 
 
-def _limit_steps(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> list[Step]:
+def _limit_steps(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> list[Step]:
     if disk.limits is None or not disk.attach:
         return []
     now = throttle.present(stack.entry)
@@ -248,7 +258,7 @@ def _limit_steps(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> l
     return [throttle.set_limits(path, driver, disk.limits, now)]
 
 
-def _node_steps(hardware: Hardware, disk: Disk, driver: str, going: tuple[str, ...] = ()) -> list[Step]:
+def _node_steps(hardware: Hardware, disk: DiskSpec, driver: str, going: tuple[str, ...] = ()) -> list[Step]:
     """Add the node and its secrets; *going* are secrets that are removed before."""
     steps = disk_secrets.add_steps(hardware, disk.id, disk.secrets, going, disk.key_secret)
     steps.append(Execute("blockdev-add", blockdev_arguments(disk, driver), Delete("blockdev-del", {"node-name": disk.id})))
@@ -257,7 +267,7 @@ def _node_steps(hardware: Hardware, disk: Disk, driver: str, going: tuple[str, .
     return steps
 
 
-def _node_differences(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> tuple[list[Difference], list[str]]:
+def _node_differences(hardware: Hardware, disk: DiskSpec, stack: Stack, driver: str) -> tuple[list[Difference], list[str]]:
     """How the disk's own node differs; whether it may be written is up to the one on top, for below a snapshot none may."""
     node, top = stack.own, stack.top
     if node is None or top is None:
@@ -279,7 +289,7 @@ def _node_differences(hardware: Hardware, disk: Disk, stack: Stack, driver: str)
 
 def _recreated(
     hardware: Hardware,
-    disk: Disk,
+    disk: DiskSpec,
     stack: Stack,
     driver: str,
     before: dict[str, Any] | None,
@@ -342,7 +352,7 @@ def _recreated(
         steps += _node_steps(hardware, disk, driver, going)
     if disk.attach:
         drive = {} if disk.backend is None else {"drive": disk.id}
-        arguments = recreated_arguments(hardware, disk.front, driver, drive, device)
+        arguments = recreated_arguments(hardware, disk.frontend, driver, drive, device)
         steps += plug(arguments)
         if disk.limits:
             steps.append(throttle.set_limits(throttle.backend_path(disk.id, driver), driver, disk.limits, {}))
@@ -364,7 +374,7 @@ def _recreated(
     )
 
 
-def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> Disk:
+def _carried_over(hardware: Hardware, disk: DiskSpec, stack: Stack, driver: str) -> DiskSpec:
     """The task's disk, and in it what it does not specify as the disk has it now."""
     node, top = stack.own, stack.top
     if node is None or top is None:
@@ -398,10 +408,10 @@ def _carried_over(hardware: Hardware, disk: Disk, stack: Stack, driver: str) -> 
     )
 
 
-def _refuse_wrong_format(hardware: Hardware, disk: Disk) -> None:
+def _refuse_wrong_format(hardware: Hardware, disk: DiskSpec) -> None:
     """Raise where the new image has another format by its header than the one that is assumed."""
     path = (disk.backend or {}).get("filename")
-    found = probe(path, hardware.snapshot.monitor.peer_pid).format if isinstance(path, str) else None
+    found = probe(path, hardware.cache.monitor.peer_pid).format if isinstance(path, str) else None
     if disk.stated_format is None and found and found != disk.format:
         raise InvalidOption(
             f"{path} is a {found} image, and without format the disk {disk.id} would become {disk.format}. Set format."
@@ -418,7 +428,7 @@ def _trial_name(disk_id: str) -> str:
     return f"try-{disk_id}"[:NODE_NAME_MAX]
 
 
-def _trial(hardware: Hardware, disk: Disk, driver: str, differences: list[Difference]) -> list[Step]:
+def _trial(hardware: Hardware, disk: DiskSpec, driver: str, differences: list[Difference]) -> list[Step]:
     """Have QEMU open another image, read-only and beside the old one, to see that it can."""
     forgotten = _forgotten_trial(hardware, disk.id)
     if not _on_other(differences) or disk.secrets or disk.key_secret or disk.backend is None:
@@ -435,7 +445,7 @@ def _on_other(differences: list[Difference]) -> bool:
     return any(one.option in ("file", "format") or one.option.startswith("backend") for one in differences)
 
 
-def _after(disk: Disk, before: dict[str, Any] | None, driver: str, arguments: dict[str, Any] | None) -> dict[str, Any]:
+def _after(disk: DiskSpec, before: dict[str, Any] | None, driver: str, arguments: dict[str, Any] | None) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = {"id": disk.id, **(before or {}), "attached": disk.attach}
     if (before is None or "node" not in before) and disk.backend is not None:
@@ -443,11 +453,11 @@ def _after(disk: Disk, before: dict[str, Any] | None, driver: str, arguments: di
         filename = disk.backend.get("filename")
         after.update({"file": filename} if filename else {})
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
+        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
         serial = arguments.get("serial")
         after.update({"driver": driver, **place, "serial": serial, "at_launch": False, "guest_path": guest_path(driver, serial)})
     if not disk.attach:
-        for name in ("driver", *PLACE_KEYS, "serial", "guest_path", "at_launch", "limits"):
+        for name in ("driver", *SLOT_KEYS, "serial", "guest_path", "at_launch", "limits"):
             after.pop(name, None)
     if disk.size is not None:
         after["size"] = disk.size

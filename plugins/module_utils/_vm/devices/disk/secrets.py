@@ -77,7 +77,7 @@ def delete_steps(hardware: Hardware, names: list[str], restore: bool) -> list[St
     """Remove these objects; with *restore*, each is put back when a later step fails."""
     steps: list[Step] = []
     for name in names:
-        data, form = hardware.snapshot.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
+        data, form = hardware.cache.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
         back = add_object(hardware, "secret", name, {"data": data, "format": form}) if restore and data and form else None
         steps.append(Delete("object-del", {"id": name}, back))
     return steps
@@ -89,12 +89,12 @@ def _marked(data: str) -> dict[str, str]:
 
 
 def _is_ours(hardware: Hardware, name: str) -> bool:
-    data, form = hardware.snapshot.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
+    data, form = hardware.cache.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
     return form == "base64" and bool(data) and str(data).startswith(_MARK)
 
 
 def _holds(hardware: Hardware, name: str, secret: str) -> bool:
-    data, form = hardware.snapshot.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
+    data, form = hardware.cache.qom_get(((f"/objects/{name}", "data"), (f"/objects/{name}", "format")), str)
     if form == "base64" and data:
         try:
             return base64.b64decode(data) == secret.encode("utf-8", "surrogateescape")

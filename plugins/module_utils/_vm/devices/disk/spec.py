@@ -14,8 +14,8 @@ from ...host.image import NO_FILE, probe
 from ...model.arguments import check_arguments, refuse_negative_sizes
 from ...model.block_graph import Stack, find
 from ...model.hardware import Device, Hardware, Node, natural
-from ...model.slots import place_of
-from ..frontend import Front
+from ...model.slots import slot_of
+from ..frontend import FrontendSpec
 from ..property_limits import block_size_problem
 from . import throttle
 from .backend import protocol_options
@@ -43,13 +43,13 @@ class CannotOpen(HardwareError):
 
 
 @dataclass(frozen=True)
-class Disk:
+class DiskSpec:
     """What a task says of a disk; None is not set. ``backend`` is a blockdev protocol driver with its options,
     as ``blockdev-add`` takes it; ``size`` in bytes; ``limits`` as in throttle.py, 0 for none. ``passphrase`` opens an encrypted
     image, ``backend_secrets`` are passwords by the option of *backend* that names a secret object (``password-secret`` …).
     ``key_secret`` is a secret object that is there already and opens the image."""
 
-    front: Front
+    frontend: FrontendSpec
     backend: dict[str, Any] | None = None
     stated_format: str | None = None
     read_only: bool | None = None
@@ -70,7 +70,7 @@ class Disk:
 
     @property
     def id(self) -> str:
-        return self.front.id
+        return self.frontend.id
 
     @property
     def format(self) -> str:
@@ -88,7 +88,7 @@ class Disk:
         return self.read_only if self.read_only is not None else driver in _READ_ONLY_DRIVERS
 
 
-def blockdev_arguments(disk: Disk, driver: str) -> dict[str, Any]:
+def blockdev_arguments(disk: DiskSpec, driver: str) -> dict[str, Any]:
     """The arguments for ``blockdev-add``. Cache modes and read-only are inherited by the inline protocol node."""
     cache = {
         name: value for name, value in (("direct", disk.cache_direct), ("no-flush", disk.cache_no_flush)) if value is not None
@@ -105,7 +105,7 @@ def blockdev_arguments(disk: Disk, driver: str) -> dict[str, Any]:
     }
 
 
-def _encryption(disk: Disk) -> dict[str, Any]:
+def _encryption(disk: DiskSpec) -> dict[str, Any]:
     """What names the secret of an encrypted image: LUKS itself, or the LUKS inside a qcow2."""
     if disk.passphrase is None and disk.key_secret is None:
         return {}
@@ -140,7 +140,7 @@ def describe(hardware: Hardware, disk_id: str) -> dict[str, Any] | None:
         result.update(
             {
                 "driver": device.driver,
-                **place_of(device),
+                **slot_of(device),
                 "serial": serial,
                 "guest_path": guest_path(device.driver, serial),
                 "at_launch": device.at_launch,
@@ -209,7 +209,7 @@ def _boot_order(device: Device) -> tuple[Any, ...]:
 # -- what a task may say
 
 
-def resolved(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[Disk, tuple[str, ...]]:
+def resolved(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> tuple[DiskSpec, tuple[str, ...]]:
     """The disk with what follows from what is there: its format, and for a new one its id as serial, so that the guest can find
     it by a stable name. With warnings for the operator."""
     node = stack.own
@@ -218,7 +218,7 @@ def resolved(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple
         disk = replace(disk, assumed_format=node.driver)
     path = (disk.backend or {}).get("filename")
     if node is None and disk.stated_format is None and isinstance(path, str):
-        found = probe(path, hardware.snapshot.monitor.peer_pid).format
+        found = probe(path, hardware.cache.monitor.peer_pid).format
         if found and disk.recreate:  # what a killed run has removed had a format that is not known any more
             raise InvalidOption(
                 f"{path} is a {found} image, and there is no disk {disk.id} whose format could be kept. Set format."
@@ -231,11 +231,11 @@ def resolved(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple
     return _with_serial(hardware, disk, driver, stack.device), warnings
 
 
-def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | None) -> Disk:
+def _with_serial(hardware: Hardware, disk: DiskSpec, driver: str, device: Device | None) -> DiskSpec:
     """Check the serial; give a new disk its id."""
-    options = dict(disk.front.options)
+    options = dict(disk.frontend.options)
     serial = options.get("serial")
-    stated = disk.front.properties.get("serial") if serial is None else serial
+    stated = disk.frontend.properties.get("serial") if serial is None else serial
     longest = _SERIAL_MAX.get(driver, 20)
     length = 0 if stated is None else len(str(stated).encode("utf-8", "surrogatepass"))
     if length > longest:
@@ -252,10 +252,10 @@ def _with_serial(hardware: Hardware, disk: Disk, driver: str, device: Device | N
         raise InvalidOption(
             f"A {driver} needs a serial, and the id {disk.id} is too long to be it. Set serial, 1 to {longest} characters."
         )
-    return replace(disk, front=replace(disk.front, options=options))
+    return replace(disk, frontend=replace(disk.frontend, options=options))
 
 
-def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> None:
+def check_values(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> None:
     """Raise InvalidOption for values that QEMU takes badly or refuses."""
     for option, secret in disk.backend_secrets.items():
         if not isinstance(secret, str):
@@ -279,14 +279,14 @@ def check_values(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> N
             raise Unsupported("QEMU limits no NVMe disk this way; put a throttle filter below it, or take another driver.")
     if disk.size is not None and (not 0 < disk.size <= _MOST_BYTES or disk.size % _SECTOR):
         raise InvalidOption(f"size {disk.size} cannot be: a disk has a positive number of bytes that is a multiple of {_SECTOR}.")
-    queues = disk.front.options.get("num-queues")
+    queues = disk.frontend.options.get("num-queues")
     most = next((most for name, most in _MOST_QUEUES.items() if driver.startswith(name)), 65535)
     if queues is not None and not 1 <= queues <= most:
         raise InvalidOption(f"queues {queues} is out of range: a {driver} has 1 to {most}.")
-    bootindex = disk.front.options.get("bootindex")
+    bootindex = disk.frontend.options.get("bootindex")
     if bootindex is not None and not 0 <= bootindex < 2**31:
         raise InvalidOption(f"bootindex {bootindex} is out of range: give 0 to {2**31 - 1}, or leave it out.")
-    iothread = disk.front.options.get("iothread")
+    iothread = disk.frontend.options.get("iothread")
     if iothread is not None and hardware.objects.get(iothread) != "iothread":
         raise InvalidOption(f"The VM has no I/O thread {iothread!r}. Add it first: qmp_object with qom_type: iothread.")
 
@@ -301,21 +301,21 @@ def check_shrink(node: str, size: int, wanted: int, allow_shrink: bool) -> None:
         )
 
 
-def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[HardwareError, ...]:
+def doubts(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> tuple[HardwareError, ...]:
     """Why QEMU will not open a new image, not give it the size, or not have such a device, as far as it is seen from here."""
     backend = disk.backend or {}
-    path, pid = backend.get("filename"), hardware.snapshot.monitor.peer_pid
+    path, pid = backend.get("filename"), hardware.cache.monitor.peer_pid
     is_file = backend.get("driver") == "file" and isinstance(path, str)  # devices come and go
     found: list[HardwareError] = []
     if disk.attach and (stack.device is None or disk.recreate):
-        problem = block_size_problem(disk.front.stated(hardware, driver))
+        problem = block_size_problem(disk.frontend.stated(hardware, driver))
         found += [CannotOpen(f"QEMU will not have such a {driver}: {problem}")] if problem else []
     if disk.backend is not None and (stack.own is None or disk.recreate):
         try:
             check_arguments(hardware.schema, "blockdev-add", blockdev_arguments(disk, driver))
         except InvalidOption as error:
             found.append(CannotOpen(str(error)))
-    rom = str(disk.front.options.get("romfile") or "")
+    rom = str(disk.frontend.options.get("romfile") or "")
     if stack.device is None and rom.startswith("/") and probe(rom, pid).problem == NO_FILE:
         found.append(CannotOpen(f"QEMU will not find romfile {rom}. Check it, or set romfile: '' for none."))
     if stack.own is not None and not disk.recreate or not is_file:
@@ -342,7 +342,7 @@ def doubts(hardware: Hardware, disk: Disk, driver: str, stack: Stack) -> tuple[H
     return tuple(found)
 
 
-def _resize_doubts(hardware: Hardware, disk: Disk, stack: Stack) -> tuple[HardwareError, ...]:
+def _resize_doubts(hardware: Hardware, disk: DiskSpec, stack: Stack) -> tuple[HardwareError, ...]:
     """A new disk whose storage cannot be resized to the size."""
     driver = (disk.backend or {}).get("driver")
     if disk.size is None or stack.own is not None or driver not in ("null-co", "null-aio"):

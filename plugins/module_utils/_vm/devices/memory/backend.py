@@ -159,7 +159,7 @@ def check_host_nodes(hardware: Hardware, nodes: Iterable[int]) -> None:
 
 def _root(hardware: Hardware) -> Path | None:
     """QEMU's root directory as it is seen from here; None where QEMU is on another host, or unknown."""
-    monitor = hardware.snapshot.monitor
+    monitor = hardware.cache.monitor
     if not isinstance(monitor.address, UnixAddress) or monitor.peer_pid is None:
         return None
     return Path(f"/proc/{monitor.peer_pid}/root")
@@ -170,10 +170,10 @@ def present_properties(hardware: Hardware, backend_id: str) -> dict[str, Any]:
     path = f"/objects/{backend_id}"
     names = [
         name
-        for name, kind in hardware.snapshot.qom_list([path])[0].items()
+        for name, kind in hardware.cache.qom_list([path])[0].items()
         if name not in _NOT_CARRIED and not name.startswith("x-") and not kind.startswith(("child<", "link<"))
     ]
-    values = dict(zip(names, hardware.snapshot.qom_get((path, name) for name in names)))
+    values = dict(zip(names, hardware.cache.qom_get((path, name) for name in names)))
     values = {name: value for name, value in values.items() if value is not None}
     defaults = _defaults(hardware, kind_of(hardware, backend_id))
     return {
@@ -183,7 +183,7 @@ def present_properties(hardware: Hardware, backend_id: str) -> dict[str, Any]:
 
 
 def size_of(hardware: Hardware, backend_id: str) -> int | None:
-    value: int | None = hardware.snapshot.qom_get([(f"/objects/{backend_id}", "size")], int)[0]
+    value: int | None = hardware.cache.qom_get([(f"/objects/{backend_id}", "size")], int)[0]
     return value
 
 
@@ -246,8 +246,8 @@ def users_of_backend(hardware: Hardware, backend_id: str) -> list[str]:
     """Who uses a memory backend: devices, the machine, or its address space, as that of a NUMA node does."""
     found = users_of_object(hardware, backend_id)
     path = f"/objects/{backend_id}"
-    parts = [name for name, kind in hardware.snapshot.qom_list([path])[0].items() if kind == "child<memory-region>"]
-    mapped = any(hardware.snapshot.qom_get(((f"{path}/{name}", "container") for name in parts), str))
+    parts = [name for name, kind in hardware.cache.qom_list([path])[0].items() if kind == "child<memory-region>"]
+    mapped = any(hardware.cache.qom_get(((f"{path}/{name}", "container") for name in parts), str))
     return found or (["the machine's address space"] if mapped else [])
 
 
@@ -259,5 +259,5 @@ def delete_backend(hardware: Hardware, backend_id: str, undo: bool = False) -> D
 
 
 def _defaults(hardware: Hardware, kind: str) -> dict[str, Any]:
-    machine = dict(zip(_OF_MACHINE, hardware.snapshot.qom_get([("/machine", name) for name in _OF_MACHINE.values()], bool)))
+    machine = dict(zip(_OF_MACHINE, hardware.cache.qom_get([("/machine", name) for name in _OF_MACHINE.values()], bool)))
     return {**_DEFAULTS, **{name: True if value is None else value for name, value in machine.items()}, "share": kind == "memfd"}

@@ -41,15 +41,15 @@ class Room(NamedTuple):
 
 def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None:
     """The room beside all memory devices but the one with this id; None where QEMU does not report it, as before 7.1."""
-    machine, region = hardware.snapshot.qom_get([("/machine", "memory"), (f"/machine/{_REGION}", "size")])
+    machine, region = hardware.cache.qom_get([("/machine", "memory"), (f"/machine/{_REGION}", "size")])
     if not isinstance(machine, dict):
         return None
-    base = int(hardware.snapshot.ask("query-memory-size-summary")["base-memory"])
+    base = int(hardware.cache.ask("query-memory-size-summary")["base-memory"])
     slots = _number(machine.get("slots")) or 0
     maximum = _number(machine.get("max-size")) or base + (_number(region) or 0)
     others = [
         entry["data"]
-        for entry in hardware.snapshot.ask_or([], "query-memory-devices")
+        for entry in hardware.cache.ask_or([], "query-memory-devices")
         if memory_id is None or entry["data"].get("id") != memory_id
     ]
     taken = frozenset(one["slot"] for one in others if "slot" in one)
@@ -60,20 +60,20 @@ def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None
 def region(hardware: Hardware) -> tuple[int, int] | None:
     """The first address of the range for memory devices, and the first beyond it; None where there is none, or where QEMU does
     not report it."""
-    start, size = hardware.snapshot.qom_get([(f"/machine/{_REGION}", name) for name in ("addr", "size")], int)
+    start, size = hardware.cache.qom_get([(f"/machine/{_REGION}", name) for name in ("addr", "size")], int)
     return (start, start + size) if size else None
 
 
 def numa_nodes(hardware: Hardware) -> int | None:
     """How many NUMA nodes the guest has; None where QEMU does not report it. A VM with memory slots has one at least."""
-    text = str(hardware.snapshot.ask_or("", "human-monitor-command", **{"command-line": "info numa"}))
+    text = str(hardware.cache.ask_or("", "human-monitor-command", **{"command-line": "info numa"}))
     count, _space, rest = text.partition(" ")
     return int(count) if count.isdigit() and rest.startswith("nodes") else None
 
 
 def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
     """Why this machine takes no DIMM whatever room it has, and the launch arguments that would change it, if there are any."""
-    names = hardware.snapshot.qom_list(["/machine"])[0]
+    names = hardware.cache.qom_list(["/machine"])[0]
     none = f"The machine {hardware.machine} of QEMU {hardware.version_text} has no memory hotplug."
     if _REGION not in names and "nvdimm" not in names:  # machines with either have memory hotplug
         return none, []
@@ -83,11 +83,11 @@ def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
         return none, []
     if "acpi" not in names:
         return None
-    if hardware.snapshot.qom_get([("/machine", "acpi")])[0] == "off":
+    if hardware.cache.qom_get([("/machine", "acpi")])[0] == "off":
         return "The VM was started without ACPI, which memory hotplug needs.", ["-machine", "acpi=on"]
     if hardware.target in X86:
         return None if "acpi-device" in names else (none, [])
-    if "child<acpi-ged>" in hardware.snapshot.qom_list(["/machine/unattached"])[0].values():
+    if "child<acpi-ged>" in hardware.cache.qom_list(["/machine/unattached"])[0].values():
         return None
     return (
         f"The machine {hardware.machine} has memory hotplug only where it was started with UEFI firmware, for which it makes "

@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Mapping
 
-from ...errors import Conflict, InvalidOption, NotYet, Unsupported
+from ...errors import Conflict, InvalidOption, StillInProgress, Unsupported
 from ...model.hardware import PERIPHERAL, Device, Hardware
-from ...model.query_cache import Snapshot
-from ...model.slots import PLACE_KEYS, default_driver, place_of
+from ...model.query_cache import QueryCache
+from ...model.slots import SLOT_KEYS, default_driver, slot_of
 from ...model.users import users_of_object
 from ...model.values import check_id
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Execute, Plan, Run, Step
 from ..current import settled_arguments
-from ..frontend import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..objects.plans import add_object, launch_argument
 from .backend import (
     PREFIX,
@@ -33,7 +33,7 @@ from .backend import (
     users_of_backend,
 )
 from .capacity import refuse_lack
-from .spec import Piece, check_new, check_range, check_requested, completed
+from .spec import MemorySpec, check_new, check_range, check_requested, completed
 
 GUEST_BLOCK = 128 << 20
 """Bytes that a Linux guest on x86 adds at once; it leaves out what is no multiple of it."""
@@ -41,7 +41,7 @@ _VIRTIO_UNPLUG_SINCE = (8, 1)
 _COMPARED = ("share", "prealloc", "mem-path", "pmem", "policy", "host-nodes", "hugetlb", "hugetlbsize")
 
 
-def plan_present(hardware: Hardware, piece: Piece) -> Plan:
+def plan_present(hardware: Hardware, piece: MemorySpec) -> Plan:
     check_id(piece.id)
     device = _device(hardware, piece.id)
     before = describe(hardware, piece.id)
@@ -69,23 +69,23 @@ def plan_present(hardware: Hardware, piece: Piece) -> Plan:
     size = int(piece.size or 0)
     properties = check_new(hardware, piece, size, None)
     refuse_lack(hardware, piece.id, size, kind == "virtio-mem")
-    front = _front(piece, size)
-    arguments = device_arguments(hardware, front, driver, {"memdev": piece.backend_id})
+    frontend = _front(piece, size)
+    arguments = device_arguments(hardware, frontend, driver, {"memdev": piece.backend_id})
     check_range(hardware, piece, size)
     steps = [*have_backend(hardware, piece.backend_id, str(piece.backend), properties), *plug(arguments)]
     return _plugged(hardware, piece, size, steps, properties, arguments, None)
 
 
-def _front(piece: Piece, size: int) -> Front:
+def _front(piece: MemorySpec, size: int) -> FrontendSpec:
     if piece.type != "virtio-mem":
-        return piece.front
+        return piece.frontend
     requested = size if piece.requested is None else piece.requested
-    return replace(piece.front, driver=None, options={**piece.front.options, "requested-size": requested})
+    return replace(piece.frontend, driver=None, options={**piece.frontend.options, "requested-size": requested})
 
 
 def _plugged(
     hardware: Hardware,
-    piece: Piece,
+    piece: MemorySpec,
     size: int,
     steps: list[Step],
     properties: Mapping[str, Any],
@@ -110,7 +110,7 @@ def _plugged(
     )
 
 
-def _recreated(hardware: Hardware, piece: Piece, device: Device, before: dict[str, Any], driver: str) -> Plan:
+def _recreated(hardware: Hardware, piece: MemorySpec, device: Device, before: dict[str, Any], driver: str) -> Plan:
     """Have it made anew, with what the task does not specify as it is. All of the new one is checked before the old one goes, and
     where adding it fails, the old one is put back."""
     gone = _unplug_steps(hardware, device, undo=True)
@@ -120,11 +120,11 @@ def _recreated(hardware: Hardware, piece: Piece, device: Device, before: dict[st
         piece = replace(piece, requested=min(int(before["requested_size"]), size))
     kept = carried_properties(hardware, old, str(piece.backend), piece.properties) if old in hardware.objects else {}
     piece = replace(piece, properties={**kept, **piece.properties})
-    options = dict(piece.front.options)
+    options = dict(piece.frontend.options)
     if device.driver != driver:  # what is on a bus has no slot, and neither has what the other kind of memory has
         for name in ("node", *(() if "virtio-mem" in (piece.type, before["type"]) else ("slot",))):
             options[name] = options[name] if options.get(name) is not None else before.get(name) or None
-    piece = replace(piece, front=replace(piece.front, options=options))
+    piece = replace(piece, frontend=replace(piece.frontend, options=options))
     properties = check_new(hardware, piece, size, device if device.driver == driver else None)
     refuse_lack(hardware, piece.id, size, piece.type == "virtio-mem")
     check_range(hardware, piece, size)
@@ -140,7 +140,7 @@ def _recreated(hardware: Hardware, piece: Piece, device: Device, before: dict[st
     return _plugged(hardware, piece, size, steps, properties, arguments, before)
 
 
-def plan_absent(hardware: Hardware, piece: Piece) -> Plan:
+def plan_absent(hardware: Hardware, piece: MemorySpec) -> Plan:
     """Have neither the device nor its backend. Raises Unsupported for what QEMU never takes away."""
     check_id(piece.id)
     device = _device(hardware, piece.id)
@@ -170,7 +170,7 @@ def _unplug_steps(hardware: Hardware, device: Device, undo: bool = False) -> lis
     return [*steps, Unplug(name, again, by_scan=not device.driver.startswith("virtio"))]
 
 
-def _left_behind(hardware: Hardware, piece: Piece) -> str:
+def _left_behind(hardware: Hardware, piece: MemorySpec) -> str:
     """The backend of a device that is gone: of the id that it gets here, or that QEMU's command line gave it. Empty where there
     is none, where it is not a memory backend, and where others use it."""
     launched: Mapping[str, Mapping[str, Any]] = getattr(hardware, "launched", {})
@@ -180,10 +180,10 @@ def _left_behind(hardware: Hardware, piece: Piece) -> str:
     return ""
 
 
-def _stated(hardware: Hardware, piece: Piece, driver: str) -> dict[str, Any]:
+def _stated(hardware: Hardware, piece: MemorySpec, driver: str) -> dict[str, Any]:
     """The device's properties that the task specifies."""
     requested = {} if piece.requested is None else {"requested-size": piece.requested}
-    return {**piece.front.stated(hardware, driver), **requested}
+    return {**piece.frontend.stated(hardware, driver), **requested}
 
 
 def launch_args(hardware: Hardware, device: Device, stated: Mapping[str, Any]) -> tuple[str, ...]:
@@ -211,7 +211,7 @@ def _words(
 
 def _private(hardware: Hardware, device: Device) -> tuple[str, ...]:
     """A warning for an NVDIMM that forgets, as one that the VM was started with may."""
-    if device.driver != "nvdimm" or hardware.snapshot.qom_get([(str(device.properties["memdev"]), "share")])[0] is not False:
+    if device.driver != "nvdimm" or hardware.cache.qom_get([(str(device.properties["memdev"]), "share")])[0] is not False:
         return ()
     return (
         f"{device.id} has a private copy of its file: what the guest writes to it is lost with this QEMU. Start the VM with "
@@ -227,7 +227,7 @@ def describe(hardware: Hardware, piece_id: str) -> dict[str, Any] | None:
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
     """All memory devices that have an id."""
     found = []
-    for entry in hardware.snapshot.ask_or([], "query-memory-devices"):
+    for entry in hardware.cache.ask_or([], "query-memory-devices"):
         data = entry["data"]
         if not data.get("id"):
             continue
@@ -243,7 +243,7 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
             "at_launch": bool(device and device.at_launch),
         }
         if "requested-size" in data:
-            one.update(requested_size=data["requested-size"], plugged=data.get("size", 0), **(place_of(device) if device else {}))
+            one.update(requested_size=data["requested-size"], plugged=data.get("size", 0), **(slot_of(device) if device else {}))
         else:
             one.update(slot=data.get("slot"))
         found.append(one)
@@ -262,15 +262,17 @@ def _device(hardware: Hardware, piece_id: str) -> Device | None:
     return device
 
 
-def _differences(hardware: Hardware, piece: Piece, device: Device, now: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
-    """How the piece and its backend differ from the wish, and which properties QEMU does not report back."""
+def _differences(
+    hardware: Hardware, piece: MemorySpec, device: Device, now: Mapping[str, Any]
+) -> tuple[list[Difference], list[str]]:
+    """How the piece and its backend differ from the spec, and which properties QEMU does not report back."""
     if now["type"] != piece.type:
         return [Difference("type", now["type"], piece.type)], []
-    different, unverified = device_differences(hardware, piece.front, device)
+    different, unverified = device_differences(hardware, piece.frontend, device)
     pairs: list[tuple[str, Any, Any]] = [("size", now["size"], piece.size), ("backend", now["backend"], piece.backend)]
     path = str(device.properties["memdev"])
     wanted = {name: value for name, value in piece.properties.items() if name in _COMPARED}
-    values = hardware.snapshot.qom_get((path, name) for name in wanted)
+    values = hardware.cache.qom_get((path, name) for name in wanted)
     for name, value in zip(wanted, values):
         if value is None:
             unverified.append(name.replace("-", "_"))
@@ -305,12 +307,12 @@ def _reached(piece_id: str, wanted: int) -> Await:
     """Wait until the guest has what was requested; QEMU's events tell of it late or not at all."""
 
     def size(run: Run) -> int:
-        return Snapshot(run.monitor).qom_get([(f"{PERIPHERAL}/{piece_id}", "size")], int)[0] or 0
+        return QueryCache(run.monitor).qom_get([(f"{PERIPHERAL}/{piece_id}", "size")], int)[0] or 0
 
-    def late(run: Run) -> NotYet:
+    def late(run: Run) -> StillInProgress:
         now = size(run)
         left = abs(now - wanted)
-        return NotYet(
+        return StillInProgress(
             f"The guest has {now} bytes of {piece_id} after {run.timeout:g} s, and {wanted} are wanted: {left} bytes "
             "are left. The request stands; run this again to wait on.",
             size=now,
@@ -321,14 +323,14 @@ def _reached(piece_id: str, wanted: int) -> Await:
 
 
 def runs(hardware: Hardware) -> bool:
-    return bool(hardware.snapshot.ask("query-status")["running"])
+    return bool(hardware.cache.ask("query-status")["running"])
 
 
-def _after(piece: Piece, before: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _after(piece: MemorySpec, before: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = dict(before or {"id": piece.id, "type": piece.type, "size": piece.size, "backend": piece.backend, "at_launch": False})
     if arguments:
-        after.update({name: arguments[name] for name in PLACE_KEYS if name in arguments and piece.type == "virtio-mem"})
+        after.update({name: arguments[name] for name in SLOT_KEYS if name in arguments and piece.type == "virtio-mem"})
     if piece.type == "virtio-mem":
         requested = piece.requested if piece.requested is not None else after.get("requested_size", piece.size)
         after.update(requested_size=requested, plugged=requested)

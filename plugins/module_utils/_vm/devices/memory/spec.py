@@ -11,8 +11,8 @@ from typing import Any, Mapping
 
 from ...errors import InvalidOption, NoFreeSlot, Unsupported
 from ...model.hardware import Device, Hardware
-from ...model.slots import Wanted, default_driver
-from ..frontend import Front
+from ...model.slots import SlotRequest, default_driver
+from ..frontend import FrontendSpec
 from .backend import alignment, check_file, check_host_nodes, check_options, check_size, object_properties
 from .capacity import X86, numa_nodes, region, room_beside
 
@@ -25,12 +25,12 @@ _ADDRESS = re.compile(r"(0[xX][0-9A-Fa-f]+|[0-9]+)\Z")
 
 
 @dataclass(frozen=True)
-class Piece:
+class MemorySpec:
     """What a task says of a piece of memory, in bytes; None is not stated. ``type`` is pc-dimm, nvdimm or virtio-mem, and where
     not stated what is there, or pc-dimm; ``backend`` where not stated what is there, or file for an NVDIMM, ram for others;
     ``properties`` are those of its backend object in QEMU's spelling."""
 
-    front: Front
+    frontend: FrontendSpec
     type: str | None = None
     size: int | None = None
     backend: str | None = None
@@ -40,14 +40,14 @@ class Piece:
 
     @property
     def id(self) -> str:
-        return self.front.id
+        return self.frontend.id
 
     @property
     def backend_id(self) -> str:
         return f"{self.id}.mem"
 
 
-def completed(piece: Piece, kind: str, before: Mapping[str, Any] | None) -> Piece:
+def completed(piece: MemorySpec, kind: str, before: Mapping[str, Any] | None) -> MemorySpec:
     """What the task specifies, checked for itself, with what follows from the kind of memory. Raises InvalidOption."""
     for option, value in (("size", piece.size), ("requested_size", piece.requested)):
         if value is not None and not 0 <= value < MOST:
@@ -56,10 +56,10 @@ def completed(piece: Piece, kind: str, before: Mapping[str, Any] | None) -> Piec
         raise InvalidOption("size 0 is no memory. With requested_size: 0 a virtio-mem device gives the guest none of its size.")
     if piece.requested is not None and kind != "virtio-mem":
         raise InvalidOption(f"requested_size is for type virtio-mem, not {kind}.")
-    front = piece.front
-    if front.options.get("node") is not None and front.options["node"] < 0:
-        raise InvalidOption(f"node {front.options['node']} is not a NUMA node of the guest: they are numbered from 0.")
-    slot = front.options.get("slot")
+    frontend = piece.frontend
+    if frontend.options.get("node") is not None and frontend.options["node"] < 0:
+        raise InvalidOption(f"node {frontend.options['node']} is not a NUMA node of the guest: they are numbered from 0.")
+    slot = frontend.options.get("slot")
     if slot is not None and kind == "virtio-mem":
         raise InvalidOption("slot is for DIMMs; a virtio-mem device takes none. Say with bus and addr where it goes.")
     if slot is not None and slot < 0:
@@ -67,7 +67,7 @@ def completed(piece: Piece, kind: str, before: Mapping[str, Any] | None) -> Piec
             f"slot {slot} is not a memory slot: they are numbered from 0. Leave slot out to have the first free one."
         )
     if kind != "virtio-mem":
-        front = _placed(front, kind)
+        frontend = _placed(frontend, kind)
     backend, properties = piece.backend or (before or {}).get("backend") or "ram", piece.properties
     if kind == "nvdimm":
         backend = piece.backend or ("file" if before is None or before["type"] != kind else backend)
@@ -83,42 +83,42 @@ def completed(piece: Piece, kind: str, before: Mapping[str, Any] | None) -> Piec
                 "share: false gives an NVDIMM a private copy of its file: what the guest writes would be lost. "
                 "Leave share out, or set it to true."
             )
-    return replace(piece, front=front, type=kind, backend=backend)
+    return replace(piece, frontend=frontend, type=kind, backend=backend)
 
 
-def _placed(front: Front, kind: str) -> Front:
+def _placed(frontend: FrontendSpec, kind: str) -> FrontendSpec:
     """A DIMM sits on no bus: its ``addr`` is the address that the guest finds it at, a property like others."""
-    if front.place.bus is not None:
+    if frontend.slot.bus is not None:
         raise InvalidOption(
             f"bus is for type virtio-mem. A {kind} sits on no bus: say with slot, node and addr, its address in "
             "the guest's memory, where it goes."
         )
-    addr = front.place.addr
+    addr = frontend.slot.addr
     if addr is None:
-        return front
+        return frontend
     if not _ADDRESS.match(addr) or not 0 < int(addr, 0 if addr[:2].lower() == "0x" else 10) < MOST:
         raise InvalidOption(
             f"addr {addr!r} is not an address: for a {kind} it is where the guest finds the memory, such as "
             "0x140000000. Leave it out to have QEMU choose."
         )
     number = int(addr, 0 if addr[:2].lower() == "0x" else 10)
-    return replace(front, place=Wanted(reserved=front.place.reserved), options={**front.options, "addr": number})
+    return replace(frontend, slot=SlotRequest(reserved=frontend.slot.reserved), options={**frontend.options, "addr": number})
 
 
-def check_new(hardware: Hardware, piece: Piece, size: int, device: Device | None) -> dict[str, Any]:
+def check_new(hardware: Hardware, piece: MemorySpec, size: int, device: Device | None) -> dict[str, Any]:
     """The properties of the new backend, with all that can be known about the new memory checked beforehand."""
-    if "size" in piece.front.properties:
+    if "size" in piece.frontend.properties:
         raise InvalidOption("properties has 'size', which the option 'size' is for.")
     kind = str(piece.backend)
     if piece.type == "nvdimm":
         piece = replace(piece, properties={**piece.properties, "share": True})
-        if hardware.snapshot.qom_get([("/machine", "nvdimm")])[0] is not True:
+        if hardware.cache.qom_get([("/machine", "nvdimm")])[0] is not True:
             raise Unsupported("The VM was started without NVDIMMs. Start it with -machine nvdimm=on.")
     check_options(kind, piece.properties)
     properties = object_properties(hardware, kind, size, piece.properties)
     check_size(hardware, kind, properties, size)
     check_requested(hardware, piece, size, device)
-    node = piece.front.options.get("node")
+    node = piece.frontend.options.get("node")
     nodes = numa_nodes(hardware) if node else None
     if node and nodes is not None and node >= max(nodes, 1):
         raise InvalidOption(f"node {node} is not a NUMA node of the guest, which has {max(nodes, 1)}, numbered from 0.")
@@ -128,11 +128,11 @@ def check_new(hardware: Hardware, piece: Piece, size: int, device: Device | None
     return properties
 
 
-def check_requested(hardware: Hardware, piece: Piece, size: int, device: Device | None) -> None:
+def check_requested(hardware: Hardware, piece: MemorySpec, size: int, device: Device | None) -> None:
     """Raise InvalidOption for a requested size that the virtio-mem device cannot have."""
     if piece.type != "virtio-mem":
         return
-    stated = piece.front.stated(hardware, default_driver(hardware, "virtio-mem")).get("block-size")
+    stated = piece.frontend.stated(hardware, default_driver(hardware, "virtio-mem")).get("block-size")
     present = hardware.property_of(device, "block-size") if device and stated is None else None
     default = max(_BLOCK, alignment(hardware, str(piece.backend), piece.properties)) if hardware.target in X86 else None
     block = next((value for value in (stated, present, default) if isinstance(value, int)), None)
@@ -155,9 +155,9 @@ def check_requested(hardware: Hardware, piece: Piece, size: int, device: Device 
         )
 
 
-def check_range(hardware: Hardware, piece: Piece, size: int) -> None:
+def check_range(hardware: Hardware, piece: MemorySpec, size: int) -> None:
     """Raise for a slot or an address of a DIMM that is taken, or that the VM does not have."""
-    slot, addr = piece.front.options.get("slot"), piece.front.options.get("addr")
+    slot, addr = piece.frontend.options.get("slot"), piece.frontend.options.get("addr")
     room = room_beside(hardware, piece.id)
     if slot is not None and room is not None:
         if slot >= room.total_slots:
@@ -176,7 +176,7 @@ def check_range(hardware: Hardware, piece: Piece, size: int) -> None:
             f"addr {addr:#x} is outside of where memory devices go in this VM: with {size} bytes from "
             f"{limits[0]:#x} to {limits[1] - size:#x}."
         )
-    for entry in hardware.snapshot.ask_or([], "query-memory-devices"):
+    for entry in hardware.cache.ask_or([], "query-memory-devices"):
         data = entry["data"]
         start, length = data.get("addr", data.get("memaddr", 0)), data.get("max-size", data.get("size", 0))
         if data.get("id") != piece.id and start < addr + size and addr < start + length:

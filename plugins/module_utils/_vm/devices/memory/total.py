@@ -12,10 +12,10 @@ from typing import Any, Collection, Mapping
 from ...errors import Conflict, InvalidOption
 from ...model.hardware import Hardware
 from ...plan.plan import Command, Plan, Run, Step
-from ..frontend import Front
+from ..frontend import FrontendSpec
 from .backend import check_size
 from .plans import describe_all, launch_args, plan_absent, plan_present, requested_steps
-from .spec import MOST, Piece
+from .spec import MOST, MemorySpec
 
 _MOST_SUMS = 10_000
 
@@ -72,7 +72,7 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
             totals=near,
         )
     gone = sums[-missing]
-    removals = [step for name in gone for step in plan_absent(hardware, Piece(Front(name))).steps]
+    removals = [step for name in gone for step in plan_absent(hardware, MemorySpec(FrontendSpec(name))).steps]
     return Plan(tuple(removals), before, after, (), _launch_args(hardware, {}, gone))
 
 
@@ -105,7 +105,7 @@ def _new_dimm(hardware: Hardware, size: int) -> Plan:
         if name in hardware.ids:
             continue
         try:
-            return plan_present(hardware, Piece(Front(name), size=size))
+            return plan_present(hardware, MemorySpec(FrontendSpec(name), size=size))
         except Conflict:
             if f"{name}.mem" not in hardware.objects:
                 raise
@@ -126,7 +126,7 @@ def _launch_args(hardware: Hardware, requested: Mapping[str, int], gone: Collect
 
 def describe_total(hardware: Hardware) -> dict[str, Any]:
     """Bytes at start, plugged and in all, with what a virtio-mem device is to have rather than what its guest has taken yet."""
-    summary = hardware.snapshot.ask("query-memory-size-summary")
+    summary = hardware.cache.ask("query-memory-size-summary")
     pieces = describe_all(hardware)
     plugged = sum(one.get("requested_size", one["size"]) for one in pieces)
     return {"base": summary["base-memory"], "plugged": plugged, "total": summary["base-memory"] + plugged, "devices": pieces}

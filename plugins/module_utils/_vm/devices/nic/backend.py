@@ -167,7 +167,7 @@ def launch_argument(arguments: Mapping[str, Any]) -> str | None:
 
 def interface_behind(hardware: Hardware, netdev: Netdev) -> str | None:
     """The interface of this host behind a tap, None where that is not known."""
-    return netdev.info.get("ifname") or interface_of(hardware.snapshot.monitor.peer_pid, netdev.info.get("fd", ""))
+    return netdev.info.get("ifname") or interface_of(hardware.cache.monitor.peer_pid, netdev.info.get("fd", ""))
 
 
 def queues_of(hardware: Hardware, netdev: Netdev) -> int:
@@ -200,4 +200,4 @@ def refuse_users(hardware: Hardware, netdev: Netdev, force: bool) -> None:
 
 
 def _network(hardware: Hardware) -> str:
-    return str(hardware.snapshot.ask("human-monitor-command", **{"command-line": "info network"}))
+    return str(hardware.cache.ask("human-monitor-command", **{"command-line": "info network"}))

@@ -13,13 +13,13 @@ from ....qmp import CommandError, Version
 from ...errors import Conflict, HardwareError, InvalidOption, Unsupported
 from ...host.tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from ...model.hardware import PERIPHERAL, Device, Hardware, Netdev
-from ...model.slots import PLACE_KEYS, default_driver, place_of, refuse_companions
+from ...model.slots import SLOT_KEYS, default_driver, refuse_companions, slot_of
 from ...model.values import check_id, check_mac
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
 from ..current import backends_of, settled_arguments
-from ..frontend import Difference, Front, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from .backend import Connected, backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
 from .restore import PutBack, Trial, is_tried, known_backends
 
@@ -31,14 +31,14 @@ _SHOWN_AS = {"bridge": "tap"}
 
 
 @dataclass(frozen=True)
-class Nic:
+class NicSpec:
     """What a task says of a NIC; None is not stated.
 
     ``options`` are those of ``netdev_add`` for this type in QEMU's spelling. ``descriptors`` has the tap opened
     here instead of by QEMU; None means wherever that is possible. ``link`` is True for up.
     """
 
-    front: Front
+    frontend: FrontendSpec
     type: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     queues: int | None = None
@@ -49,19 +49,19 @@ class Nic:
 
     @property
     def id(self) -> str:
-        return self.front.id
+        return self.frontend.id
 
 
-def plan_present(hardware: Hardware, nic: Nic) -> Plan:
+def plan_present(hardware: Hardware, nic: NicSpec) -> Plan:
     check_id(nic.id)
-    mac = nic.front.options.get("mac")
+    mac = nic.frontend.options.get("mac")
     if mac is not None:
-        nic = replace(nic, front=replace(nic.front, options={**nic.front.options, "mac": check_mac(mac)}))
+        nic = replace(nic, frontend=replace(nic.frontend, options={**nic.frontend.options, "mac": check_mac(mac)}))
     device, netdev = _present(hardware, nic.id)
     if device is None and nic.type is None:
         raise InvalidOption(f"NIC {nic.id} does not exist yet: say with type what it is to be connected to.")
-    nic = replace(nic, front=replace(nic.front, driver=nic.front.driver or None))
-    driver = nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
+    nic = replace(nic, frontend=replace(nic.frontend, driver=nic.frontend.driver or None))
+    driver = nic.frontend.driver or (device.driver if device else default_driver(hardware, "virtio-net"))
     if "netdev" not in hardware.device_properties(driver):
         raise InvalidOption(f"A {driver} is no NIC. Take a driver such as {default_driver(hardware, 'virtio-net')} or e1000.")
     _with_queues(hardware, nic, driver)
@@ -75,7 +75,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     kept = netdev if device and not differences else None
     unverified = list(unread)
     if device:
-        more, unread_too = device_differences(hardware, nic.front, device)
+        more, unread_too = device_differences(hardware, nic.frontend, device)
         differences, unverified = differences + more, unverified + unread_too
     if nic.type is not None:
         _backend_arguments(hardware, nic)  # what no backend can be is refused whether or not there is one
@@ -87,7 +87,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
             refuse_only_nic(hardware, device, nic.force)
             refuse_companions(hardware, device, nic.force)
             warnings += _lost_link(nic)
-        front = _with_queues(hardware, nic, driver)
+        frontend = _with_queues(hardware, nic, driver)
         if kept:
             netdev_id = kept.id
             warnings += _not_applied(nic, unread)
@@ -98,7 +98,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
                 warnings += _forgotten_options(nic, netdev)
             steps, doubtful = _replacement(hardware, nic, device, netdev)
             warnings += doubtful
-        arguments = recreated_arguments(hardware, front, driver, {"netdev": netdev_id}, device)
+        arguments = recreated_arguments(hardware, frontend, driver, {"netdev": netdev_id}, device)
         steps += [*([] if kept else _netdev_steps(hardware, nic)), *plug(arguments)]
     else:
         refuse(f"NIC {nic.id}", differences)
@@ -118,7 +118,7 @@ def plan_present(hardware: Hardware, nic: Nic) -> Plan:
     return Plan(tuple(steps), before, _after(nic, before, arguments, kept), tuple(unverified), launch, tuple(warnings))
 
 
-def plan_absent(hardware: Hardware, nic: Nic) -> Plan:
+def plan_absent(hardware: Hardware, nic: NicSpec) -> Plan:
     """Have neither the device nor the backend under it."""
     check_id(nic.id)
     device, netdev = _present(hardware, nic.id)
@@ -139,7 +139,7 @@ def describe(hardware: Hardware, nic_id: str) -> dict[str, Any] | None:
     result: dict[str, Any] = {"id": nic_id, "attached": device is not None}
     if device:
         result.update(
-            {"driver": device.driver, **place_of(device), "mac": device.properties.get("mac"), "at_launch": device.at_launch}
+            {"driver": device.driver, **slot_of(device), "mac": device.properties.get("mac"), "at_launch": device.at_launch}
         )
     if netdev:
         result.update({"netdev": netdev.id, "type": netdev.type})
@@ -181,7 +181,7 @@ def _left_behind(hardware: Hardware, nic_id: str) -> Netdev | None:
 
 
 def _removal(
-    nic: Nic, device: Device | None, netdev: Netdev | None, device_again: Step | None = None, netdev_again: Step | None = None
+    nic: NicSpec, device: Device | None, netdev: Netdev | None, device_again: Step | None = None, netdev_again: Step | None = None
 ) -> list[Step]:
     """The backend goes last: ``netdev_del`` under a NIC leaves a NIC that can never be connected again. *device_again* and
     *netdev_again* put both back, where new ones were to take their place."""
@@ -193,7 +193,7 @@ def _device_again(hardware: Hardware, device: Device | None) -> Step | None:
     return Plug({**settled_arguments(hardware, device), **backends_of(hardware, device)}) if device else None
 
 
-def _replacement(hardware: Hardware, nic: Nic, device: Device | None, netdev: Netdev | None) -> tuple[list[Step], list[str]]:
+def _replacement(hardware: Hardware, nic: NicSpec, device: Device | None, netdev: Netdev | None) -> tuple[list[Step], list[str]]:
     """Take the device and the backend away such that both can be put back, and say what of them cannot."""
     if netdev is None:
         return _removal(nic, device, None, _device_again(hardware, device)), []
@@ -219,14 +219,14 @@ def _replacement(hardware: Hardware, nic: Nic, device: Device | None, netdev: Ne
 
 def _again(hardware: Hardware, netdev: Netdev, type_name: str, options: dict[str, Any]) -> Steps | None:
     """The steps that make a backend again; None where it cannot be made of these options."""
-    nic = Nic(Front(netdev.id), type_name, options, queues_of(hardware, netdev))
+    nic = NicSpec(FrontendSpec(netdev.id), type_name, options, queues_of(hardware, netdev))
     try:
         return Steps(tuple(_netdev_steps(hardware, nic)))
     except HardwareError:
         return None
 
 
-def _lost_link(nic: Nic) -> list[str]:
+def _lost_link(nic: NicSpec) -> list[str]:
     if nic.link is not None:
         return []
     return [
@@ -234,7 +234,7 @@ def _lost_link(nic: Nic) -> list[str]:
     ]
 
 
-def _not_applied(nic: Nic, options: list[str]) -> list[str]:
+def _not_applied(nic: NicSpec, options: list[str]) -> list[str]:
     """A backend that is kept has the options that it had."""
     if not options:
         return []
@@ -248,21 +248,21 @@ def _forgotten(hardware: Hardware, nic_id: str) -> list[Step]:
     """Close what a killed run had handed to QEMU for this NIC and not used yet: as many descriptors as QEMU has on taps that
     are behind no network backend. Those of another NIC have other names."""
     used = {interface_behind(hardware, netdev) for netdev in hardware.netdevs.values()}
-    count = sum(name not in used for name in interfaces_of(hardware.snapshot.monitor.peer_pid))
+    count = sum(name not in used for name in interfaces_of(hardware.cache.monitor.peer_pid))
     return [close_descriptor(f"{nic_id}-{option}{number}") for option in ("fd", "vhostfd") for number in range(count)]
 
 
-def _with_queues(hardware: Hardware, nic: Nic, driver: str) -> Front:
+def _with_queues(hardware: Hardware, nic: NicSpec, driver: str) -> FrontendSpec:
     """The device of a NIC of several queues: ``mq`` is on, and on PCI there is a vector for each direction of each queue and two
     more."""
     if nic.queues is None or nic.queues == 1:
-        return nic.front
+        return nic.frontend
     known = hardware.device_properties(driver)
     if "mq" not in known:
         raise InvalidOption(f"A {driver} has one queue only; leave queues out or take a virtio driver.")
     options = {"mq": True, **({"vectors": 2 * nic.queues + 2} if "vectors" in known else {})}
-    more = {name: value for name, value in options.items() if name not in nic.front.properties}
-    return replace(nic.front, options={**nic.front.options, **more})
+    more = {name: value for name, value in options.items() if name not in nic.frontend.properties}
+    return replace(nic.frontend, options={**nic.frontend.options, **more})
 
 
 def _queue_difference(hardware: Hardware, queues: int, device: Device, netdev: Netdev) -> list[Difference]:
@@ -271,7 +271,7 @@ def _queue_difference(hardware: Hardware, queues: int, device: Device, netdev: N
     return [Difference("queues", now, queues)] if now != queues else []
 
 
-def _carried_over(hardware: Hardware, nic: Nic, device: Device | None, netdev: Netdev | None) -> Nic:
+def _carried_over(hardware: Hardware, nic: NicSpec, device: Device | None, netdev: Netdev | None) -> NicSpec:
     """*nic* with what the task does not set and the backend that it replaces has. Raises Conflict where it cannot have it."""
     if netdev is None:
         return nic
@@ -282,17 +282,17 @@ def _carried_over(hardware: Hardware, nic: Nic, device: Device | None, netdev: N
     queues = queues_of(hardware, netdev)
     if nic.queues is not None or queues == 1:
         off = {"mq": False} if nic.queues == 1 and device and hardware.property_of(device, "mq") else {}
-        return replace(nic, options=options, front=replace(nic.front, options={**nic.front.options, **off}))
+        return replace(nic, options=options, frontend=replace(nic.frontend, options={**nic.frontend.options, **off}))
     nic = replace(nic, options=options, queues=queues)
     try:
         _backend_arguments(hardware, nic)
-        _with_queues(hardware, nic, nic.front.driver or (device.driver if device else default_driver(hardware, "virtio-net")))
+        _with_queues(hardware, nic, nic.frontend.driver or (device.driver if device else default_driver(hardware, "virtio-net")))
     except (InvalidOption, Unsupported) as error:
         raise Conflict(f"{nic.id} has {queues} queues, which it cannot keep: {error} For one queue, set queues: 1.") from error
     return nic
 
 
-def _forgotten_options(nic: Nic, netdev: Netdev) -> list[str]:
+def _forgotten_options(nic: NicSpec, netdev: Netdev) -> list[str]:
     """QEMU does not report the options of a backend: what the task does not repeat of them cannot be carried over."""
     if nic.options or netdev.type not in ("user", "socket", "stream", "dgram", "l2tpv3", "vhost-user", "vhost-vdpa"):
         return []
@@ -310,8 +310,8 @@ def _mac_warnings(hardware: Hardware, nic_id: str, mac: str | None) -> list[str]
     ]
 
 
-def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
-    monitor = hardware.snapshot.monitor
+def _passes_descriptors(hardware: Hardware, nic: NicSpec) -> bool:
+    monitor = hardware.cache.monitor
     if nic.type != "tap":
         if nic.descriptors:
             raise InvalidOption(f"descriptors is for type tap, not {nic.type}.")
@@ -327,7 +327,7 @@ def _passes_descriptors(hardware: Hardware, nic: Nic) -> bool:
     return nic.descriptors
 
 
-def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
+def _netdev_steps(hardware: Hardware, nic: NicSpec) -> list[Step]:
     """Add the backend, over descriptors of the tap that this host opens where that was chosen."""
     arguments = _backend_arguments(hardware, nic)
     check_new(hardware, arguments)
@@ -361,11 +361,11 @@ def _netdev_steps(hardware: Hardware, nic: Nic) -> list[Step]:
     return [*steps, Execute("netdev_add", arguments, delete, uses=tuple(steps))]
 
 
-def _backend_arguments(hardware: Hardware, nic: Nic) -> dict[str, Any]:
+def _backend_arguments(hardware: Hardware, nic: NicSpec) -> dict[str, Any]:
     return backend_arguments(hardware, str(nic.type), nic.id, nic.options, nic.queues)
 
 
-def _netdev_differences(hardware: Hardware, nic: Nic, netdev: Netdev) -> tuple[list[Difference], list[str]]:
+def _netdev_differences(hardware: Hardware, nic: NicSpec, netdev: Netdev) -> tuple[list[Difference], list[str]]:
     """QEMU tells of a backend its type and little more; the rest is named as unverified."""
     if nic.type is None:
         return [], sorted(nic.options)
@@ -394,14 +394,14 @@ def _as_reported(name: str, value: Any) -> str:
     return str(value).partition("/")[0] if name == "net" else str(value)
 
 
-def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any], kept: Netdev | None) -> dict[str, Any]:
+def _after(nic: NicSpec, before: dict[str, Any] | None, arguments: dict[str, Any], kept: Netdev | None) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = {"id": nic.id, **(before or {}), "attached": True}
     if before is None or (arguments and not kept):
         after.update({"netdev": nic.id, "type": _SHOWN_AS.get(str(nic.type), nic.type)})
         after.update({"ifname": nic.options["ifname"]} if "ifname" in nic.options else {})
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in PLACE_KEYS if name in arguments}
+        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
         after.update({"driver": arguments["driver"], **place, "at_launch": False})
         after.update({"mac": arguments["mac"]} if "mac" in arguments else {})
     if nic.link is not None:
@@ -409,7 +409,7 @@ def _after(nic: Nic, before: dict[str, Any] | None, arguments: dict[str, Any], k
     return after
 
 
-def _launch_args(hardware: Hardware, nic: Nic, arguments: dict[str, Any], device: Device | None) -> tuple[str, ...]:
+def _launch_args(hardware: Hardware, nic: NicSpec, arguments: dict[str, Any], device: Device | None) -> tuple[str, ...]:
     """Nothing where the task does not say what the backend is, or where only whoever starts QEMU can open it: a device alone
     would keep QEMU from starting."""
     backend = launch_argument(_backend_arguments(hardware, nic)) if nic.type is not None else None
@@ -438,4 +438,4 @@ class LaunchArgs(Step):
         except CommandError:
             return
         device = device_argument({**self.arguments, "mac": mac}, self.version)
-        run.told["launch_args"] = [*self.planned[:-1], device]
+        run.results["launch_args"] = [*self.planned[:-1], device]

@@ -25,7 +25,7 @@ SECRET_FILE = "FILE_WITH_THE_SECRET"
 
 
 @dataclass(frozen=True)
-class Object:
+class ObjectSpec:
     """What a task says of an object. ``secret`` is the data of a secret object, which is never read back nor shown."""
 
     id: str
@@ -47,22 +47,22 @@ def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
     return Delete("object-del", {"id": object_id}, undo_step)
 
 
-def plan_present(hardware: Hardware, wish: Object) -> Plan:
-    check_id(wish.id)
-    refuse_monitor(hardware, wish.id)
-    present_type = hardware.objects.get(wish.id)
-    qom_type = wish.qom_type or present_type
+def plan_present(hardware: Hardware, spec: ObjectSpec) -> Plan:
+    check_id(spec.id)
+    refuse_monitor(hardware, spec.id)
+    present_type = hardware.objects.get(spec.id)
+    qom_type = spec.qom_type or present_type
     if qom_type is None:
-        raise InvalidOption(f"Object {wish.id} does not exist yet: say with qom_type what it is to be.")
+        raise InvalidOption(f"Object {spec.id} does not exist yet: say with qom_type what it is to be.")
     if qom_type.startswith("monitor-"):
         raise Unsupported(f"qmp_object does not manage monitors, so it adds no {qom_type}. Use qmp_command.")
-    specified = object_properties.specified(hardware, qom_type, wish.properties)
-    kept = object_properties.present(hardware, wish.id, qom_type) if present_type == qom_type else {}
-    before = describe(hardware, wish.id)
-    differences, unverified = _differences(hardware, wish, qom_type, specified) if present_type else ([], [])
+    specified = object_properties.specified(hardware, qom_type, spec.properties)
+    kept = object_properties.present(hardware, spec.id, qom_type) if present_type == qom_type else {}
+    before = describe(hardware, spec.id)
+    differences, unverified = _differences(hardware, spec, qom_type, specified) if present_type else ([], [])
     properties = specified
-    if wish.secret is not None:
-        properties = {**specified, SECRET: wish.secret}
+    if spec.secret is not None:
+        properties = {**specified, SECRET: spec.secret}
         unverified.append("secret")
     whole = object_properties.together(qom_type, kept, properties)
     if differences or not present_type:
@@ -70,19 +70,19 @@ def plan_present(hardware: Hardware, wish: Object) -> Plan:
     steps: list[Step] = []
     after: dict[str, Any] | None = before
     if before and differences and all((qom_type, one.option) in _IN_PLACE for one in differences):
-        steps = [_set(wish.id, one) for one in differences]
+        steps = [_set(spec.id, one) for one in differences]
         after = {**before, "properties": {**before["properties"], **{one.option: _merged(one) for one in differences}}}
-    elif differences and wish.recreate:
-        refuse_users_of_object(hardware, wish.id, wish.force)
-        steps = _recreate(hardware, wish.id, qom_type, whole)
-        after = _planned(wish.id, qom_type, whole)
+    elif differences and spec.recreate:
+        refuse_users_of_object(hardware, spec.id, spec.force)
+        steps = _recreate(hardware, spec.id, qom_type, whole)
+        after = _planned(spec.id, qom_type, whole)
     else:
-        refuse(f"Object {wish.id}", differences)
+        refuse(f"Object {spec.id}", differences)
         if present_type is None:
-            steps = [add_object(hardware, qom_type, wish.id, properties)]
-            after = _planned(wish.id, qom_type, properties)
+            steps = [add_object(hardware, qom_type, spec.id, properties)]
+            after = _planned(spec.id, qom_type, properties)
             unverified = []
-    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, wish.id, whole)))
+    return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, spec.id, whole)))
 
 
 def _recreate(hardware: Hardware, object_id: str, qom_type: str, properties: Mapping[str, Any]) -> list[Step]:
@@ -97,15 +97,15 @@ def _planned(object_id: str, qom_type: str, properties: Mapping[str, Any]) -> di
     return {"id": object_id, "qom_type": qom_type, "properties": shown}
 
 
-def plan_absent(hardware: Hardware, wish: Object) -> Plan:
-    check_id(wish.id)
-    refuse_monitor(hardware, wish.id)
-    if wish.id not in hardware.objects:
+def plan_absent(hardware: Hardware, spec: ObjectSpec) -> Plan:
+    check_id(spec.id)
+    refuse_monitor(hardware, spec.id)
+    if spec.id not in hardware.objects:
         return Plan()
-    if wish.qom_type is not None and hardware.objects[wish.id] != wish.qom_type:
-        raise Conflict(f"The object {wish.id} is a {hardware.objects[wish.id]}, not a {wish.qom_type}. Take another id.")
-    refuse_users_of_object(hardware, wish.id, wish.force)
-    return Plan((delete_object(wish.id),), describe(hardware, wish.id), None)
+    if spec.qom_type is not None and hardware.objects[spec.id] != spec.qom_type:
+        raise Conflict(f"The object {spec.id} is a {hardware.objects[spec.id]}, not a {spec.qom_type}. Take another id.")
+    refuse_users_of_object(hardware, spec.id, spec.force)
+    return Plan((delete_object(spec.id),), describe(hardware, spec.id), None)
 
 
 def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
@@ -121,7 +121,7 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
 
 def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
     """Those with these *ids*, in two round trips however many they are."""
-    listed = hardware.snapshot.qom_list(f"/objects/{one}" for one in ids)
+    listed = hardware.cache.qom_list(f"/objects/{one}" for one in ids)
     names = [
         [
             name
@@ -130,7 +130,7 @@ def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
         ]
         for known in listed
     ]
-    values = iter(hardware.snapshot.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
+    values = iter(hardware.cache.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
     return [
         {
             "id": one,
@@ -148,12 +148,12 @@ def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]
 
 
 def _differences(
-    hardware: Hardware, wish: Object, qom_type: str, properties: Mapping[str, Any]
+    hardware: Hardware, spec: ObjectSpec, qom_type: str, properties: Mapping[str, Any]
 ) -> tuple[list[Difference], list[str]]:
-    present_type = hardware.objects[wish.id]
+    present_type = hardware.objects[spec.id]
     if present_type != qom_type:
         return [Difference("qom_type", present_type, qom_type)], []
-    values = hardware.snapshot.qom_get((f"/objects/{wish.id}", name) for name in properties)
+    values = hardware.cache.qom_get((f"/objects/{spec.id}", name) for name in properties)
     unverified = [name for name, value in zip(properties, values) if value is None]
     different = [
         Difference(name, now, wanted)

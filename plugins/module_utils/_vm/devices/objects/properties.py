@@ -59,7 +59,7 @@ def specified(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) 
             raise InvalidOption(f"properties has {name!r}, which the option {option!r} is for.")
     if hardware.schema.has_member("object-add", "props"):
         return dict(properties)
-    types = hardware.snapshot.ask_or([], "qom-list-types", implements="user-creatable", abstract=False)
+    types = hardware.cache.ask_or([], "qom-list-types", implements="user-creatable", abstract=False)
     names = {entry["name"] for entry in types}
     members = hardware.schema.command_arguments("object-add", qom_type)
     if qom_type not in names or not members:
@@ -89,7 +89,7 @@ def present(hardware: Hardware, object_id: str, qom_type: str) -> dict[str, Any]
     """What the object was made with, as far as QEMU reports it: its properties but for those that QEMU gives by itself. The
     secret of a secret object is among them, so this is for ``object-add`` alone."""
     path = f"/objects/{object_id}"
-    types = hardware.snapshot.qom_list([path])[0]
+    types = hardware.cache.qom_list([path])[0]
     takes = set(hardware.schema.command_arguments("object-add", qom_type))
     if hardware.schema.has_member("object-add", "props"):
         takes = {name for name, kind in types.items() if kind in ("string", "int", "bool")}
@@ -98,7 +98,7 @@ def present(hardware: Hardware, object_id: str, qom_type: str) -> dict[str, Any]
     if qom_type == "memory-backend-memfd":
         defaults["share"] = (True,)
     found: dict[str, Any] = {}
-    for name, value in zip(names, hardware.snapshot.qom_get((path, name) for name in names)):
+    for name, value in zip(names, hardware.cache.qom_get((path, name) for name in names)):
         if value in (None, "", []) or value in defaults.get(name, ()):
             continue
         if types[name].startswith("link<"):

@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import NotYet
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache import Snapshot
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import StillInProgress
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache import QueryCache
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import plan
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import (
     Await,
@@ -110,10 +110,10 @@ def test_steps_and_what_takes_them_back_have_time_when_that_for_reading_is_over(
         swallow("query-x"),
         read_timeout=0.01,
     ) as monitor:
-        look = Await(lambda run: run.read("query-x") == {}, lambda run: NotYet("never"))
+        look = Await(lambda run: run.read("query-x") == {}, lambda run: StillInProgress("never"))
         assert failing(monitor, add("a"), look, add("b")).undone == [wire("del", "a")]
         with pytest.raises(ReadTimeout):
-            Snapshot(monitor).ask("query-x")
+            QueryCache(monitor).ask("query-x")
 
 
 def test_what_cannot_be_taken_back_is_told_and_what_carries_it_is_left_alone() -> None:

@@ -1,0 +1,109 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection options that all modules share, and the monitor that they lead to."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from .._vm.errors import InvalidOption
+from ..qmp import (
+    Address,
+    Monitor,
+    TcpAddress,
+    TlsAddress,
+    UnixAddress,
+    has_address,
+    is_loopback,
+    others_may_write,
+    unreadable,
+)
+
+OPTIONS: dict[str, Any] = {
+    "socket": {"type": "path"},
+    "host": {"type": "str"},
+    "port": {"type": "int"},
+    "tls": {
+        "type": "dict",
+        "options": {
+            "ca_file": {"type": "path", "required": True},
+            "cert_file": {"type": "path"},
+            "key_file": {"type": "path", "no_log": False},
+            "server_name": {"type": "str"},
+        },
+        "required_together": [("cert_file", "key_file")],
+    },
+    "allow_plaintext": {"type": "bool", "default": False},
+    "connect_timeout": {"type": "float", "default": 10.0},
+    "timeout": {"type": "float", "default": 30.0},
+}
+"""Documented by the doc fragment ``connection``."""
+
+RULES: dict[str, Any] = {
+    "required_one_of": [("socket", "host")],
+    "mutually_exclusive": [("socket", "host")],
+    "required_by": {"host": ("port",), "port": ("host",), "tls": ("host",)},
+}
+
+LEAST_SECONDS = 1.0
+"""QEMU always has this time to answer, even if the task sets a shorter ``timeout`` for the guest."""
+
+_WHAT_TO_GIVE = {
+    "socket": "give the path of the VM's QMP socket, the one in QEMU's -qmp unix:PATH,server=on,wait=off.",
+    "host": "give the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
+    **{f"tls.{name}": "give the path of a PEM file, or omit it." for name in ("ca_file", "cert_file", "key_file")},
+    "tls.server_name": "give the name that is in QEMU's certificate, or omit it.",
+}
+
+
+def connect(params: Mapping[str, Any], warn: Callable[[str], None]) -> Monitor:
+    """A monitor that is ready for commands. Raises InvalidOption for an unsafe address, and what ``Monitor.connect`` raises."""
+    if params["socket"] and others_may_write(params["socket"]):
+        warn(
+            f"Any user of this host can write to {params['socket']} and so control the VM. Run chmod o-w on it, and on the "
+            "directory in which QEMU creates it."
+        )
+    seconds = max(LEAST_SECONDS, params["timeout"])
+    return Monitor.connect(address(params), timeout=params["connect_timeout"], command_timeout=seconds, read_timeout=seconds)
+
+
+def check_values(params: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for values that JSON or system calls cannot carry, and for invalid timeouts."""
+    for name in ("connect_timeout", "timeout"):
+        if not 0 <= params[name] < float("inf"):
+            raise InvalidOption(f"{name} {params[name]} is not a valid time: give seconds.")
+    pending: list[tuple[str, Any]] = list(params.items())
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, dict):
+            pending += [(name, key) for key in value]
+            pending += [(f"{name}.{key}" if len(str(key)) < 40 else name, one) for key, one in value.items()]
+        elif isinstance(value, list):
+            pending += [(name, one) for one in value]
+        elif isinstance(value, float) and not abs(value) < float("inf"):
+            raise InvalidOption(f"{name} contains {value}, which QEMU does not accept as a number.")
+        elif isinstance(value, str) and unreadable(value):
+            found = unreadable(value)
+            what = "a NUL byte, which ends a text for QEMU" if found == "U+0000" else f"{found}, which QEMU cannot read"
+            raise InvalidOption(f"{name} contains {what}: leave it out.")
+
+
+def address(params: Mapping[str, Any]) -> Address:
+    """Where the monitor listens. Raises InvalidOption for an address over which others could read or send commands."""
+    for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:
+        if name in _WHAT_TO_GIVE and value == "":
+            raise InvalidOption(f"{name} is empty: {_WHAT_TO_GIVE[name]}")
+    if params["socket"]:
+        return UnixAddress(params["socket"])
+    host, port, tls = params["host"], params["port"], params["tls"]
+    if tls:
+        return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
+    if not params["allow_plaintext"] and not is_loopback(host):
+        if not has_address(host):
+            raise InvalidOption(f"host {host} has no address: check its spelling, and name resolution.")
+        raise InvalidOption(
+            f"{host} is another host, and without tls anybody on the network path can read and send commands: set tls, use an "
+            "SSH tunnel, or set allow_plaintext: true."
+        )
+    return TcpAddress(host, port)

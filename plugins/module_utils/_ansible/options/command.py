@@ -1,0 +1,50 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of vmops.qemu.qmp_command, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ..._vm.operations import command
+from ...qmp.secrets import Redactor
+from ..masking import as_dict, as_list
+from ..run import Operation
+
+OPTIONS = {
+    "execute": {"type": "str"},
+    "arguments": {"type": "dict"},
+    "commands": {"type": "list", "elements": "dict"},
+    "changed": {"type": "bool"},
+}
+
+
+def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The commands in the form of the wire."""
+    return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
+
+
+def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The options without the secrets in commands, whether or not these are well formed."""
+    single = {name: as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
+    shown: dict[str, Any] = redactor.request(single)
+    if params.get("commands") is not None:
+        given = as_list(params["commands"])
+        entries = [as_dict(one) for one in given] if isinstance(given, list) else given
+        shown["commands"] = [*map(redactor.request, entries)] if isinstance(entries, list) else redactor.hide(given)
+    return shown
+
+
+OPERATION = Operation(
+    plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
+    report=lambda hardware, params: {},
+    preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
+    options=OPTIONS,
+    secret_places=secret_places,
+    looks=False,
+    rules={
+        "required_one_of": [("execute", "commands")],
+        "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],
+    },
+)

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several kinds share, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ..._vm.devices.frontend import FrontendSpec
+from ..._vm.errors import InvalidOption
+from ..._vm.model.slots import SlotRequest
+
+FRONTEND: dict[str, Any] = {
+    "driver": {"type": "str"},
+    "bus": {"type": "str"},
+    "addr": {"type": "str"},
+    "romfile": {"type": "str"},
+    "disable_modern": {"type": "bool"},
+    "properties": {"type": "dict", "default": {}},
+    "reserved": {"type": "list", "elements": "dict", "default": []},
+    "recreate": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+}
+"""The options of every device with a frontend, documented by the doc fragment ``frontend``."""
+
+
+def frontend_spec(params: Mapping[str, Any], options: Mapping[str, Any]) -> FrontendSpec:
+    """The guest's side of a device: the options of FRONTEND, and *options*, which are properties of this kind alone."""
+    return FrontendSpec(
+        id=params["id"],
+        driver=params.get("driver"),
+        slot=SlotRequest(params["bus"], params.get("addr"), params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
+        options={"romfile": params.get("romfile"), "disable-modern": params.get("disable_modern"), **options},
+        properties=params["properties"],
+    )
+
+
+def size_in_bytes(value: str | None) -> int | None:
+    """Bytes of a size such as ``10G`` (powers of 1024). Raises InvalidOption."""
+    try:
+        return None if value is None else int(human_to_bytes(value))
+    except (ValueError, OverflowError):
+        raise InvalidOption(f"size {value!r} is not a size: write bytes or a number with K, M, G or T, such as 10G.") from None

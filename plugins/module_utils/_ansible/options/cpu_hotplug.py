@@ -1,0 +1,36 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of vmops.qemu.qmp_cpu_hotplug, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ..._vm.devices import cpu
+from ..run import Kind
+
+OPTIONS = {
+    "count": {"type": "int"},
+    "topology": {"type": "dict"},
+}
+
+
+def cpus(params: Mapping[str, Any]) -> cpu.Cpus:
+    """The domain's spec from the module's options."""
+    return cpu.Cpus(count=params["count"], topology=params["topology"])
+
+
+KIND = Kind(
+    result="cpus",
+    spec=cpus,
+    present=cpu.plan_present,
+    absent=cpu.plan_absent,
+    describe=lambda hardware, spec: cpu.describe(hardware),
+    own_options=OPTIONS,
+    rules={
+        "required_one_of": [("count", "topology")],
+        "mutually_exclusive": [("count", "topology")],
+        "required_if": [("state", "absent", ("topology",))],
+    },
+)

@@ -1,0 +1,41 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of vmops.qemu.qmp_device, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ..._vm.devices import generic as peripheral
+from ..run import Kind
+from .common import FRONTEND, frontend_spec
+
+OPTIONS = {
+    "id": {"type": "str", "required": True},
+    "chardev": {"type": "str"},
+    "guest_cid": {"type": "int"},
+    "descriptors": {"type": "bool"},
+}
+
+
+def spec(params: Mapping[str, Any]) -> peripheral.DeviceSpec:
+    """The domain's spec from the module's options."""
+    named = {"chardev": params["chardev"], "guest-cid": params["guest_cid"]}
+    properties = {**params["properties"], **{name: value for name, value in named.items() if value is not None}}
+    return peripheral.DeviceSpec(
+        frontend=frontend_spec({**params, "properties": properties}, {}),
+        descriptors=params["descriptors"],
+        recreate=params["recreate"],
+        force=params["force"],
+    )
+
+
+KIND = Kind(
+    result="device",
+    spec=spec,
+    present=peripheral.plan_present,
+    absent=peripheral.plan_absent,
+    describe=lambda hardware, spec: peripheral.describe(hardware, spec.id),
+    own_options={**FRONTEND, **OPTIONS},
+)

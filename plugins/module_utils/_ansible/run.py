@@ -1,0 +1,178 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task does: options become a spec, a plan and a result, or a Failure. Nothing here knows Ansible's module class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, NamedTuple
+
+from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
+from .._vm.facts import SUBSETS
+from .._vm.model.hardware import Hardware
+from .._vm.plan import race
+from .._vm.plan.plan import Plan, PlanFailed, redacted
+from ..qmp import CommandError, Monitor, QMPError
+from . import failure
+from .connection import LEAST_SECONDS, check_values, connect
+from .masking import SecretPlaces, no_secret_places
+
+Params = Mapping[str, Any]
+"""The options of a task, checked and with their defaults, as AnsibleModule has them."""
+
+STATE: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "on_pending": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+}
+"""The options of every kind of hardware, documented by the doc fragment ``state``."""
+
+
+class Task(NamedTuple):
+    """One run of a module. ``spec`` is what the spec builder made of ``params``; ``warn`` shows a warning."""
+
+    params: Params
+    spec: Any
+    check_mode: bool
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An act on a VM.
+
+    ``spec`` builds the spec from the options; ``plan`` makes the plan for it; ``report`` reads what the result says of the VM
+    afterwards. ``preview`` is what check mode returns instead: by default the planned state under the key ``result``, or, where
+    that is None, what ``report`` reads. ``secret_places`` masks those options that have secrets in places of their own.
+    ``looks``: whether the plan reads what exists, so that what it adds did not exist.
+    """
+
+    plan: Callable[[Hardware, Any], Plan]
+    report: Callable[[Hardware, Any], dict[str, Any]]
+    options: dict[str, Any]
+    spec: Callable[[Params], Any] = dict
+    rules: dict[str, Any] = field(default_factory=dict)
+    result: str | None = None
+    preview: Callable[[Hardware, Any], dict[str, Any]] | None = None
+    secret_places: SecretPlaces = no_secret_places
+    looks: bool = True
+
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
+        return _operate(self, monitor, task)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of hardware, of which a task has one object present or absent.
+
+    ``result`` is the key of the object in the result; ``spec`` builds the spec from the options; ``present`` and ``absent`` make
+    the plan for it; ``describe`` returns the object as it is, None if it is absent.
+    """
+
+    result: str
+    spec: Callable[[Params], Any]
+    present: Callable[[Hardware, Any], Plan]
+    absent: Callable[[Hardware, Any], Plan]
+    describe: Callable[[Hardware, Any], Any]
+    own_options: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
+    secret_places: SecretPlaces = no_secret_places
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {**STATE, **self.own_options}
+
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
+        plan = self.present if task.params["state"] == "present" else self.absent
+        return _operate(Operation(plan, self._report, self.options, result=self.result), monitor, task)
+
+    def _report(self, hardware: Hardware, spec: Any) -> dict[str, Any]:
+        return {self.result: self.describe(hardware, spec)}
+
+
+@dataclass(frozen=True)
+class Information:
+    """A module that only reads: the parts of the facts that ``gather_subset`` names."""
+
+    options: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
+    secret_places: SecretPlaces = no_secret_places
+    spec: Callable[[Params], Any] = dict
+
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
+        hardware = Hardware(monitor)
+        chosen = set(task.params["gather_subset"])
+        return {"changed": False, **{name: read(hardware) for name, read in SUBSETS.items() if chosen & {"all", name}}}
+
+
+def run(work: Operation | Kind | Information, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
+    """The result of a task. Raises Failure, and nothing else."""
+    try:
+        check_values(params)
+        spec = work.spec(params)
+        with connect(params, warn) as monitor:
+            return work.run(monitor, Task(params, spec, check_mode, warn))
+    except failure.Failure:
+        raise
+    except PlanFailed as error:
+        raise failure.of_plan(error) from error
+    except (QMPError, HardwareError, OSError) as error:
+        raise failure.of_error(error) from error
+    except Exception as error:
+        raise failure.of_fault(error) from error
+
+
+def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, Any]:
+    params, spec = task.params, task.spec
+    hardware = Hardware(monitor)
+    try:
+        plan = operation.plan(hardware, spec)
+    except (Conflict, NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+        hardware = Hardware(monitor)
+        plan = operation.plan(hardware, spec)
+    result = {
+        "changed": plan.changed,
+        "status": params.get("state"),
+        "commands": [redacted(command) for command in plan.commands()],
+        "diff": {"before": plan.before or {}, "after": plan.after or {}},
+        "launch_args": list(plan.launch_args),
+        "unverified": list(plan.unverified),
+    }
+    for warning in plan.warnings:
+        task.warn(warning)
+    if task.check_mode:
+        if plan.doubts:
+            raise plan.doubts[0]
+        planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.report)(hardware, spec)
+        if "reserved" in params:
+            result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
+        return {**result, **planned}
+    results: dict[str, Any] = {}
+    if plan.steps:
+        try:
+            run = plan.apply(monitor, params["timeout"])
+            result["commands"], results = [redacted(command) for command in run.sent], run.results
+        except PlanFailed as error:
+            if operation.looks:
+                error.cause = race.lost(error.cause)
+            if not isinstance(error.cause, UnplugPending) or error.left or params.get("on_pending") != "report":
+                raise
+            task.warn(str(error.cause))
+            result.update(status="unplug_pending", commands=[redacted(command) for command in error.sent])
+    del hardware  # a second copy of what it caches would be held otherwise
+    monitor.read_again(LEAST_SECONDS)
+    try:
+        return {**result, **operation.report(Hardware(monitor), spec), **results}
+    except QMPError as error:
+        if not plan.steps:
+            raise
+        raise failure.of_error(
+            error,
+            changed=plan.changed,
+            more="The change was completed before that, but the state of the VM could not be read afterwards. Run the task "
+            "again to see it.",
+            sent=result["commands"],
+            undone=[],
+            left=[],
+            done=result["commands"],
+        ) from error
