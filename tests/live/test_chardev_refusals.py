@@ -88,7 +88,7 @@ def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Calla
     taken = {"id": "c2", "type": "null", "driver": "virtserialport", "properties": {"nr": 9}}
     assert Modules(vm).run("qmp_chardev", **taken).get("changed")
     failed = Modules(vm).run("qmp_chardev", **port, name="org.test.a", properties={"nr": 9}, recreate=True)
-    refused(failed, "conflict", "c1", "put back")
+    refused(failed, "conflict", "c1", "restored")
     assert unchanged(Modules(vm).run("qmp_chardev", **port, name="org.test.a"))
     other = Modules(vm).run("qmp_chardev", **port, name="org.test.A")
     refused(other, "conflict", "name", "org.test.a", "org.test.A")

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from ..._vm.devices.disk import backend, throttle
 from ..._vm.devices.disk import plans as blockdev
-from ..._vm.devices.disk.spec import DiskSpec, describe
+from ..._vm.devices.disk.spec import PROPERTIES, DiskSpec, describe
 from ..run import Kind
 from .common import FRONTEND, frontend_spec, size_in_bytes
 
@@ -45,16 +45,7 @@ def disk(params: Mapping[str, Any]) -> DiskSpec:
     cache = params["cache"] or {}
     on = backend.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
     return DiskSpec(
-        frontend=frontend_spec(
-            params,
-            {
-                "serial": params["serial"],
-                "num-queues": params["queues"],
-                "share-rw": params["share_rw"],
-                "bootindex": params["bootindex"],
-                "iothread": params["iothread"],
-            },
-        ),
+        frontend=frontend_spec(params, PROPERTIES),
         backend=on,
         stated_format=params["format"] or None,
         read_only=params["read_only"],

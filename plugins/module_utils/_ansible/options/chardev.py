@@ -32,7 +32,7 @@ OPTIONS = {
 def line(params: Mapping[str, Any]) -> chardev.ChardevSpec:
     """The domain's spec from the module's options."""
     return chardev.ChardevSpec(
-        frontend=frontend_spec(params, {"name": params["name"]} if params["driver"] else {}),
+        frontend=frontend_spec(params, chardev.PROPERTIES),
         type=params["type"],
         path=params["path"],
         host=params["address"],

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
-from ..._vm.devices.frontend import FrontendSpec
+from ..._vm.devices.frontend import PROPERTIES, FrontendSpec
+from ..._vm.devices.option_table import Option
 from ..._vm.errors import InvalidOption
 from ..._vm.model.slots import SlotRequest
 
@@ -27,14 +28,16 @@ FRONTEND: dict[str, Any] = {
 """The options of every device with a frontend, documented by the doc fragment ``frontend``."""
 
 
-def frontend_spec(params: Mapping[str, Any], options: Mapping[str, Any]) -> FrontendSpec:
-    """The guest's side of a device: the options of FRONTEND, and *options*, which are properties of this kind alone."""
+def frontend_spec(params: Mapping[str, Any], rows: Iterable[Option] = ()) -> FrontendSpec:
+    """The guest's side of a device: the options of FRONTEND, and *rows*, which are properties of this kind alone."""
+    rows = (*PROPERTIES, *rows)
     return FrontendSpec(
         id=params["id"],
         driver=params.get("driver"),
         slot=SlotRequest(params["bus"], params.get("addr"), params.get("scsi_id"), params.get("lun"), tuple(params["reserved"])),
-        options={"romfile": params.get("romfile"), "disable-modern": params.get("disable_modern"), **options},
+        options={row.qemu: params.get(row.name) for row in rows},
         properties=params["properties"],
+        names={row.qemu: row.name for row in rows},
     )
 
 

@@ -21,10 +21,8 @@ OPTIONS = {
 
 def spec(params: Mapping[str, Any]) -> peripheral.DeviceSpec:
     """The domain's spec from the module's options."""
-    named = {"chardev": params["chardev"], "guest-cid": params["guest_cid"]}
-    properties = {**params["properties"], **{name: value for name, value in named.items() if value is not None}}
     return peripheral.DeviceSpec(
-        frontend=frontend_spec({**params, "properties": properties}, {}),
+        frontend=frontend_spec(params, peripheral.PROPERTIES),
         descriptors=params["descriptors"],
         recreate=params["recreate"],
         force=params["force"],

@@ -55,7 +55,7 @@ def piece(params: Mapping[str, Any]) -> memory_spec.MemorySpec:
     if params["hugetlbsize"] is not None:
         backend["hugetlbsize"] = size_in_bytes(params["hugetlbsize"])
     return memory_spec.MemorySpec(
-        frontend=frontend_spec(params, {"node": params["node"], "slot": params["slot"]}),
+        frontend=frontend_spec(params, memory_spec.PROPERTIES),
         type=params["type"],
         size=size_in_bytes(params["size"]),
         backend=params["backend"],

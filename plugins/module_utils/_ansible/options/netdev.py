@@ -36,7 +36,7 @@ BACKEND_OPTIONS = ("ifname", "script", "downscript", "chardev", "vhostdev", "vho
 def nic(params: Mapping[str, Any]) -> netdev.NicSpec:
     """The domain's spec from the module's options."""
     return netdev.NicSpec(
-        frontend=frontend_spec(params, {"mac": params["mac"], "bootindex": params["bootindex"]}),
+        frontend=frontend_spec(params, netdev.PROPERTIES),
         type=params["type"],
         options={**params["options"], **{name: params[name] for name in BACKEND_OPTIONS if params[name] is not None}},
         queues=params["queues"],

@@ -6,24 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot
 from ..model.hardware import Device, Hardware
 from ..model.slots import SlotRequest, bus_class, find_slot, parse_addr, parse_devno, slot_of
 from ..model.values import check_enums, same_value, typed
 from .current import backends_of, leaves_the_choice, settled_properties
+from .option_table import Difference, Option
 from .property_limits import check_block_sizes, check_limits
 
 _NAMED_ELSEWHERE = {"id": "id", "driver": "driver", "bus": "bus", "addr": "addr", "drive": "file", "netdev": "type"}
-_OPTIONS = {
-    "num-queues": "queues",
-    "disable-modern": "disable_modern",
-    "scsi-id": "scsi_id",
-    "share-rw": "share_rw",
-    "guest-cid": "guest_cid",
-}
-"""Options of the modules whose property QEMU spells in another way."""
+PROPERTIES = (Option("romfile", "romfile"), Option("disable_modern", "disable-modern"))
+"""The options of every frontend that are properties of its device."""
 
 _IDENTITY = {
     "serial",
@@ -52,14 +47,15 @@ _LEADERS = {"vectors": {"num-queues", "num_queues", "mq"}, "romsize": {"romfile"
 
 @dataclass(frozen=True)
 class FrontendSpec:
-    """What a task says of a device. ``options`` are properties that have an option of their own, by property name,
-    None where not stated; ``properties`` any others."""
+    """What a task specifies of a device. ``options`` are properties that have an option of their own, by property name, None if
+    not set; ``names`` are the names of these options; ``properties`` are any other properties."""
 
     id: str
     driver: str | None = None
     slot: SlotRequest = SlotRequest()
     options: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def stated(self, hardware: Hardware, driver: str) -> dict[str, Any]:
         """All properties that the task states, in the JSON types that *driver* has for them."""
@@ -87,18 +83,12 @@ class FrontendSpec:
         return values
 
     def option_of(self, name: str) -> str:
-        """What the task calls the property *name*: the option that stands for it, if that was used."""
-        return _OPTIONS[name] if name in _OPTIONS and (self.options.get(name) is not None or name == "guest-cid") else name
+        """The option of the task that sets the property *name*; the property itself if it has no option, or that is not used."""
+        return self.names.get(name, name) if self.options.get(name) is not None else name
 
 
 def _leads_somewhere(hardware: Hardware, name: str) -> bool:
     return name.startswith("/") or name in hardware.objects or name in hardware.ids
-
-
-class Difference(NamedTuple):
-    option: str
-    present: Any
-    wanted: Any
 
 
 def device_arguments(hardware: Hardware, frontend: FrontendSpec, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:

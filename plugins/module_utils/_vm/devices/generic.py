@@ -21,12 +21,20 @@ from ..plan.plan import PassDescriptor, Plan, Step
 from .current import backends_of, settled_arguments
 from .frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from .memory.plans import is_memory
+from .option_table import Option
 
 _OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}
 _PCI_HOST = re.compile(r"([0-9A-Fa-f]{4}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7]\Z")
 VHOST_VSOCK = "/dev/vhost-vsock"
 _DIMMS = {"pc-dimm", "nvdimm", "virtio-mem-pci", "virtio-pmem-pci"}
 _FIRST_CID = 3  # 0 to 2 are the hypervisor, loopback and the host
+
+
+PROPERTIES = (
+    Option("chardev", "chardev"),
+    Option("guest_cid", "guest-cid"),
+)
+"""The options that are properties of the device."""
 
 
 @dataclass(frozen=True)

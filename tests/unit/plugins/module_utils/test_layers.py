@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports run one way: modules, then _ansible, then _vm, then qmp; only the glue and the modules know Ansible."""
+"""Imports run one way, folder by folder; only the glue and the modules know Ansible."""
 
 from __future__ import annotations
 
@@ -46,15 +46,27 @@ def strangers(source, package, allowed):
     }
 
 
-@pytest.mark.parametrize(
-    "folder, allowed",
-    [
-        ("plugins/module_utils/qmp", [UTILS + "qmp"]),
-        ("plugins/module_utils/_vm", [UTILS + "_vm", UTILS + "qmp"]),
-        ("plugins/modules", ["ansible", UTILS + "_ansible", UTILS + "_vm"]),
-    ],
-)
-def test_each_layer_imports_only_those_below_it(folder, allowed):
+VM = UTILS + "_vm."
+ERRORS = [VM + "errors", UTILS + "qmp"]
+HOST = [VM + "host", *ERRORS]
+MODEL = [VM + "model", *HOST]
+PLAN = [VM + "plan", *MODEL]
+FLOORS = {
+    "plugins/module_utils/qmp": [UTILS + "qmp"],
+    "plugins/module_utils/_vm/host": HOST,
+    "plugins/module_utils/_vm/model": MODEL,
+    "plugins/module_utils/_vm/plan": PLAN,
+    "plugins/module_utils/_vm/devices": [VM + "devices", *PLAN],
+    "plugins/module_utils/_vm/operations": [VM + "operations", *PLAN],
+    "plugins/module_utils/_vm": [UTILS + "_vm", UTILS + "qmp"],
+    "plugins/module_utils/_ansible": ["ansible", UTILS + "_ansible", UTILS + "_vm", UTILS + "qmp"],
+    "plugins/modules": ["ansible", UTILS + "_ansible", VM + "host"],
+}
+"""Each folder, and what it may import beyond the standard library: itself and the floors below."""
+
+
+@pytest.mark.parametrize("folder, allowed", FLOORS.items())
+def test_each_floor_imports_only_those_below_it(folder, allowed):
     package = "{}.{}".format(COLLECTION, folder.replace("/", "."))
     files = sorted((ROOT / folder).rglob("*.py"))
     found = {

@@ -19,11 +19,16 @@ from ...plan.command_line import chardev_argument, device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, Plan, Run, Step
 from ..current import backends_of, settled_arguments
-from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from ..option_table import Difference, Option
 from . import data as chardev_data
 from .data import check_address, path_member
 
 _SERVER = re.compile(r",server(=on)?( <->.*)?\Z")
+
+
+PROPERTIES = (Option("name", "name"),)
+"""The options that are properties of the device."""
 
 
 @dataclass(frozen=True)

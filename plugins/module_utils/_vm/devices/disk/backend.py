@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from ...errors import InvalidOption
 from ...model.hardware import Hardware, Node
-from ..frontend import Difference
+from ..option_table import Difference
 
 _FILES = ("file", "host_device", "host_cdrom")
 _CURL = ("http", "https", "ftp", "ftps")

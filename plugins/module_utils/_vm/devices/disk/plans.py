@@ -21,7 +21,8 @@ from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
 from ..current import settled_arguments
-from ..frontend import Difference, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import device_arguments, device_differences, recreated_arguments, refuse
+from ..option_table import Difference
 from . import secrets as disk_secrets
 from . import throttle
 from .backend import backend_differences, backend_of, can_resize, node_arguments, own_options

@@ -16,6 +16,7 @@ from ...model.block_graph import Stack, find
 from ...model.hardware import Device, Hardware, Node, natural
 from ...model.slots import slot_of
 from ..frontend import FrontendSpec
+from ..option_table import Option
 from ..property_limits import block_size_problem
 from . import throttle
 from .backend import protocol_options
@@ -40,6 +41,16 @@ class CannotOpen(HardwareError):
     """As far as it is seen from this host, QEMU will refuse to open an image."""
 
     error_code = "command_failed"
+
+
+PROPERTIES = (
+    Option("serial", "serial"),
+    Option("queues", "num-queues"),
+    Option("share_rw", "share-rw"),
+    Option("bootindex", "bootindex"),
+    Option("iothread", "iothread"),
+)
+"""The options that are properties of the device."""
 
 
 @dataclass(frozen=True)

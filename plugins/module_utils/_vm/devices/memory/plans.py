@@ -18,8 +18,9 @@ from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Execute, Plan, Run, Step
 from ..current import settled_arguments
-from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..objects.plans import add_object, launch_argument
+from ..option_table import Difference
 from .backend import (
     PREFIX,
     carried_properties,

@@ -13,6 +13,7 @@ from ...errors import InvalidOption, NoFreeSlot, Unsupported
 from ...model.hardware import Device, Hardware
 from ...model.slots import SlotRequest, default_driver
 from ..frontend import FrontendSpec
+from ..option_table import Option
 from .backend import alignment, check_file, check_host_nodes, check_options, check_size, object_properties
 from .capacity import X86, numa_nodes, region, room_beside
 
@@ -22,6 +23,13 @@ _BLOCK = 2 << 20
 """Steps in which virtio-mem gives memory by default, where the host has transparent huge pages of this size."""
 _LEAST_BLOCK = 1 << 20
 _ADDRESS = re.compile(r"(0[xX][0-9A-Fa-f]+|[0-9]+)\Z")
+
+
+PROPERTIES = (
+    Option("node", "node"),
+    Option("slot", "slot"),
+)
+"""The options that are properties of the device."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
 from ..current import backends_of, settled_arguments
-from ..frontend import Difference, FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from ..option_table import Difference, Option
 from .backend import Connected, backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
 from .restore import PutBack, Trial, is_tried, known_backends
 
@@ -28,6 +29,13 @@ _REPORTED = {"ifname", "script", "downscript", "br", "helper", "restrict", "net"
 
 _SHOWN_AS = {"bridge": "tap"}
 """Types that ``info network`` tells by another name."""
+
+
+PROPERTIES = (
+    Option("mac", "mac"),
+    Option("bootindex", "bootindex"),
+)
+"""The options that are properties of the device."""
 
 
 @dataclass(frozen=True)

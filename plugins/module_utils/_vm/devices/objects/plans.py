@@ -14,7 +14,8 @@ from ...model.users import refuse_monitor, refuse_users_of_object
 from ...model.values import check_id, known_part
 from ...plan.command_line import object_argument
 from ...plan.plan import Delete, Execute, Plan, Step
-from ..frontend import Difference, refuse
+from ..frontend import refuse
+from ..option_table import Difference
 from . import properties as object_properties
 from .rules import SECRET
 
