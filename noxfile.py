@@ -108,6 +108,24 @@ def static(session: nox.Session) -> None:
 
 
 @nox.session
+def format(session: nox.Session) -> None:
+    """Format the Python code; with arguments, only these files."""
+    session.install("ruff==0.17.*")
+    session.run("ruff", "format", *(session.posargs or ["."]))
+
+
+@nox.session(venv_backend="none")
+def changelog(session: nox.Session) -> None:
+    """Whether a change that users can notice has a fragment in changelogs/fragments. The argument is what to compare with."""
+    base = (session.posargs or ["origin/main"])[0]
+    listing = session.run("git", "diff", "--name-only", f"{base}...", external=True, silent=True)
+    changed = str(listing).split()
+    noticed = [name for name in changed if name.startswith(("plugins/", "roles/", "playbooks/", "extensions/"))]
+    if noticed and not any(name.startswith("changelogs/") for name in changed):
+        session.error(f"Describe for users what these change, in a file in changelogs/fragments: {', '.join(noticed)}")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """ansible-lint with its strictest profile, and the modules' documentation."""
     session.install("ansible-lint==26.*", "antsibull-docs==2.*", ANSIBLE_CORE)
