@@ -195,8 +195,10 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def record(session: nox.Session) -> None:
-    """The answers of real QEMUs that the unit tests use, anew in tests/unit/recorded."""
-    session.run("python", "-m", "ansible_collections.vmops.qemu.tests.vm.record", env=linked(session))
+    """Write tests/unit/recorded again, as root: all, or the recordings of the one VM that is named (nox -s record -- NAME)."""
+    session.install("pytest", "pyyaml", ANSIBLE_CORE)
+    env = {**linked(session), "RECORD": session.posargs[0] if session.posargs else "all"}
+    session.run("pytest", "-q", "tests/unit", env=env)
 
 
 @nox.session

@@ -1,45 +1,102 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What real QEMUs answered to questions that change nothing, to be asked again without a QEMU.
+"""Real QEMUs in unit tests, without a QEMU: their answers were recorded.
 
-``make record`` starts the VMs of ``tests/vm/record.py`` on each QEMU that there is and writes a JSON file for each, with
-version and date.
+A recording has the answers of one VM of ``tests/vm/recorded_vms`` on one QEMU. The unit tests themselves are what is recorded:
+``make record`` runs them with the real VM in place of its recording, and writes down each question that a test asks.
+
+To add a case, write a test:
+
+    @pytest.fixture(params=recordings.of("devices"), ids=str)
+    def hardware(request):
+        return recordings.hardware(request.param)
+
+    def test_a_device_that_the_vm_has_is_not_added_again(hardware):
+        assert recordings.plan(hardware, "qmp_device", id="rng0", driver="virtio-rng-pci").steps == ()
+
+and record it as root with ``nox -s record``, or for one VM with ``nox -s record -- devices``, which is ``RECORD=devices pytest
+tests/unit``. All tests that use the VM must run then, because a recording is written as a whole. To add a VM, see
+``tests/vm/recorded_vms``.
+
+All paths of a recorded VM are below DIRECTORY, for the test as for the recording, whatever directory it really ran in. There is
+no such directory where tests run, so a plan that looks at files of this host finds none: replace what it looks with by
+monkeypatch (``probe``, ``check_tap`` …).
 """
 
 from __future__ import annotations
 
+import gzip
+import importlib
 import json
+import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Dict, Iterable, Iterator, NamedTuple
+from unittest import mock
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as glue
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import run as task
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import qemu_process as launched
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, Version
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, UnixAddress, Version
 
-DIRECTORY = Path(__file__).parent / "recorded"
-Key = str
+RECORDED = Path(__file__).parent / "recorded"
+DIRECTORY = "/srv/vm"
+"""Where each recorded VM has its files."""
+OF_QEMU = frozenset(("query-qmp-schema", "device-list-properties", "qom-list-types", "query-commands"))
+"""Commands whose answers are the same for each VM of one QEMU, which are kept once, in a file of their own."""
+RECORD = os.environ.get("RECORD", "")
+"""The name of the VM that is recorded by this run of the tests, ``all`` for all; empty where recordings are used."""
+
+Answers = Dict[str, Any]
+"""By request, see key: {"return": …} or {"error": [class, desc]}."""
 
 
-def key(request: Request) -> Key:
+class Recording(NamedTuple):
+    """The VM ``name`` on the QEMU of one version, such as 7.2."""
+
+    name: str
+    qemu: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.qemu}"
+
+    @property
+    def path(self) -> Path:
+        return RECORDED / f"{self}.json"
+
+
+def of(name: str) -> list[Recording]:
+    """The recordings of one VM, one for each QEMU."""
+    if RECORD in (name, "all"):
+        from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
+
+        return [Recording(name, binary.version) for binary in binaries()]
+    found = [Recording(name, path.stem[len(name) + 1 :]) for path in RECORDED.glob(f"{name}-*.json")]
+    assert found, f"there is no recording of {name}; make record makes one"
+    return sorted(found, key=lambda one: [*map(int, one.qemu.split("."))])
+
+
+def key(request: Request) -> str:
     """A request as it is written in a recording."""
     return json.dumps([request.command, request.arguments or {}], sort_keys=True)
 
 
-class Recorded:
-    """In place of a Monitor: gives the recorded answer to each request, and raises KeyError for one that was not recorded."""
+class Answering:
+    """The shape of a Monitor, above ``execute_many``."""
 
+    version: Version
+    command_line: list[str]
     passes_fds = True
     peer_pid = None
+    address = UnixAddress(f"{DIRECTORY}/qmp.sock")
 
-    def __init__(self, path: Path) -> None:
-        recording = json.loads(path.read_text(encoding="utf-8"))
-        self.version = Version(*recording["version"])
-        self.command_line: list[str] = recording["command_line"]
-        self._answers: dict[Key, Any] = recording["answers"]
-
-    def keep(self, owner: object, kept: Any) -> None:
-        """As Monitor has it; there is no limit here."""
+    def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
+        raise NotImplementedError
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, **_options: Any) -> Any:
         (answer,) = self.execute_many([Request(command, arguments)])
@@ -47,24 +104,107 @@ class Recorded:
             raise answer
         return answer
 
+    def keep(self, owner: object, kept: Any) -> None:
+        """There is no limit here."""
+
+    def read_again(self, seconds: float) -> None:
+        """There is no limit here."""
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        pass
+
+
+class Recorded(Answering):
+    """Gives the recorded answer to each request. AssertionError for one that was not recorded, which any change is."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        written = json.loads(recording.path.read_text(encoding="utf-8"))
+        self.version = Version(*written["version"])
+        self.command_line = written["command_line"]
+        self._answers: Answers = {**read_qemu(recording.qemu), **written["answers"]}
+
     def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Request) -> Any:
-        answer = self._answers[key(request)]
-        return CommandError(*answer["error"], request.command) if "error" in answer else answer["return"]
+        answer = self._answers.get(key(request))
+        assert answer, f"{self.recording} was not asked {key(request)} when it was recorded; make record asks it"
+        return CommandError(*answer["error"], request.command) if "error" in answer else json.loads(json.dumps(answer["return"]))
 
 
-def recordings(name: str) -> list[Path]:
-    """The recordings of one VM, one for each QEMU."""
-    found = sorted(DIRECTORY.glob(f"{name}-*.json"))
-    assert found, f"there is no recording of {name}; make record makes one"
-    return found
+_read: dict[str, Answers] = {}
 
 
-def hardware(path: Path) -> Hardware:
+def qemu_path(version: str) -> Path:
+    return RECORDED / f"qemu-{version}.json.gz"
+
+
+def read_qemu(version: str) -> Answers:
+    """The answers that are the same for each VM of this QEMU, read once."""
+    if version not in _read:
+        path = qemu_path(version)
+        _read[version] = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
+    return _read[version]
+
+
+def monitor(recording: Recording) -> Any:
+    """The recorded VM in place of a Monitor; while it is recorded, the real one."""
+    if RECORD in (recording.name, "all"):
+        from ansible_collections.vmops.qemu.tests.vm import record
+
+        return record.recorder(recording)
+    return Recorded(recording)
+
+
+def hardware(recording: Recording) -> Hardware:
     """The recorded VM as the domain sees it, its command line included."""
-    recorded: Any = Recorded(path)
-    vm = Hardware(recorded)
-    vm.__dict__["command_line"] = launched.of_words(recorded.command_line)
+    answering = monitor(recording)
+    vm = Hardware(answering)
+    vm.__dict__["command_line"] = launched.of_words(answering.command_line)
     return vm
+
+
+def work_of(module: str) -> Any:
+    """The Kind, Operation or Information of a module, such as qmp_blockdev."""
+    options = importlib.import_module(f"{task.__package__}.options.{module[len('qmp_') :]}")
+    (work,) = (one for one in vars(options).values() if isinstance(one, (task.Kind, task.Operation, task.Information)))
+    return work
+
+
+def params(module: str, **options: Any) -> dict[str, Any]:
+    """A module's options with their types and defaults, as Ansible passes them. AssertionError for options that it rejects."""
+    arguments = glue.arguments(work_of(module))
+    result = ArgumentSpecValidator(arguments.pop("argument_spec"), **arguments).validate({"socket": DIRECTORY, **options})
+    assert not result.error_messages, result.error_messages
+    validated: dict[str, Any] = result.validated_parameters
+    return validated
+
+
+def plan(hardware: Hardware, module: str, **options: Any) -> Plan:
+    """The plan that a task makes for this VM."""
+    work, checked = work_of(module), params(module, **options)
+    make = {"present": work.present, "absent": work.absent}[checked["state"]] if isinstance(work, task.Kind) else work.plan
+    made: Plan = make(hardware, work.spec(checked))
+    return made
+
+
+@contextmanager
+def connected(answering: Answering) -> Iterator[None]:
+    """Tasks that are run meanwhile connect to *answering*."""
+    words = launched.of_words(answering.command_line)
+    with mock.patch.object(task, "connect", lambda params, warn: answering), mock.patch.object(
+        launched, "read", lambda pid: words
+    ):
+        yield
+
+
+def check(recording: Recording, module: str, **options: Any) -> dict[str, Any]:
+    """The result of a task in check mode, its warnings under ``warnings``. Raises Failure."""
+    warnings: list[str] = []
+    with connected(monitor(recording)):
+        result = task.run(work_of(module), params(module, **options), True, warnings.append)
+    return {**result, "warnings": warnings}

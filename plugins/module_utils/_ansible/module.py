@@ -21,21 +21,24 @@ from .run import Information, Kind, Operation, run
 
 def main(work: Operation | Kind | Information) -> None:
     """Run a module: the body of every ``main()``."""
-    rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
-    for name in ("required_one_of", "mutually_exclusive"):
-        rules[name] = [*connection.RULES[name], *rules.get(name, ())]
-    module = QmpModule(
-        work.secret_places,
-        argument_spec={**connection.OPTIONS, **work.options},
-        supports_check_mode=True,
-        required_by={**connection.RULES["required_by"], **work.rules.get("required_by", {})},
-        **rules,
-    )
+    module = QmpModule(work.secret_places, supports_check_mode=True, **arguments(work))
     try:
         result = run(work, module.params, module.check_mode, module.warn)
     except Failure as failure:
         module.fail_json(**failure.result)
     module.exit_json(**result)
+
+
+def arguments(work: Operation | Kind | Information) -> dict[str, Any]:
+    """The options and rules of a module, as AnsibleModule takes them: its own and those of the connection."""
+    rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
+    for name in ("required_one_of", "mutually_exclusive"):
+        rules[name] = [*connection.RULES[name], *rules.get(name, ())]
+    return {
+        "argument_spec": {**connection.OPTIONS, **work.options},
+        "required_by": {**connection.RULES["required_by"], **work.rules.get("required_by", {})},
+        **rules,
+    }
 
 
 class QmpModule(basic.AnsibleModule):

@@ -16,7 +16,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.tests.unit import recordings
 
 
-@pytest.fixture(params=recordings.recordings("disks"), ids=lambda path: path.stem)
+@pytest.fixture(params=recordings.of("disks"), ids=str)
 def hardware(request: pytest.FixtureRequest) -> Hardware:
     return recordings.hardware(request.param)
 
@@ -107,6 +107,6 @@ def test_another_node_of_the_name_is_not_what_is_left(hardware: Hardware) -> Non
 
 
 def test_recordings_say_of_which_qemu_and_day_they_are() -> None:
-    for path in recordings.recordings("disks"):
-        text = path.read_text(encoding="utf-8")
+    for recording in recordings.of("disks"):
+        text = recording.path.read_text(encoding="utf-8")
         assert '"qemu": "' in text and '"date": "20' in text and str(Path.home()) not in text

@@ -1,0 +1,22 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the unit tests share. With RECORD set, recordings are written in the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import recordings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if recordings.RECORD and hasattr(config, "workerinput"):
+        raise pytest.UsageError("Recordings are written by one process: run pytest without -n.")
+
+
+def pytest_sessionfinish() -> None:
+    if recordings.RECORD:
+        from ansible_collections.vmops.qemu.tests.vm import record
+
+        record.finish()

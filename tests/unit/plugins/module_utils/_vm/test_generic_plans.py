@@ -1,0 +1,49 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans for devices without an option of their own, over a recorded VM."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.failure import Failure
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.tests.unit import recordings
+
+
+@pytest.fixture(params=recordings.of("devices"), ids=str)
+def recording(request: pytest.FixtureRequest) -> recordings.Recording:
+    found: recordings.Recording = request.param
+    return found
+
+
+@pytest.fixture
+def hardware(recording: recordings.Recording) -> Hardware:
+    return recordings.hardware(recording)
+
+
+def test_a_new_device_goes_to_the_free_port(hardware: Hardware) -> None:
+    plan = recordings.plan(hardware, "qmp_device", id="rng2", driver="virtio-rng-pci")
+    (command,) = plan.commands()
+    assert command["arguments"] == {"driver": "virtio-rng-pci", "id": "rng2", "bus": "rp3", "addr": "0"}
+
+
+@pytest.mark.parametrize("device", ["rng0", "rng1"])
+def test_a_device_that_the_vm_has_is_left_as_it_is(hardware: Hardware, device: str) -> None:
+    assert recordings.plan(hardware, "qmp_device", id=device, driver="virtio-rng-pci").steps == ()
+
+
+def test_a_property_that_differs_is_a_conflict(recording: recordings.Recording) -> None:
+    with pytest.raises(Failure) as failure:
+        recordings.check(
+            recording, "qmp_device", id="rng1", driver="virtio-rng-pci", properties={"max-bytes": 4096, "period": 1000}
+        )
+    assert failure.value.result["error_code"] == "conflict" and "max-bytes" in failure.value.result["msg"]
+
+
+def test_check_mode_shows_the_device_as_it_will_be(recording: recordings.Recording) -> None:
+    result = recordings.check(recording, "qmp_device", id="rng2", driver="virtio-rng-pci")
+    assert result["changed"] and result["device"]["bus"] == "rp3"
+    absent = recordings.check(recording, "qmp_device", id="rng1", state="absent")
+    assert [command["execute"] for command in absent["commands"]] == ["device_del"] and absent["device"] is None
