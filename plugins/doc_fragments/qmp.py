@@ -117,8 +117,8 @@ options:
     default: {}
   reserved:
     description:
-      - Places to leave free, each as the result of another task has it (C(bus), C(addr), C(scsi-id),
-        C(lun), C(devno)). In check mode a task knows nothing of what the tasks before it would have plugged; this tells it.
+      - Slots to leave free, each as the result of another task has it (C(bus), C(addr), C(scsi_id), C(lun)). A task in check mode
+        does not know what the tasks before it would have plugged; with this option it does.
     type: list
     elements: dict
     default: []

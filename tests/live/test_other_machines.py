@@ -61,12 +61,12 @@ def test_s390x_devices_go_on_channels(make_other: Callable[..., VM]) -> None:
     vm = make_other("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-smp", "1,maxcpus=3", "-m", "256")
     modules, before = Modules(vm), vm.hardware()
     result = modules.blockdev(id="d1", backend=NULL)
-    assert (result["disk"]["driver"], result["disk"]["devno"]) == ("virtio-blk-ccw", "fe.0.0000"), result
+    assert (result["disk"]["driver"], result["disk"]["addr"]) == ("virtio-blk-ccw", "fe.0.0000"), result
     assert unchanged(modules.blockdev(id="d1", backend=NULL, addr="fe.0.0000"))
     refused(modules.blockdev(id="d2", backend=NULL, addr="FE.0.0000"), "no_free_slot", "FE.0.0000")
     refused(modules.blockdev(id="d2", backend=NULL, addr="3"), "invalid_option", "fe.0.0001")
     nic = modules.netdev(id="n1", type="user", queues=1, mac="52:54:00:00:00:01")
-    assert nic["nic"]["devno"] == "fe.0.0001", nic
+    assert nic["nic"]["addr"] == "fe.0.0001", nic
     assert modules.netdev(id="n1", state="absent")["changed"]
     assert modules.blockdev(id="d1", state="absent")["changed"]
     assert vm.hardware() == before

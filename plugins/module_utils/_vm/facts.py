@@ -15,7 +15,7 @@ from .devices.nic import plans as netdev
 from .devices.objects import plans as objects
 from .errors import Unsupported
 from .model.hardware import Device, Hardware
-from .model.slots import default_driver, free_slots, launch_argument, slot_of
+from .model.slots import default_driver, free_slots, launch_argument, slot_of, slot_options
 from .operations import balloon, migration
 from .operations import block_job as blockjob
 
@@ -75,7 +75,7 @@ def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
 def _places(hardware: Hardware, device: str) -> dict[str, Any]:
     try:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
-        places = list(free_slots(hardware, driver))
+        places = [slot_options(slot) for slot in free_slots(hardware, driver)]
         remedy = [] if places else launch_argument(hardware, driver)
     except Unsupported as error:
         return _none(str(error))

@@ -13,7 +13,7 @@ import re
 from typing import Any, Callable, Mapping
 
 from ..model.hardware import PERIPHERAL, Device, Hardware
-from ..model.slots import SLOT_KEYS, slot_of
+from ..model.slots import SLOT_ARGUMENTS, slot_arguments
 from .nic.backend import queues_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
@@ -28,7 +28,7 @@ _NOT_ARGUMENTS = {
     "hotplugged",
     "hotpluggable",
     *BACKENDS,
-    *SLOT_KEYS,
+    *SLOT_ARGUMENTS,
     "dev_id",
     "memaddr",  # with addr the address of a memory device, which depends on all the others
     "fd",
@@ -54,9 +54,9 @@ CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
 def settled_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
     """What ``device_add``, or ``-device`` of the next start, needs to make *device* again in the same slot with the same
     properties. The backends behind it are not part of it."""
-    place = {name: value for name, value in slot_of(device).items() if value is not None}
+    slot = {name: value for name, value in slot_arguments(device).items() if value is not None}
     named = {"id": device.id} if device.id else {}
-    return {"driver": device.driver, **named, **place, **settled_properties(hardware, device)}
+    return {"driver": device.driver, **named, **slot, **settled_properties(hardware, device)}
 
 
 def backends_of(hardware: Hardware, device: Device) -> dict[str, Any]:

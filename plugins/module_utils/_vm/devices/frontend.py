@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot
 from ..model.hardware import Device, Hardware
-from ..model.slots import SlotRequest, bus_class, find_slot, parse_addr, parse_devno, slot_of
+from ..model.slots import SLOT_OPTIONS, SlotRequest, bus_class, find_slot, same_addr, slot_arguments, slot_of
 from ..model.values import check_enums, same_value, typed
 from .current import backends_of, leaves_the_choice, settled_properties
 from .option_table import Difference, Option
@@ -156,10 +156,10 @@ def recreated_arguments(
 
 def _kept_slot(hardware: Hardware, frontend: FrontendSpec, driver: str, device: Device) -> dict[str, Any]:
     """The slot of *device*, if the task names no other and *driver* fits there; else nothing."""
-    place = {name: value for name, value in slot_of(device).items() if value is not None}
+    slot = {name: value for name, value in slot_arguments(device).items() if value is not None}
     if driver != device.driver and bus_class(hardware, driver) != bus_class(hardware, device.driver):
         return {}
-    return place if not _place_differences(frontend, device) else {}
+    return slot if not _slot_differences(frontend, device) else {}
 
 
 def _identity(hardware: Hardware, device: Device, driver: str, specified: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def device_differences(hardware: Hardware, frontend: FrontendSpec, device: Devic
     unverified: list[str] = []
     if frontend.driver is not None and frontend.driver != device.driver:
         return [Difference("driver", device.driver, frontend.driver)], []
-    different += _place_differences(frontend, device)
+    different += _slot_differences(frontend, device)
     known = hardware.schema.device_properties(device.driver)
     for name, value in frontend.stated(hardware, device.driver).items():
         now = hardware.property_of(device, name)
@@ -198,24 +198,16 @@ def device_differences(hardware: Hardware, frontend: FrontendSpec, device: Devic
     return different, unverified
 
 
-def _place_differences(frontend: FrontendSpec, device: Device) -> list[Difference]:
+def _slot_differences(frontend: FrontendSpec, device: Device) -> list[Difference]:
+    """How the slot of *device* differs from the one that the task names."""
     different = []
-    wanted, present = frontend.slot, slot_of(device)
-    if wanted.bus is not None and wanted.bus != device.bus:
-        different.append(Difference("bus", device.bus, wanted.bus))
-    if wanted.addr is not None and not _same_addr(wanted.addr, present):
-        different.append(Difference("addr", present.get("devno", present.get("addr")), wanted.addr))
-    for option, name in (("scsi_id", "scsi-id"), ("lun", "lun")):
-        value = getattr(wanted, option)
-        if value is not None and value != present.get(name):
-            different.append(Difference(option, present.get(name), value))
+    present = slot_of(device)
+    for option in SLOT_OPTIONS:
+        desired, now = getattr(frontend.slot, option), present.get(option)
+        same = same_addr(desired, now) if option == "addr" and desired is not None and now is not None else desired == now
+        if desired is not None and not same:
+            different.append(Difference(option, now, desired))
     return different
-
-
-def _same_addr(addr: str, place: Mapping[str, Any]) -> bool:
-    if "devno" in place:
-        return parse_devno(addr) == str(place["devno"]).lower()
-    return "addr" in place and parse_addr(addr) == parse_addr(place["addr"])
 
 
 def refuse(what: str, differences: list[Difference]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..model.hardware import Device, Hardware
-from ..model.slots import SLOT_KEYS, slot_of
+from ..model.slots import slot_of, slot_options
 from ..model.values import check_id, nearest
 from ..plan.command_line import device_argument
 from ..plan.hotplug import Plug, Unplug, plug
@@ -86,8 +86,7 @@ def plan_present(hardware: Hardware, spec: DeviceSpec) -> Plan:
         launch = _as_it_is(hardware, device)
     after = before
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
-        after = {"id": spec.id, "driver": driver, **place, "at_launch": False}
+        after = {"id": spec.id, "driver": driver, **slot_options(arguments), "at_launch": False}
     return Plan(tuple(steps), before, after, tuple(unverified), ("-device", device_argument(launch, hardware.version)))
 
 

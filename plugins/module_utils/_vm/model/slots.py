@@ -10,7 +10,7 @@ root port, and with native hotplug the guest then throws out both.
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
 from .hardware import Bus, Device, Hardware
@@ -39,15 +39,20 @@ _SCSI_LIMITS = {
 _COLD = ("ide-device", "isa-device", "floppy", "i2c-slave")
 """Classes of devices whose buses take none while the VM runs, on any machine."""
 
-SLOT_KEYS = ("bus", "addr", "scsi-id", "lun", "devno")
-"""The properties of ``device_add`` that say where a device goes."""
+_OPTION_OF = {"bus": "bus", "addr": "addr", "scsi-id": "scsi_id", "lun": "lun", "devno": "addr"}
+
+SLOT_ARGUMENTS = tuple(_OPTION_OF)
+"""The arguments of ``device_add`` that are the slot of a device."""
+
+SLOT_OPTIONS = tuple(dict.fromkeys(_OPTION_OF.values()))
+"""The options of a task, and the members of a result, that are the slot of a device."""
 
 
 class SlotRequest(NamedTuple):
     """What a task says of the place: all of it optional.
 
     ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel. ``reserved``
-    are places, told as ``slot_of`` does, to be left to others.
+    are slots in the form of ``slot_of``, which are left free.
     """
 
     bus: str | None = None
@@ -134,7 +139,7 @@ def find_slot(hardware: Hardware, driver: str, wanted: SlotRequest) -> dict[str,
     able = _able(hardware, buses, wanted)
     for bus in able:
         for place in _free_on(hardware, bus, wanted):
-            if not any(_same_place(place, other) for other in wanted.reserved):
+            if not any(_same_slot(slot_options(place), other) for other in wanted.reserved):
                 return place
     raise _no_place(hardware, driver, wanted, able)
 
@@ -255,16 +260,16 @@ def _no_place(hardware: Hardware, driver: str, wanted: SlotRequest, buses: list[
     )
 
 
-def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two places are one; slots are compared as numbers, for they may be written 5 or 0x5.
+def _same_slot(slot: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two slots, both as options have them, are the same one.
 
-    A bus alone is no place that only one device can have: on a virtio serial bus each port takes the next number.
+    A bus alone is not a slot that only one device can have: on a virtio serial bus each port takes the next number.
     """
-    if set(one) == {"bus"}:
+    if set(slot) == {"bus"}:
         return False
-    if "addr" in one and other.get("addr") is not None:
-        return one.get("bus") == other.get("bus") and parse_addr(one["addr"]) == parse_addr(other["addr"])
-    return all(str(other.get(name)) == str(value) for name, value in one.items())
+    if "addr" in slot and other.get("addr") is not None:
+        return slot.get("bus") == other.get("bus") and same_addr(str(other["addr"]), slot["addr"])
+    return all(str(other.get(name)) == str(value) for name, value in slot.items())
 
 
 def _free_on(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
@@ -308,6 +313,12 @@ def parse_devno(addr: str) -> str:
     return f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
 
 
+def same_addr(addr: str, present: str) -> bool:
+    """Whether *addr* is the address *present*. Raises InvalidOption if it is not in the notation of that one."""
+    parse: Callable[[str], Any] = parse_devno if _DEVNO.match(present) else parse_addr
+    return bool(parse(addr) == parse(present))
+
+
 def _free_luns(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
     targets = range(_scsi_limits(hardware, bus)[0] + 1)
     taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
@@ -330,7 +341,17 @@ def _free_subchannels(hardware: Hardware, wanted: SlotRequest) -> Iterator[dict[
 
 
 def slot_of(device: Device) -> dict[str, Any]:
-    """Where *device* sits, in the words of ``device_add``."""
+    """The slot of *device*, as options have it."""
+    return slot_options(slot_arguments(device))
+
+
+def slot_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The slot in the *arguments* of ``device_add``, as options have it: ``scsi_id``, and ``addr`` for every address."""
+    return {option: arguments[name] for name, option in _OPTION_OF.items() if name in arguments}
+
+
+def slot_arguments(device: Device) -> dict[str, Any]:
+    """The slot of *device*, as ``device_add`` has it."""
     properties = device.properties
     if "dev_id" in properties:
         return {"devno": properties["dev_id"]}

@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption
 from ...model.hardware import Chardev, Device, Hardware
-from ...model.slots import SLOT_KEYS, slot_of
+from ...model.slots import slot_of, slot_options
 from ...model.users import refuse_monitor_chardev, users_of_chardev
 from ...model.values import check_id, nearest
 from ...plan.command_line import chardev_argument, device_argument
@@ -322,13 +322,12 @@ def _after(
         where = _where(_inside(data)) if new_backend["type"] == "socket" else {}
         after = {**kept, "type": new_backend["type"], **({**where, "server": data.get("server", True)} if where else {})}
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
         name = arguments.get("name")
         after.update(
             {
                 "attached": True,
                 "driver": arguments["driver"],
-                **place,
+                **slot_options(arguments),
                 "name": name,
                 "at_launch": False,
                 "guest_path": guest_path(arguments["driver"], name),

@@ -16,7 +16,7 @@ from ...errors import Conflict, InvalidOption, Unsupported
 from ...host.image import probe
 from ...model.block_graph import FILTERS, Stack, find, left_by
 from ...model.hardware import Hardware
-from ...model.slots import SLOT_KEYS, default_driver, refuse_companions
+from ...model.slots import SLOT_OPTIONS, default_driver, refuse_companions, slot_options
 from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
@@ -454,11 +454,18 @@ def _after(disk: DiskSpec, before: dict[str, Any] | None, driver: str, arguments
         filename = disk.backend.get("filename")
         after.update({"file": filename} if filename else {})
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
         serial = arguments.get("serial")
-        after.update({"driver": driver, **place, "serial": serial, "at_launch": False, "guest_path": guest_path(driver, serial)})
+        after.update(
+            {
+                "driver": driver,
+                **slot_options(arguments),
+                "serial": serial,
+                "at_launch": False,
+                "guest_path": guest_path(driver, serial),
+            }
+        )
     if not disk.attach:
-        for name in ("driver", *SLOT_KEYS, "serial", "guest_path", "at_launch", "limits"):
+        for name in ("driver", *SLOT_OPTIONS, "serial", "guest_path", "at_launch", "limits"):
             after.pop(name, None)
     if disk.size is not None:
         after["size"] = disk.size

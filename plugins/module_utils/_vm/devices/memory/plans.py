@@ -11,7 +11,7 @@ from typing import Any, Mapping
 from ...errors import Conflict, InvalidOption, StillInProgress, Unsupported
 from ...model.hardware import PERIPHERAL, Device, Hardware
 from ...model.query_cache import QueryCache
-from ...model.slots import SLOT_KEYS, default_driver, slot_of
+from ...model.slots import default_driver, slot_of, slot_options
 from ...model.users import users_of_object
 from ...model.values import check_id
 from ...plan.command_line import device_argument
@@ -330,9 +330,8 @@ def runs(hardware: Hardware) -> bool:
 def _after(piece: MemorySpec, before: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the description will say, as far as it is known beforehand."""
     after = dict(before or {"id": piece.id, "type": piece.type, "size": piece.size, "backend": piece.backend, "at_launch": False})
-    if arguments:
-        after.update({name: arguments[name] for name in SLOT_KEYS if name in arguments and piece.type == "virtio-mem"})
     if piece.type == "virtio-mem":
+        after.update(slot_options(arguments))
         requested = piece.requested if piece.requested is not None else after.get("requested_size", piece.size)
         after.update(requested_size=requested, plugged=requested)
     return after

@@ -13,7 +13,7 @@ from ....qmp import CommandError, Version
 from ...errors import Conflict, HardwareError, InvalidOption, Unsupported
 from ...host.tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from ...model.hardware import PERIPHERAL, Device, Hardware, Netdev
-from ...model.slots import SLOT_KEYS, default_driver, refuse_companions, slot_of
+from ...model.slots import default_driver, refuse_companions, slot_of, slot_options
 from ...model.values import check_id, check_mac
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
@@ -409,8 +409,7 @@ def _after(nic: NicSpec, before: dict[str, Any] | None, arguments: dict[str, Any
         after.update({"netdev": nic.id, "type": _SHOWN_AS.get(str(nic.type), nic.type)})
         after.update({"ifname": nic.options["ifname"]} if "ifname" in nic.options else {})
     if arguments:
-        place: dict[str, Any] = {name: arguments[name] for name in SLOT_KEYS if name in arguments}
-        after.update({"driver": arguments["driver"], **place, "at_launch": False})
+        after.update({"driver": arguments["driver"], **slot_options(arguments), "at_launch": False})
         after.update({"mac": arguments["mac"]} if "mac" in arguments else {})
     if nic.link is not None:
         after["link"] = "up" if nic.link else "down"
