@@ -13,13 +13,15 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live import conftest as live
+from ansible_collections.vmops.qemu.tests.support.fixtures import binary, image, make_tap, make_vm
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 
 from .kinds import KINDS, Kind
 from .rig import Rig, made_tap
-from .tally import ALL, TALLY
+from .tally import TALLY
 
-make_vm, make_tap, image = live.make_vm, live.make_tap, live.image  # fixtures
+__all__ = ["binary", "image", "make_tap", "make_vm"]
+
 _taps = itertools.count()
 
 

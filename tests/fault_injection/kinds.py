@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-SECRET = "correct-horse-battery-staple"
-
+from ansible_collections.vmops.qemu.tests.support.values import NULL, SECRET
 
 KEEP = "the guest writes to its disk"
 
@@ -140,7 +139,7 @@ KINDS = (
     _disk("disk", file="{image}", size="32M"),
     _disk("disk with limits", sample=False, file="{image}", limits={"iops": 500}),
     _disk("SCSI disk", sample=False, file="{image}", driver="scsi-hd"),
-    _disk("NVMe disk without a file", sample=False, backend={"driver": "null-co", "size": 1 << 20}, driver="nvme"),
+    _disk("NVMe disk without a file", sample=False, backend=NULL, driver="nvme"),
     _disk("encrypted disk", sample=False, file="{luks}", format="luks", passphrase=SECRET),
     _other_disk("disk that grows", {"size": "32M"}, {"size": "16M", "allow_shrink": True}),
     _other_disk("disk with other limits", {"limits": {"iops": 500}}, {"limits": {}}),

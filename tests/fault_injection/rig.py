@@ -17,16 +17,17 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import finish, start
+from ansible_collections.vmops.qemu.tests.support.proxy import WAITING, Fault, Proxy
+from ansible_collections.vmops.qemu.tests.support.values import ALL, SECRET
 from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from . import data
-from .kinds import KEEP, RUNS, SECRET, Kind
-from .proxy import WAITING, Fault, Proxy
-from .tally import ALL, survives
-from .thaw import thawed
+from .kinds import KEEP, RUNS, Kind
+from .saved_guests import restored
+from .tally import survives
 
 _DEATHS = (Fault.QEMU_KILLED, Fault.QEMU_KILLED_AFTER_REQUEST, Fault.QEMU_KILLED_BEFORE_REPLY, Fault.QEMU_KILLED_WAITING)
 _PEER_DEATHS = (Fault.PEER_KILLED, Fault.PEER_KILLED_WAITING)
@@ -93,7 +94,7 @@ class Rig:
         binary = binaries()[-1 if self.kind.newest else 0]
         directory = self._directory / f"{name}{self._number}"
         if machine.get("boot") and "paused" not in machine:
-            return thawed(directory, self._store, binary, **{"native": True, **machine})
+            return restored(directory, self._store, binary, **{"native": True, **machine})
         vm = VM(directory, binary, **{"native": True, "boot": False, **machine})
         vm.start()
         return vm

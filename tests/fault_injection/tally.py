@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
-ALL = os.environ.get("TORTURE") == "all"
 TALLY: dict[str, Counter[str]] = {}
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from .proxy import Fault
+from ansible_collections.vmops.qemu.tests.support.proxy import Fault
+from ansible_collections.vmops.qemu.tests.support.values import ALL
+
 from .rig import Rig
-from .tally import ALL, survives
+from .tally import survives
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_WAITING)
 CUTS = (

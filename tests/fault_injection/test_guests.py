@@ -12,15 +12,13 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live import conftest as live
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.proxy import Fault, Proxy
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .proxy import Fault, Proxy
 from .tally import survives
 
-binary = live.binary  # fixture
 DISK = {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
 NIC = {"id": "x1", "type": "user", "mac": "52:54:00:00:00:01"}
 KINDS = {"disk": ("qmp_blockdev", DISK), "NIC": ("qmp_netdev", NIC)}

@@ -10,12 +10,12 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules
+from ansible_collections.vmops.qemu.tests.support.modules import Modules
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .tally import survives
 
-NULL = {"driver": "null-co", "size": 1 << 20}
 LAUNCH = (
     "-blockdev",
     '{"driver": "null-co", "size": 1048576, "node-name": "root"}',

@@ -18,15 +18,14 @@ from typing import Any, Callable, Iterable, Iterator
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live import conftest as live
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.proxy import Fault, Proxy
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .proxy import Fault, Proxy
-from .tally import ALL, survives
+from .tally import survives
 
-binary = live.binary  # fixture
 SECONDS = 30.0
 NODES = 1200 if ALL else 300
 CLIENTS = 12 if ALL else 3

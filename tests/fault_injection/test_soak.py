@@ -18,10 +18,11 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules
+from ansible_collections.vmops.qemu.tests.support.modules import Modules
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .tally import ALL, survives
+from .tally import survives
 
 CYCLES = 2000 if ALL else 25
 LATEST = 60.0  # seconds for one step

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.vmops.qemu.tests.integration.conftest import Playbooks, Played
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish
+from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks, Played
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .tally import survives
 
-NULL = {"driver": "null-co", "size": 1 << 20}
 TASKS = 20
 
 

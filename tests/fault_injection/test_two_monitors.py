@@ -12,12 +12,12 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.live.conftest import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.values import ALL, SECRET
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .kinds import SECRET
-from .tally import ALL, survives
+from .tally import survives
 
 TASKS = 20
 ROUNDS = 3 if ALL else 1

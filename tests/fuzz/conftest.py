@@ -5,22 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from hypothesis import HealthCheck, configuration, settings
 
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, ProtocolError, UnixAddress
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .peer import Peer, instead_of_a_socket
+from .truth import Truth
 
 configuration.set_hypothesis_home_dir(Path(__file__).parents[2] / ".cache/hypothesis")
 settings.register_profile(
@@ -32,56 +26,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("hostile")
-
-READING = ("query-", "qom-list", "qom-get", "device-list-", "human-", "x-debug-")
-
-
-class Truth:
-    """The answers of a real VM, each asked for once. Commands that would change it are taken and not passed on."""
-
-    def __init__(self, address: UnixAddress) -> None:
-        self._address = address
-        self._monitor = Monitor.connect(address)
-        self._known: dict[str, dict[str, Any]] = {}
-
-    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The reply to *request*, whole but, as a rule, for its ``id``."""
-        if not request["execute"].startswith(READING):
-            return {"return": {}}
-        key = json.dumps([request["execute"], request.get("arguments")])
-        if key not in self._known:
-            try:
-                reply = self._monitor.execute(request["execute"], request.get("arguments"))
-                self._known[key] = {"return": _needed(request["execute"], reply)}
-            except CommandError as error:
-                self._known[key] = {"error": {"class": error.qmp_class, "desc": error.desc}}
-            except ProtocolError as error:  # an error without id, for QEMU could not read the request
-                self._known[key] = {"id": None, "error": {"class": "GenericError", "desc": error.reason}}
-                self._monitor = Monitor.connect(self._address)
-        return self._known[key]
-
-    def close(self) -> None:
-        self._monitor.close()
-
-
-def _needed(command: str, reply: Any) -> Any:
-    """Of the schema, the largest reply by far, only what the modules look up, so that each run takes less time."""
-    if command != "query-qmp-schema":
-        return reply
-    entities = {entity["name"]: entity for entity in reply}
-    pending = [
-        "netdev_add",
-        "object-add",
-        "set_link",
-        "chardev-add",
-        "migrate-set-capabilities",
-        "migrate-set-parameters",
-        "migrate",
-    ]
-    for name in pending:
-        inner = json.dumps({key: value for key, value in entities[name].items() if key != "name"})
-        pending += [other for other in entities if f'"{other}"' in inner and other not in pending]
-    return [entities[name] for name in pending]
 
 
 @pytest.fixture(scope="session")
@@ -124,16 +68,3 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Truth]:
         truth = Truth(UnixAddress(str(vm.qmp_socket)))
         yield truth
         truth.close()
-
-
-def run(module: str, options: dict[str, Any], peer: Peer, check: bool = False) -> dict[str, Any]:
-    """Run a module in this process against *peer* and return its one result; whatever else ends it is raised."""
-    main: Callable[[], None] = import_module(f"ansible_collections.vmops.qemu.plugins.modules.{module}").main
-    arguments = {"socket": "/vm.qmp", "timeout": 0.01, "_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp", **options}
-    out = io.TextIOWrapper(io.BytesIO(), "utf-8")  # as strict as the pipe to Ansible
-    with instead_of_a_socket(peer), patch_module_args(arguments), contextlib.redirect_stdout(out):
-        with pytest.raises(SystemExit):
-            main()
-    out.seek(0)
-    result: dict[str, Any] = json.loads(out.read())
-    return result

@@ -14,7 +14,7 @@ from unittest import mock
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import DeadlinePassed
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import greeting
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import greeting
 
 ADDRESS = UnixAddress("/vm.qmp")
 PIECE = 256 * 1024  # bytes, as the real transport reads them

@@ -19,8 +19,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache import _REPLIES
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import printable
 
-from .conftest import READING, Truth, run
 from .peer import Peer, line
+from .truth import READING, Truth, run
 from .values import EVIL, HALF, anything, places, replaced, texts
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -28,7 +28,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     unreadable,
 )
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import event, greeting
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import event, greeting
 
 from .peer import Peer, connect, line
 from .values import anything, places, replaced, texts

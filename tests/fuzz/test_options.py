@@ -17,8 +17,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Inval
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.tap import check_tap
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError, Monitor, UnixAddress
 
-from .conftest import READING, Truth, run
 from .peer import Peer, line
+from .truth import READING, Truth, run
 from .values import EVIL, anything, texts
 
 CHANGING = {

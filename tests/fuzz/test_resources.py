@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -17,14 +16,16 @@ from typing import Any
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import decoder
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import event
+from ansible_collections.vmops.qemu.tests.support.measured import measured, run_measured
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import event
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 
-from .conftest import Truth
 from .peer import line
-from .stranger import Stranger, measured, run_measured
+from .stranger import Stranger
+from .truth import Truth
 
 MOST = 150  # MB
-EVENTS = 1_000_000 if os.environ.get("TORTURE") == "all" else 100_000
+EVENTS = 1_000_000 if ALL else 100_000
 DISK = {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
 
 
@@ -55,7 +56,7 @@ FLOODS = {
     "a deep nest": lambda: b'{"a":' * 500 + b"1" + b"}" * 500,
 }
 SAMPLE = ("16 MB of empty objects", "nested arrays", "one string", "control characters", "a deep nest")
-floods = pytest.mark.parametrize("flood", FLOODS if os.environ.get("TORTURE") == "all" else SAMPLE)
+floods = pytest.mark.parametrize("flood", FLOODS if ALL else SAMPLE)
 
 
 class Flood:
@@ -117,14 +118,8 @@ def test_a_reply_is_found_behind_a_million_events_and_the_memory_stays_small(tmp
         yield from itertools.repeat(message * 10, count // 10)
         yield line({"return": "found", "id": request["id"]})
 
-    engine = "ansible_collections.vmops.qemu.plugins.module_utils.qmp"
     with Stranger(tmp_path, answer) as stranger:
-        ended = measured(
-            f"import json; from {engine} import Monitor, UnixAddress; "
-            f"monitor = Monitor.connect(UnixAddress('{stranger.path}')); since = monitor.mark(); "
-            "reply = monitor.execute('query-status', timeout=250); kept = monitor.events(since); "
-            "print(json.dumps([reply, monitor.mark() - since, len(kept), kept[-1].seq]))"
-        )
+        ended = measured(str(Path(__file__).with_name("read_past_events.py")), stranger.path)
     reply, seen, kept, last = ended.result
     assert reply == "found" and seen == count // 10 * 10 == last + 1 and 0 < kept <= seen
     assert ended.memory < 100, ended.memory

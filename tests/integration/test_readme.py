@@ -13,9 +13,8 @@ from typing import Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Playbooks
 
 COLLECTION = Path(__file__).parents[2]
 EXAMPLES = [

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.fault_injection.proxy import Fault, Proxy
+from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks, Played
+from ansible_collections.vmops.qemu.tests.support.proxy import Fault, Proxy
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Playbooks, Played
 
 ROLE = "vmops.qemu.hotplug"
 MAC = "52:54:00:00:00:01"
@@ -26,20 +25,6 @@ def disk(name: str, size: int = 1 << 20, **options: Any) -> dict[str, Any]:
 
 def gone(*names: str) -> list[dict[str, Any]]:
     return [{"id": name, "state": "absent"} for name in names]
-
-
-@pytest.fixture(scope="module")
-def shared_vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VM]:
-    with VM(tmp_path_factory.mktemp("vm")) as vm:
-        yield vm
-
-
-@pytest.fixture
-def vm(shared_vm: VM) -> Iterator[VM]:
-    """A VM with a running guest. The test must leave it as it was."""
-    before = shared_vm.hardware()
-    yield shared_vm
-    assert shared_vm.hardware() == before
 
 
 def hotplug(playbooks: Playbooks, vm: VM, *arguments: str, **wanted: Any) -> Played:

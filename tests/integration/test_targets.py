@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Playbooks
+from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
 
 TARGETS = sorted(path.parent.name for path in (Path(__file__).parent / "targets").glob("*/aliases"))
 

@@ -13,10 +13,8 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.arguments import check_arguments
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Schema, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
-from .test_refusals import refused
 
 INET = {"type": "inet", "host": "127.0.0.1", "port": "1"}
 OLD_INET = {"type": "inet", "data": {"host": "127.0.0.1", "port": "1", "ipv4": True}}

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -22,12 +22,11 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend im
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, start
+from ansible_collections.vmops.qemu.tests.support.values import NOBODY, NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, finish, start
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
+CONNECT = Path(__file__).parent / "programs" / "connect.py"
 
 
 def info(path: Path | str, **options: Any) -> dict[str, Any]:
@@ -57,8 +56,8 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
         ({"timeout": -1}, ["timeout", "seconds"]),
         ({"connect_timeout": float("nan")}, ["connect_timeout", "seconds"]),
         ({"host": "127.0.0.1", "port": 1, "tls": {"ca_file": "/a", "cert_file": "/a", "key_file": "/a\0b"}}, ["tls", "NUL"]),
-        ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "no number"]),
-        ({"properties": {"serial": [float("inf")]}}, ["properties", "no number"]),
+        ({"backend": {"driver": "null-co", "size": float("nan")}}, ["backend", "as a number"]),
+        ({"properties": {"serial": [float("inf")]}}, ["properties", "as a number"]),
         ({"properties": {"a\0b": 1}}, ["properties", "NUL"]),
     ],
     ids=str,
@@ -81,22 +80,15 @@ def test_a_socket_that_nobody_listens_on(tmp_path: Path) -> None:
     refused(info(tmp_path / "stale.sock"), "connect_failed", "stale.sock")
 
 
-def test_a_socket_that_this_user_may_not_use(vm: VM, tmp_path: Path) -> None:
-    nobody = pwd.getpwnam("nobody")
+def test_a_socket_that_this_user_may_not_use(public_directory: Path) -> None:
+    path = public_directory / "closed.sock"
     with socket.socket(socket.AF_UNIX) as closed:
-        closed.bind("/tmp/vmops-closed.sock")
+        closed.bind(str(path))
         closed.listen(1)
-        os.chmod("/tmp/vmops-closed.sock", 0o600)
-        try:
-            engine = (
-                "from ansible_collections.vmops.qemu.plugins.module_utils.qmp import *;"
-                f"import os; os.setuid({nobody.pw_uid})\ntry: Monitor.connect(UnixAddress('/tmp/vmops-closed.sock'), 1)\n"
-                "except ConnectError as error: print(error)"
-            )
-            told = subprocess.run(["python3", "-c", engine], capture_output=True, text=True, check=True).stdout
-        finally:
-            os.unlink("/tmp/vmops-closed.sock")
-    assert "/tmp/vmops-closed.sock" in told and "ermi" in told
+        path.chmod(0o600)
+        command = [sys.executable, str(CONNECT), str(path), str(NOBODY)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert str(path) in printed and "ermi" in printed
 
 
 def test_a_guest_agent_is_silent_and_so_named(listener: socket.socket) -> None:

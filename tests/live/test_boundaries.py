@@ -6,19 +6,17 @@ refused; what check mode planned, the run sent. A sample of the values, or with 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules
+from ansible_collections.vmops.qemu.tests.support.values import ALL, MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules
-
-MiB = 1 << 20
-EVERY = 1 if os.environ.get("TORTURE") == "all" else 16
+EVERY = 1 if ALL else 16
 SIZES = [
     "0",
     "-1",

@@ -6,7 +6,6 @@ refuses. A sample of it, or with TORTURE=all all."""
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, Iterator
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic as peripheral
@@ -17,10 +16,11 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Hardw
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Schema, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-STEP = 1 if os.environ.get("TORTURE") == "all" else 7
+STEP = 1 if ALL else 7
 NUMBERS = [-1, 0, 1, 2, 4096, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 VALUES: dict[str, list[Any]] = {
     "int": [*NUMBERS, "4096", "-1", "x", ""],

@@ -11,10 +11,8 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 CONTROLLER = ("-device", "virtio-serial-pci,id=serial0")
 

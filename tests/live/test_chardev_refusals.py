@@ -17,10 +17,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend im
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 INET = {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}
 UNIX = {"type": "unix", "data": {"path": "/run/x"}}

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 
 def command(vm: VM, *names: str, check: bool = False, **options: Any) -> dict[str, Any]:

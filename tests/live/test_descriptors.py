@@ -18,10 +18,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed, Run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 
 @pytest.fixture

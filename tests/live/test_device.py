@@ -12,13 +12,10 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
 
 
 def device(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:

@@ -12,11 +12,9 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 
 def device(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:

@@ -17,15 +17,11 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import ALL, NULL, SECRET
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-
-ALL = os.environ.get("TORTURE") == "all"
-NULL = {"driver": "null-co", "size": 1 << 20}
-SECRET = "correct-horse-battery-staple"
 
 
 class Bench:

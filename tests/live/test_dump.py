@@ -12,10 +12,8 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
-from .test_refusals import refused
 
 PT_LOAD, PT_NOTE = 1, 4
 NT_PRSTATUS = 1

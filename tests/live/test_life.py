@@ -11,46 +11,11 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, unchanged
-
-MiB = 1 << 20
-
-
-def plugged_and_unplugged(
-    module: Callable[..., dict[str, Any]], vm: VM, options: dict[str, Any], seen: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
-    """Take one object through its life and return the result of plugging it."""
-    before = vm.hardware()
-    planned = module(check=True, **options)
-    assert planned["changed"], planned
-    assert vm.hardware() == before
-    added = module(**options)
-    assert not added.get("failed"), added
-    assert added["commands"] == planned["commands"]
-    assert added["diff"] == planned["diff"]
-    vm.wait_guest(seen)
-    again = module(**options)
-    assert unchanged(again) and again["commands"] == [], again
-    identity = {"id": options["id"], "state": "absent"}
-    planned = module(check=True, **identity)
-    removed = module(**identity)
-    assert removed.get("commands"), removed
-    assert removed["changed"] and removed["status"] == "absent"
-    assert removed["commands"] == planned["commands"]
-    vm.wait_guest(lambda report: not seen(report))
-    assert unchanged(module(**identity))
-    assert vm.hardware() == before
-    return added
-
-
-def has_disk(**wanted: Any) -> Callable[[dict[str, Any]], bool]:
-    return lambda report: any(wanted.items() <= disk.items() for disk in report["disks"])
-
-
-def has_nic(mac: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda report: any(nic["mac"] == mac for nic in report["nics"])
+from .life import has_disk, has_nic, plugged_and_unplugged
 
 
 def test_a_qcow2_disk(modules: Modules, vm: VM, image: Callable[..., str]) -> None:

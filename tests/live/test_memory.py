@@ -10,17 +10,12 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, unchanged
-from .test_refusals import refused
-
-MiB = 1 << 20
-
-
-def memory(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
-    return Modules(vm).run("qmp_memory_hotplug", check, **options)
+from .memory import memory, room
 
 
 def total(vm: VM) -> int:
@@ -177,10 +172,6 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
 )
 def test_what_cannot_be(vm: VM, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(memory(vm, **options), code, *words)
-
-
-def room(vm: VM) -> dict[str, Any]:
-    return dict(Modules(vm).info(gather_subset=["capacity"])["capacity"]["memory"])
 
 
 def test_no_slot_left(make_vm: Callable[..., VM]) -> None:

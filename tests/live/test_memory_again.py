@@ -10,12 +10,12 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, unchanged
-from .test_memory import MiB, memory
-from .test_refusals import refused
+from .memory import memory
 
 SYNC = "device_del", "object-del"
 

@@ -10,13 +10,13 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, unchanged
-from .test_memory import memory
+from .memory import memory
 
-MiB = 1 << 20
 KINDS: list[dict[str, Any]] = [
     {"size": "128M"},
     {"size": "130M", "slot": 2, "node": 0, "prealloc": True},

@@ -9,15 +9,12 @@ from typing import Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
+from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from . import test_other_machines
-from .conftest import Modules
-from .test_memory import MiB, memory, room
-from .test_refusals import refused
-
-make_other = test_other_machines.make_other  # a fixture
+from .memory import memory, room
 
 
 def start(make_other: Callable[..., VM], binary: Binary, *words: str) -> VM:

@@ -14,11 +14,9 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, finish, unchanged
-from .test_refusals import refused
 
 COUNT = "(i=0; while true; do i=$((i+1)); echo $i > /tmp/new; mv /tmp/new /tmp/count; sleep 0.02; done) >/dev/null 2>&1 &"
 Make = Callable[..., VM]

@@ -10,10 +10,9 @@ from typing import Any, Callable
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, TcpAddress, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, finish, start
 
 
 def listed(facts: dict[str, Any], part: str) -> set[str]:

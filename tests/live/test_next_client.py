@@ -22,9 +22,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     UnixAddress,
 )
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import messages as messages_module
+from ansible_collections.vmops.qemu.tests.support.modules import Modules
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
 
 PATIENCE = 30.0
 TIMES = 6

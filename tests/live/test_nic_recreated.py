@@ -11,11 +11,9 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 FIRST = {"id": "n1", "type": "user", "mac": "52:54:00:00:00:01", "properties": {"host_mtu": 1400}}
 

@@ -17,11 +17,9 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 LISTEN = {"type": "inet", "host": "127.0.0.1", "port": "0"}
 

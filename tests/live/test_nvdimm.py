@@ -10,12 +10,11 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import unchanged
-from .test_memory import memory
-from .test_refusals import refused
+from .memory import memory
 
 ON = ("-machine", "nvdimm=on")
 WRITTEN = b"written by the guest"

@@ -14,13 +14,10 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects.pla
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
 
 
 def life(vm: VM, **options: Any) -> dict[str, Any]:

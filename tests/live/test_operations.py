@@ -16,9 +16,8 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
 
 Task = tuple[str, dict[str, Any]]
 

@@ -5,56 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
-import pytest
-
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
-
-
-@dataclass
-class OtherVM(VM):
-    """A machine by QEMU's words for it, standing before its first instruction."""
-
-    words: tuple[str, ...] = ()
-
-    def command_line(self) -> list[str]:
-        return [
-            *self.words,
-            "-accel",
-            "tcg",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-S",
-            "-qmp",
-            f"unix:{self.qmp_socket},server=on,wait=off",
-            "-qmp",
-            f"unix:{self.directory}/watch.sock,server=on,wait=off",
-        ]
-
-
-@pytest.fixture
-def make_other(tmp_path: Path) -> Iterator[Callable[..., VM]]:
-    """Start a machine; it ends with the test."""
-    started: list[VM] = []
-
-    def make(*words: str) -> VM:
-        vm = OtherVM(tmp_path / f"vm{len(started)}", boot=False, words=words)
-        started.append(vm)
-        vm.start()
-        return vm
-
-    yield make
-    for vm in started:
-        vm.stop()
 
 
 def test_s390x_devices_go_on_channels(make_other: Callable[..., VM]) -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -18,75 +17,30 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError, Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import finish, refused, start
+from ansible_collections.vmops.qemu.tests.support.values import NOBODY, SECRET
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from . import test_who_may_speak
-from .conftest import finish, start
-from .test_refusals import refused
-from .test_who_may_speak import run
+from .tls import over_tls
 
-authority, port, tls = test_who_may_speak.authority, test_who_may_speak.port, test_who_may_speak.tls  # fixtures
-
-NOBODY = 65534
 OTHER = 65533
-SECRET = "correct-horse-battery-staple"
-TRAP = """
-import os, signal, socket, sys
-os.setgid({uid}); os.setuid({uid})
-trap = socket.socket(socket.AF_UNIX)
-trap.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o777)
-trap.listen(64)
-print("ready", flush=True)
-while True:
-    client, _address = trap.accept()
-    with client:
-        client.settimeout(5)
-        try:
-            client.sendall(b'{{"QMP": {{"version": {{"qemu": {{"major": 10, "minor": 0, "micro": 0}}, "package": ""}}, '
-                           b'"capabilities": []}}}}\\n')
-            print("heard", client.recv(4096), flush=True)
-        except OSError:
-            print("heard nothing", flush=True)
-"""
-"""A user's program that listens and speaks QMP, and tells what it hears."""
-SWAPPER = """
-import os, sys
-os.setgid(65534); os.setuid(65534)
-aside, real, trap = sys.argv[1:]
-print("ready", flush=True)
-while True:
-    os.rename(real, aside)
-    os.rename(trap, real)
-    os.rename(real, trap)
-    os.rename(aside, real)
-"""
-"""A user's program that exchanges the socket of a VM for another thing, and back, all the time."""
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
-    """A directory that every user can reach."""
-    place = Path(tempfile.mkdtemp(prefix="vmops"))
-    place.chmod(0o755)
-    yield place
-    shutil.rmtree(place)
-
-
-@pytest.fixture
-def shared(open_place: Path) -> Path:
+def shared(public_directory: Path) -> Path:
     """A directory such as /tmp, where every user may put things and take away only its own."""
-    directory = open_place / "shared"
+    directory = public_directory / "shared"
     directory.mkdir()
     directory.chmod(0o1777)
     return directory
 
 
 @pytest.fixture
-def own(open_place: Path) -> Path:
+def own(public_directory: Path) -> Path:
     """A directory of nobody's own."""
-    directory = open_place / "own"
+    directory = public_directory / "own"
     directory.mkdir()
     os.chown(directory, NOBODY, NOBODY)
     return directory
@@ -97,8 +51,8 @@ def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Run a program until the test ends."""
     children: list[subprocess.Popen[bytes]] = []
 
-    def run(text: str, *words: object) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen([sys.executable, "-c", text, *map(str, words)], stdout=subprocess.PIPE)
+    def run(name: str, *words: object) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen([sys.executable, str(PROGRAMS / name), *map(str, words)], stdout=subprocess.PIPE)
         children.append(child)
         assert child.stdout and child.stdout.readline() == b"ready\n"
         return child
@@ -124,7 +78,7 @@ def tell_secret(path: Path) -> dict[str, Any]:
 
 
 def test_a_socket_of_another_user_in_a_shared_directory_is_not_spoken_to(shared: Path, program: Program) -> None:
-    trap = program(TRAP.format(uid=NOBODY), shared / "qmp.sock")
+    trap = program("trap.py", shared / "qmp.sock", NOBODY)
     refused(tell_secret(shared / "qmp.sock"), "connect_failed", "any user may write", "nobody (uid 65534)", str(shared))
     assert heard(trap) == b""
 
@@ -132,7 +86,7 @@ def test_a_socket_of_another_user_in_a_shared_directory_is_not_spoken_to(shared:
 @pytest.mark.parametrize("mode", [0o1777, 0o777], ids=oct)
 def test_a_link_of_another_user_to_its_own_socket_is_not_followed(shared: Path, own: Path, program: Program, mode: int) -> None:
     shared.chmod(mode)
-    trap = program(TRAP.format(uid=NOBODY), own / "qmp.sock")
+    trap = program("trap.py", own / "qmp.sock", NOBODY)
     link = shared / "link"
     link.symlink_to(own / "qmp.sock")
     os.lchown(link, NOBODY, NOBODY)
@@ -145,7 +99,7 @@ def test_a_link_of_another_user_to_its_own_socket_is_not_followed(shared: Path, 
 
 def test_a_directory_of_another_user_in_a_shared_directory_is_not_entered(shared: Path, program: Program) -> None:
     (shared / "vm").mkdir()
-    trap = program(TRAP.format(uid=NOBODY), shared / "qmp.sock")
+    trap = program("trap.py", shared / "qmp.sock", NOBODY)
     (shared / "qmp.sock").rename(shared / "vm" / "qmp.sock")
     os.chown(shared / "vm", NOBODY, NOBODY)
     refused(tell_secret(shared / "vm" / "qmp.sock"), "connect_failed", "any user may write", str(shared / "vm"))
@@ -160,14 +114,16 @@ def test_a_link_of_another_user_to_a_vm_of_root_is_not_followed(make_vm: Callabl
 
 
 def test_a_socket_that_another_user_listens_on_is_not_spoken_to_whoever_owns_its_file(
-    open_place: Path, shared: Path, program: Program
+    public_directory: Path, shared: Path, program: Program
 ) -> None:
-    trap = program(TRAP.format(uid=NOBODY), shared / "qmp.sock")
+    trap = program("trap.py", shared / "qmp.sock", NOBODY)
     for owner in (0, OTHER):
         os.chown(shared / "qmp.sock", owner, owner)
-        (shared / "qmp.sock").rename(open_place / "qmp.sock")
-        refused(tell_secret(open_place / "qmp.sock"), "connect_failed", "nobody (uid 65534)", f"uid {owner}", f"pid {trap.pid}")
-        (open_place / "qmp.sock").rename(shared / "qmp.sock")
+        (shared / "qmp.sock").rename(public_directory / "qmp.sock")
+        refused(
+            tell_secret(public_directory / "qmp.sock"), "connect_failed", "nobody (uid 65534)", f"uid {owner}", f"pid {trap.pid}"
+        )
+        (public_directory / "qmp.sock").rename(shared / "qmp.sock")
     assert b"object-add" not in heard(trap)
 
 
@@ -201,19 +157,19 @@ def test_a_socket_in_a_container_is_reached_through_its_process(make_vm: Callabl
 
 @pytest.mark.parametrize("kind", ["socket", "link"])
 def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(
-    open_place: Path, own: Path, program: Program, make_vm: Callable[..., VM], kind: str
+    public_directory: Path, own: Path, program: Program, make_vm: Callable[..., VM], kind: str
 ) -> None:
     vm = make_vm(boot=False)
-    place = open_place / "anybody"
+    place = public_directory / "anybody"
     place.mkdir()
     place.chmod(0o777)
     real = place / "qmp.sock"
     vm.qmp_socket.rename(real)
-    trap = program(TRAP.format(uid=NOBODY), place / "trap" if kind == "socket" else own / "trap")
+    trap = program("trap.py", (place if kind == "socket" else own) / "trap", NOBODY)
     if kind == "link":
         (place / "trap").symlink_to(own / "trap")
         os.lchown(place / "trap", NOBODY, NOBODY)
-    swapper = program(SWAPPER, place / "aside", real, place / "trap")
+    swapper = program("swap.py", real, place / "trap", place / "aside", NOBODY)
     met, missed = 0, 0
     deadline = time.monotonic() + 60
     while (met + missed < 400 or not met or not missed) and time.monotonic() < deadline:
@@ -231,19 +187,16 @@ def test_what_is_exchanged_while_it_is_looked_at_is_never_spoken_to(
 
 @pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])
 def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(
-    port: int,
-    tls: dict[str, str],
-    shared: Path,  # noqa: F811 - fixtures
-    option: str,
+    port: int, tls: dict[str, str], shared: Path, option: str
 ) -> None:
     file = shared / "file.pem"
     shutil.copy(tls[option], file)
-    assert run("qmp_info", port, {**tls, option: str(file)})["vm"]["status"] == "prelaunch"
+    assert over_tls("qmp_info", port, {**tls, option: str(file)})["vm"]["status"] == "prelaunch"
     file.chmod(0o666)
-    refused(run("qmp_info", port, {**tls, option: str(file)}), "connect_failed", "any user may write", str(file))
+    refused(over_tls("qmp_info", port, {**tls, option: str(file)}), "connect_failed", "any user may write", str(file))
     file.chmod(0o600)
     os.chown(file, NOBODY, NOBODY)
-    refused(run("qmp_info", port, {**tls, option: str(file)}), "connect_failed", "any user may write", "nobody", str(file))
+    refused(over_tls("qmp_info", port, {**tls, option: str(file)}), "connect_failed", "any user may write", "nobody", str(file))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
 
 
 def power(vm: VM, state: str, check: bool = False, **options: Any) -> dict[str, Any]:

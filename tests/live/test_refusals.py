@@ -13,21 +13,9 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.hotplug import plug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Delete, Execute, Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
-
-NULL = {"driver": "null-co", "size": 1 << 20}
-
-
-def refused(result: dict[str, Any], code: str, *words: str) -> None:
-    """The result is a failure with this code, and its one message has these words."""
-    assert result.get("failed"), result
-    assert result["error_code"] == code, result
-    assert "Traceback" not in result["msg"] and "\n" not in result["msg"]
-    for word in words:
-        assert word in result["msg"], result["msg"]
-    assert result["changed"] is False
 
 
 @pytest.mark.parametrize(

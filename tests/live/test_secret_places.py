@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
-from ansible.module_utils.common.parameters import PASS_VARS
 
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import MODULES
+from .logged import Said, run_logged
 
 PLAIN = "correct-horse-battery-staple"
 VALUES = {
@@ -157,9 +153,6 @@ URLS: Places = {
 }
 IN_A_URL = [name for name in VALUES if name not in ("comma", "escapes", "quotes", "newline")]
 
-OF_THIS_ANSIBLE = {
-    f"_ansible_{name}": value for name, value in (("tracebacks_for", ["error"]), ("inject_invocation", True)) if name in PASS_VARS
-}
 CODES = {
     "connect_failed",
     "monitor_busy",
@@ -175,50 +168,12 @@ CODES = {
     "invalid_option",
     "rollback_incomplete",
 }
-MANY = f"""
-import importlib, json, os, sys, syslog, traceback
-from ansible.module_utils import basic
-basic.has_journal = False
-tasks = json.load(open(sys.argv[1]))
-mains = {{module: importlib.import_module("{MODULES}." + module).main for module, words in tasks}}
-for number, (module, words) in enumerate(tasks):
-    child = os.fork()
-    if not child:
-        place = f"{{sys.argv[2]}}/{{number}}"
-        log = open(place + ".log", "w")
-        syslog.openlog = lambda *words: None
-        syslog.syslog = lambda priority, message: print(message, file=log, flush=True)
-        for descriptor, name in enumerate(("in", "out", "err")):
-            if name == "in":
-                open(place + ".in", "w").write(json.dumps({{"ANSIBLE_MODULE_ARGS": words}}))
-            os.dup2(os.open(f"{{place}}.{{name}}", os.O_RDWR | os.O_CREAT), descriptor)
-        sys.stdin = open(0)
-        sys.argv[1:] = []
-        try:
-            mains[module]()
-        except BaseException as error:
-            if not isinstance(error, SystemExit):
-                traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    os.waitpid(child, 0)
-"""
-"""Runs many modules one after the other, each in a process of its own whose output and log go to files."""
 
 
 @pytest.fixture(scope="module")
 def idle_vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VM]:
     with VM(tmp_path_factory.mktemp("vm"), boot=False, extra=("-device", "virtio-scsi-pci")) as vm:
         yield vm
-
-
-class Said:
-    """What one run gave out."""
-
-    def __init__(self, place: str) -> None:
-        self.out, self.err, self.log = (Path(f"{place}.{name}").read_text() for name in ("out", "err", "log"))
-        self.result = json.loads(self.out)
 
 
 Say = Callable[..., List[Said]]
@@ -229,27 +184,16 @@ def say(idle_vm: VM, tmp_path_factory: pytest.TempPathFactory) -> Say:
     """Run modules, each with options, on one VM; what they add there is removed in between."""
 
     def run(*tasks: tuple[str, dict[str, Any]], check: bool = False) -> list[Said]:
-        directory = tmp_path_factory.mktemp("said")
-        internal = {
-            "_ansible_check_mode": check,
-            "_ansible_diff": True,
-            "_ansible_verbosity": 4,
-            "_ansible_remote_tmp": "/tmp",
-            "_ansible_no_log": False,
-            **OF_THIS_ANSIBLE,
-        }
-        entries, told = [], []
+        entries, asked = [], []
         for module, options in tasks:
             where = {} if module == "qmp_vms_info" else {"socket": str(idle_vm.qmp_socket)}
-            told.append(len(entries))
-            entries.append((module, {**where, **options, **internal}))
+            asked.append(len(entries))
+            entries.append((module, {**where, **options}))
             if not check and module in ("qmp_object", "qmp_command"):
                 entries.append(("qmp_object", {"id": "s1", "state": "absent", "socket": str(idle_vm.qmp_socket)}))
-        (directory / "tasks").write_text(json.dumps(entries))
-        subprocess.run([sys.executable, "-c", MANY, str(directory / "tasks"), str(directory)], check=True)
-        said = [Said(f"{directory}/{number}") for number in range(len(entries))]
-        assert not any(said[number].result.get("failed") for number in set(range(len(said))) - set(told))
-        return [said[number] for number in told]
+        said = run_logged(tmp_path_factory.mktemp("said"), entries, check)
+        assert not any(said[number].result.get("failed") for number in set(range(len(said))) - set(asked))
+        return [said[number] for number in asked]
 
     return run
 

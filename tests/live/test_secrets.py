@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -16,15 +14,13 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import SECRET
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import MODULES, Modules, finish, unchanged
-from .test_life import has_disk, plugged_and_unplugged
-from .test_refusals import refused
-from .test_secret_places import OF_THIS_ANSIBLE
-
-SECRET = "correct-horse-battery-staple"
+from .life import has_disk, plugged_and_unplugged
+from .logged import run_logged
 
 
 @pytest.fixture(scope="module")
@@ -205,41 +201,14 @@ def test_a_secret_in_an_option_that_is_not_one_for_secrets(
     bare_vm: VM, module: str, options: dict[str, Any], secret_nowhere: list[Any], tmp_path: Path
 ) -> None:
     """Neither the result, in which are the options that the module was called with, nor the log has it."""
-    log = tmp_path / "log"
-    log.touch()
     for check in (True, False):
-        words = {
-            **options,
-            "socket": str(bare_vm.qmp_socket),
-            "_ansible_check_mode": check,
-            "_ansible_diff": True,
-            "_ansible_verbosity": 4,
-            "_ansible_remote_tmp": "/tmp",
-            **OF_THIS_ANSIBLE,
-        }
-        child = subprocess.run(
-            [sys.executable, "-c", LOGGED, module, str(log)],
-            capture_output=True,
-            text=True,
-            check=False,
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": words}),
-        )
-        result = json.loads(child.stdout)
-        assert result["invocation"]["module_args"], result
-        secret_nowhere.append((child.stdout, child.stderr, log.read_text()))
-    if not result.get("failed"):
-        assert "Invoked with" in log.read_text()
-
-
-LOGGED = f"""
-import importlib, sys
-module, log = sys.argv[1:]
-del sys.argv[1:]
-from ansible.module_utils.basic import AnsibleModule
-AnsibleModule.log = lambda self, message, log_args=None: open(log, "a").write(f"{{message}} {{log_args}}")
-importlib.import_module("{MODULES}." + module).main()
-"""
-"""Runs a module whose log goes to a file."""
+        directory = tmp_path / f"check-{check}"
+        directory.mkdir()
+        (said,) = run_logged(directory, [(module, {**options, "socket": str(bare_vm.qmp_socket)})], check)
+        assert said.result["invocation"]["module_args"], said.result
+        secret_nowhere.append((said.out, said.err, said.log))
+    if not said.result.get("failed"):
+        assert "Invoked with" in said.log
 
 
 def test_a_trace_has_no_secret(vm: VM, secret_nowhere: list[Any]) -> None:

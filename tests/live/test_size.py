@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -13,11 +12,12 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
-from ansible_collections.vmops.qemu.tests.fuzz.stranger import run_measured
+from ansible_collections.vmops.qemu.tests.support.measured import run_measured
+from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-DISKS = 1000 if os.environ.get("TORTURE") == "all" else 200
+DISKS = 1000 if ALL else 200
 
 
 def much(count: int) -> Iterator[str]:

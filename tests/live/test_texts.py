@@ -13,12 +13,11 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, unchanged
-
-NULL = {"driver": "null-co", "size": 1 << 20}
 NOT_READ = {
     "U+0000": "\0",
     "U+FDD0": "\ufdd0",

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules, unchanged
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
 
 
 @pytest.mark.parametrize("driver", ["virtio-blk-pci", "scsi-hd"])

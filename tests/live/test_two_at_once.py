@@ -9,13 +9,12 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import finish, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import finish, start, unchanged
-
 MOST_ROUNDS = 12
-NULL = {"driver": "null-co", "size": 1 << 20}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "disk": ("qmp_blockdev", {"id": "d1", "backend": NULL}),
     "node": ("qmp_blockdev", {"id": "d1", "backend": NULL, "attach": False}),

@@ -14,11 +14,9 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.users import users_of_chardev, users_of_netdev, users_of_object
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .conftest import Modules
-from .test_refusals import refused
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 IV = "MDEyMzQ1Njc4OWFiY2RlZg=="

@@ -20,14 +20,13 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import processes
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.processes import virtual_machines
+from ansible_collections.vmops.qemu.tests.support.modules import finish, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NOBODY
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import finish, start, unchanged
-
 UUID = "3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e"
 ENDED_SECONDS = 10.0
-NOBODY = 65534
 
 
 def find(vm: VM, **options: Any) -> dict[str, Any]:
@@ -36,6 +35,15 @@ def find(vm: VM, **options: Any) -> dict[str, Any]:
     assert unchanged(result), result
     (found,) = (one for one in result["vms"] if one["pid"] == vm.pid)
     return found
+
+
+PROGRAMS = Path(__file__).parent / "programs"
+GIVEN = ("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control")
+
+
+def given_socket(path: Path) -> Binary:
+    """A QEMU that was given a listening socket as descriptor 9, as libvirt does it."""
+    return Binary("", (sys.executable, str(PROGRAMS / "pass_socket.py"), str(path), "qemu-system-x86_64"))
 
 
 def unix(path: Path, **more: Any) -> dict[str, Any]:
@@ -103,12 +111,7 @@ def test_who_holds_a_monitor_is_told_while_it_does(make_vm: Callable[..., VM]) -
 
 def test_a_monitor_given_as_a_descriptor_is_found(make_vm: Callable[..., VM], tmp_path: Path) -> None:
     path = tmp_path / "given"
-    program = (
-        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
-        "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])"
-    )
-    giving = Binary("", (sys.executable, "-c", program, str(path), "qemu-system-x86_64"))
-    vm = make_vm(binary=giving, boot=False, extra=("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control"))
+    vm = make_vm(binary=given_socket(path), boot=False, extra=GIVEN)
     found = find(vm)
     assert found["complete"] and found["monitors"][-1] == unix(path)
 
@@ -140,24 +143,16 @@ def test_another_user_is_told_what_it_may_see(make_vm: Callable[..., VM]) -> Non
 
 
 Stranger = Callable[..., "subprocess.Popen[bytes]"]
-STRANGER = """
-import os, socket, sys, time
-os.setgid(65534); os.setuid(65534)
-{what}
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
-    """Run a program as nobody until the test ends."""
+    """Listen on an abstract socket as nobody until the test ends."""
     children: list[subprocess.Popen[bytes]] = []
 
-    def run(what: str, *words: str) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", STRANGER.format(what=what), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def run(name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(PROGRAMS / "listen.py"), name, str(NOBODY)]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         children.append(child)
         assert child.stdout and child.stdout.readline() == b"ready\n"
         return child
@@ -191,18 +186,6 @@ def disguised() -> Iterator[Stranger]:
         child.communicate()
 
 
-def given_socket(path: Path) -> Binary:
-    """A QEMU that was given a listening socket as descriptor 9, as libvirt does it."""
-    program = (
-        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
-        "os.dup2(s.fileno(), 9); os.execvp(sys.argv[2], sys.argv[2:])"
-    )
-    return Binary("", (sys.executable, "-c", program, str(path), "qemu-system-x86_64"))
-
-
-GIVEN = ("-chardev", "socket,id=m,fd=9,server=on,wait=off", "-mon", "m,mode=control")
-
-
 def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(
     make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger
 ) -> None:
@@ -216,7 +199,7 @@ def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(
         "\na b c d e f g h",
         "\x85\u2028\n0000: 1 2 zz 4 5 notanumber /x",
     ):
-        stranger("s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()", line)
+        stranger(line)
         assert find(vm) == before
     assert before["complete"] and before["monitors"][-1] == unix(tmp_path / "given") and "notes" not in before
 
@@ -232,10 +215,7 @@ def test_nor_can_it_where_only_the_text_of_proc_is_there(
     inode = os.stat(f"/proc/{vm.pid}/fd/9").st_ino
     (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
     assert found["monitors"][-1]["path"] == str(tmp_path / "given") and "sock_diag" in found["notes"][0]
-    stranger(
-        "s = socket.socket(socket.AF_UNIX); s.bind('\\0' + sys.argv[1]); s.listen()",
-        f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap",
-    )
+    stranger(f"\n0000: 00000002 00000000 00010000 0001 01 {inode} /tmp/trap")
     (found,) = [one for one in virtual_machines() if one["pid"] == vm.pid]
     assert [one["path"] for one in found["monitors"]] == [str(vm.qmp_socket), str(vm.directory / "watch.sock")]
     assert not found["complete"]
@@ -297,11 +277,11 @@ CHARDEV = '{{"id": "m", "backend": {{"type": "socket", "data": {{"addr": {}}}}}}
     ],
 )
 def test_a_process_that_calls_itself_a_qemu_hides_no_other(
-    shared_vm: VM, words: tuple[bytes | str, ...], disguised: Stranger
+    session_vm: VM, words: tuple[bytes | str, ...], disguised: Stranger
 ) -> None:
-    before = find(shared_vm)
+    before = find(session_vm)
     bad = disguised(*words)
-    assert find(shared_vm) == before
+    assert find(session_vm) == before
     result = finish(start("qmp_vms_info", {}))
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
     assert found["user"] == pwd.getpwuid(NOBODY).pw_name
@@ -310,8 +290,8 @@ def test_a_process_that_calls_itself_a_qemu_hides_no_other(
     assert found["monitors"] == [] or not found["complete"]
 
 
-def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(shared_vm: VM, disguised: Stranger) -> None:
-    bad = disguised("-qmp", f"unix:{shared_vm.qmp_socket},server=on")
+def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(session_vm: VM, disguised: Stranger) -> None:
+    bad = disguised("-qmp", f"unix:{session_vm.qmp_socket},server=on")
     result = finish(start("qmp_vms_info", {}))
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
     assert not any(monitor["listening"] for monitor in found["monitors"])

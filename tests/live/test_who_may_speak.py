@@ -10,149 +10,54 @@ import pwd
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .conftest import Modules, finish, start, unchanged
-from .test_refusals import refused
-
-NULL = {"driver": "null-co", "size": 1 << 20}
-
-
-class Authority:
-    """A certificate authority in *directory*, made by openssl."""
-
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir()
-        self.directory = directory
-        self.ca = directory / "ca-cert.pem"
-        self._openssl(
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=test authority",
-            "-addext",
-            "keyUsage=critical,keyCertSign",
-            "-keyout",
-            directory / "ca-key.pem",
-            "-out",
-            self.ca,
-        )
-
-    def issue(self, name: str, use: str, subject: str) -> tuple[Path, Path]:
-        """Certificate and key for a *use*, serverAuth or clientAuth, in the names of files that QEMU takes."""
-        cert, key = self.directory / f"{name}-cert.pem", self.directory / f"{name}-key.pem"
-        request, extensions = self.directory / "request.pem", self.directory / "extensions"
-        extensions.write_text(
-            f"subjectAltName=DNS:{subject}\nextendedKeyUsage={use}\nkeyUsage=digitalSignature,keyEncipherment\n"
-        )
-        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={subject}", "-keyout", key, "-out", request)
-        self._openssl(
-            "x509",
-            "-req",
-            "-days",
-            "2",
-            "-in",
-            request,
-            "-CA",
-            self.ca,
-            "-CAkey",
-            self.directory / "ca-key.pem",
-            "-CAcreateserial",
-            "-extfile",
-            extensions,
-            "-out",
-            cert,
-        )
-        return cert, key
-
-    @staticmethod
-    def _openssl(*words: object) -> None:
-        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    authority = Authority(tmp_path_factory.mktemp("tls") / "good")
-    authority.issue("server", "serverAuth", "localhost")
-    authority.issue("client", "clientAuth", "operator")
-    return authority
-
-
-@pytest.fixture
-def tls(authority: Authority) -> dict[str, str]:
-    return {
-        "ca_file": str(authority.ca),
-        "cert_file": str(authority.directory / "client-cert.pem"),
-        "key_file": str(authority.directory / "client-key.pem"),
-    }
-
-
-@pytest.fixture
-def port(make_vm: Callable[..., VM], authority: Authority) -> int:
-    """The TCP port of a VM's monitor behind TLS, which wants a client certificate."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-    make_vm(
-        boot=False,
-        extra=(
-            "-object",
-            f"tls-creds-x509,id=tls0,dir={authority.directory},endpoint=server,verify-peer=yes",
-            "-chardev",
-            f"socket,id=mon0,host=127.0.0.1,port={number},server=on,wait=off,tls-creds=tls0",
-            "-mon",
-            "chardev=mon0,mode=control",
-        ),
-    )
-    return number
-
-
-def run(module: str, port: int, tls: dict[str, str] | None, **options: Any) -> dict[str, Any]:
-    return finish(start(module, {"host": "localhost", "port": port, "tls": tls, "connect_timeout": 5.0, **options}))
+from .tls import Authority, over_tls
 
 
 def test_a_good_client_does_all_but_pass_descriptors(port: int, tls: dict[str, str], make_tap: Callable[..., str]) -> None:
     disk = {"id": "d1", "backend": NULL}
-    facts = run("qmp_info", port, tls, gather_subset=["vm"])
+    facts = over_tls("qmp_info", port, tls, gather_subset=["vm"])
     assert not facts.get("failed"), facts
-    assert run("qmp_blockdev", port, tls, **disk)["changed"]
-    assert unchanged(run("qmp_blockdev", port, tls, **disk))
+    assert over_tls("qmp_blockdev", port, tls, **disk)["changed"]
+    assert unchanged(over_tls("qmp_blockdev", port, tls, **disk))
     # replies of hundreds of kilobytes, and many at once
-    schema = run("qmp_command", port, tls, execute="query-qmp-schema")
+    schema = over_tls("qmp_command", port, tls, execute="query-qmp-schema")
     assert len(schema["replies"][0]) > 500
-    refused(run("qmp_netdev", port, tls, id="n1", type="tap", ifname=make_tap(), descriptors=True), "unsupported", "unix socket")
+    refused(
+        over_tls("qmp_netdev", port, tls, id="n1", type="tap", ifname=make_tap(), descriptors=True),
+        "unsupported",
+        "unix socket",
+    )
 
 
 def test_a_server_of_another_authority(port: int, tls: dict[str, str], tmp_path: Path) -> None:
     other = Authority(tmp_path / "other")
-    refused(run("qmp_info", port, {**tls, "ca_file": str(other.ca)}), "connect_failed", "not trusted", "CA")
+    refused(over_tls("qmp_info", port, {**tls, "ca_file": str(other.ca)}), "connect_failed", "not trusted", "CA")
 
 
 def test_a_server_of_another_name(port: int, tls: dict[str, str]) -> None:
-    refused(run("qmp_info", port, {**tls, "server_name": "elsewhere"}), "connect_failed", "not for elsewhere")
+    refused(over_tls("qmp_info", port, {**tls, "server_name": "elsewhere"}), "connect_failed", "not for elsewhere")
 
 
 def test_a_client_without_a_certificate(port: int, tls: dict[str, str]) -> None:
-    refused(run("qmp_info", port, {"ca_file": tls["ca_file"]}), "connect_failed", "certificate")
+    refused(over_tls("qmp_info", port, {"ca_file": tls["ca_file"]}), "connect_failed", "certificate")
 
 
 def test_a_client_with_a_certificate_of_another_authority(port: int, tls: dict[str, str], tmp_path: Path) -> None:
     cert, key = Authority(tmp_path / "other").issue("client", "clientAuth", "operator")
-    refused(run("qmp_info", port, {**tls, "cert_file": str(cert), "key_file": str(key)}), "connect_failed", "certificate")
+    refused(over_tls("qmp_info", port, {**tls, "cert_file": str(cert), "key_file": str(key)}), "connect_failed", "certificate")
 
 
 def test_files_that_are_not_there_or_none_such(port: int, tls: dict[str, str]) -> None:
-    refused(run("qmp_info", port, {**tls, "ca_file": "/nosuch"}), "connect_failed", "/nosuch")
-    refused(run("qmp_info", port, {**tls, "key_file": tls["cert_file"]}), "connect_failed", tls["cert_file"])
+    refused(over_tls("qmp_info", port, {**tls, "ca_file": "/nosuch"}), "connect_failed", "/nosuch")
+    refused(over_tls("qmp_info", port, {**tls, "key_file": tls["cert_file"]}), "connect_failed", tls["cert_file"])
 
 
 def test_a_key_with_a_passphrase_is_refused_and_asked_for_nowhere(port: int, tls: dict[str, str], tmp_path: Path) -> None:
@@ -162,27 +67,27 @@ def test_a_key_with_a_passphrase_is_refused_and_asked_for_nowhere(port: int, tls
         check=True,
         capture_output=True,
     )
-    refused(run("qmp_info", port, {**tls, "key_file": str(key)}), "connect_failed", "encrypted", "without a passphrase")
+    refused(over_tls("qmp_info", port, {**tls, "key_file": str(key)}), "connect_failed", "encrypted", "without a passphrase")
 
 
 def test_a_port_or_a_name_that_cannot_be(port: int, tls: dict[str, str]) -> None:
     for number in (-1, 0, port + 65536):
-        refused(run("qmp_info", number, tls), "connect_failed", "1 to 65535")
-        refused(run("qmp_info", number, None), "connect_failed", "1 to 65535")
-    refused(run("qmp_info", port, {**tls, "server_name": ".localhost"}), "connect_failed", "server_name")
+        refused(over_tls("qmp_info", number, tls), "connect_failed", "1 to 65535")
+        refused(over_tls("qmp_info", number, None), "connect_failed", "1 to 65535")
+    refused(over_tls("qmp_info", port, {**tls, "server_name": ".localhost"}), "connect_failed", "server_name")
 
 
 def test_a_port_without_tls_and_a_client_without_tls(port: int, tls: dict[str, str], make_vm: Callable[..., VM]) -> None:
     with socket.socket() as plain:
         plain.bind(("127.0.0.1", 0))
         plain.listen(1)
-        refused(run("qmp_info", plain.getsockname()[1], tls, connect_timeout=1.0), "monitor_busy", "TLS")
-    refused(run("qmp_info", port, None, connect_timeout=2.0), "monitor_busy", "greeting")
+        refused(over_tls("qmp_info", plain.getsockname()[1], tls, connect_timeout=1.0), "monitor_busy", "TLS")
+    refused(over_tls("qmp_info", port, None, connect_timeout=2.0), "monitor_busy", "greeting")
 
 
 def test_no_key_is_in_any_output(port: int, tls: dict[str, str]) -> None:
     key = Path(tls["key_file"]).read_text().splitlines()[1]
-    for result in (run("qmp_info", port, tls), run("qmp_info", port, {**tls, "server_name": "elsewhere"})):
+    for result in (over_tls("qmp_info", port, tls), over_tls("qmp_info", port, {**tls, "server_name": "elsewhere"})):
         assert key not in str(result)
 
 
@@ -223,6 +128,6 @@ def test_a_link_that_another_user_planted_is_not_followed(make_vm: Callable[...,
 def test_nor_one_to_a_file_of_tls(port: int, tls: dict[str, str], tmp_path: Path, option: str) -> None:
     link = tmp_path / "link.pem"
     link.symlink_to(tls[option])
-    assert run("qmp_info", port, {**tls, option: str(link)})["vm"]["status"] == "prelaunch"
+    assert over_tls("qmp_info", port, {**tls, option: str(link)})["vm"]["status"] == "prelaunch"
     os.lchown(link, pwd.getpwnam("nobody").pw_uid, -1)
-    refused(run("qmp_info", port, {**tls, option: str(link)}), "connect_failed", "another user", str(link))
+    refused(over_tls("qmp_info", port, {**tls, option: str(link)}), "connect_failed", "another user", str(link))

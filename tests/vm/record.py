@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recording: the VMs of ``recorded_vms`` run on each QEMU, and what they answer to the unit tests is written down.
 
-``make record`` runs the unit tests with RECORD=all, ``nox -s record -- NAME`` with RECORD=NAME; see ``tests/unit/recordings.py``.
+``make record`` runs the unit tests with RECORD=all, ``nox -s record -- NAME`` with RECORD=NAME; see ``tests/support/recordings.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Request, UnixAddress
-from ansible_collections.vmops.qemu.tests.unit.recordings import (
+from ansible_collections.vmops.qemu.tests.support.recordings import (
     DIRECTORY,
     OF_QEMU,
     RECORD,

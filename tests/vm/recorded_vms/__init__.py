@@ -4,7 +4,7 @@
 """The VMs that unit tests know by their recordings, one to a file, each the ``RECORDED_VM`` of its module.
 
 A VM has what the tests of one kind of hardware need to see: some that was there at launch, some that was plugged since, and what
-others use. To add one, write NAME.py here, a test that uses ``recordings.of("NAME")`` (see ``tests/unit/recordings.py``), and run
+others use. To add one, write NAME.py here, a test that uses ``recordings.of("NAME")`` (see ``tests/support/recordings.py``), and run
 ``nox -s record -- NAME``. Without a guest a VM is ready in half a second, and is in the same state each time.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from ansible_collections.vmops.qemu.tests.unit.recordings import DIRECTORY
+from ansible_collections.vmops.qemu.tests.support.recordings import DIRECTORY
 
 __all__ = ["DIRECTORY", "Act", "RecordedVM", "named"]
 

@@ -12,7 +12,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import hotplug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.hotplug import Unplug, plug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Delete, Execute, Plan, PlanFailed, Run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import Step, connected, event, expect
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import Step, connected, event, expect
 
 UNDER_WAY = ("GenericError", "Device d1 is already in the process of unplug")
 BLINKING = ("GenericError", "Hot-unplug failed: guest is busy (power indicator blinking)")

@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.failure import Failure
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.tests.unit import recordings
+from ansible_collections.vmops.qemu.tests.support import recordings
 
 
 @pytest.fixture(params=recordings.of("devices"), ids=str)

@@ -30,7 +30,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     OutcomeUnknown,
     ReadTimeout,
 )
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import connected, expect, hang_up, send_bytes, swallow
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import connected, expect, hang_up, send_bytes, swallow
 
 REFUSED = ("GenericError", "no")
 IN_USE = ("GenericError", "Node a is in use")

@@ -13,7 +13,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Confl
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import qemu_process as launched
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import block_graph as stack
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.tests.unit import recordings
+from ansible_collections.vmops.qemu.tests.support import recordings
 
 
 @pytest.fixture(params=recordings.of("disks"), ids=str)

@@ -26,7 +26,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
 )
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import Transport
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
     ScriptedMonitor,
     Step,
     connected,

@@ -18,7 +18,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     UnixAddress,
     Version,
 )
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
     ScriptedMonitor,
     Step,
     connected,

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, OutcomeUnknown, ReadTimeout, Request
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import transport as transport_module
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import ScriptedMonitor, Step, connected, expect, swallow
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import ScriptedMonitor, Step, connected, expect, swallow
 
 
 class Clock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Member, Schema
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
     connected,
     expect,
 )

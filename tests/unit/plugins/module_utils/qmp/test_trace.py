@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.trace import HIDDEN
-from ansible_collections.vmops.qemu.tests.unit.scripted_monitor import (
+from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
     connected,
     event,
     expect,

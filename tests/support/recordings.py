@@ -44,7 +44,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, UnixAddress, Version
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parents[1] / "unit" / "recorded"
 DIRECTORY = "/srv/vm"
 """Where each recorded VM has its files."""
 OF_QEMU = frozenset(("query-qmp-schema", "device-list-properties", "qom-list-types", "query-commands"))

@@ -16,7 +16,7 @@ _SECONDS = 60.0
 _states: Dict[str, Path] = {}  # by what the VM is
 
 
-def thawed(directory: Path, store: Path, binary: Binary, **machine: Any) -> VM:
+def restored(directory: Path, store: Path, binary: Binary, **machine: Any) -> VM:
     """A running VM with a guest that answers. *store* keeps the state of the first of its kind, some 100 MB, for the others."""
     kind = repr((binary.version, sorted(machine.items())))
     if kind not in _states:
