@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recording: the VMs of ``recorded_vms`` run on each QEMU, and what they answer to the unit tests is written down.
 
-``make record`` runs the unit tests with RECORD=all, ``nox -s record -- NAME`` with RECORD=NAME; see ``tests/support/recordings.py``.
+``make record`` runs the unit tests with RECORD=all and ``nox -s record -- NAME`` with RECORD=NAME:
+see ``tests/support/recordings.py``.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 """The VMs that unit tests know by their recordings, one to a file, each the ``RECORDED_VM`` of its module.
 
 A VM has what the tests of one kind of hardware need to see: some that was there at launch, some that was plugged since, and what
-others use. To add one, write NAME.py here, a test that uses ``recordings.of("NAME")`` (see ``tests/support/recordings.py``), and run
-``nox -s record -- NAME``. Without a guest a VM is ready in half a second, and is in the same state each time.
+others use. To add one, write NAME.py here, a test that uses ``recordings.of("NAME")`` (see ``tests/support/recordings.py``), and
+run ``nox -s record -- NAME``. Without a guest a VM is ready in half a second, and is in the same state each time.
 """
 
 from __future__ import annotations
