@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import recordings
+from ansible_collections.vmops.qemu.tests.support import recordings
 
 
 def pytest_configure(config: pytest.Config) -> None:
