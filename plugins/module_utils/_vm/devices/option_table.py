@@ -11,6 +11,17 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
+from ..errors import InvalidOption
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+"""What ``read`` returns if the subject is known to have no value: this differs from every value, and is not in results."""
+
 
 class Option(NamedTuple):
     """One row.
@@ -18,11 +29,17 @@ class Option(NamedTuple):
     ``name`` is the option as written in a task, ``cache.direct`` for a suboption. ``qemu`` is its place in QEMU's arguments,
     with dots for nested ones. ``read`` returns the present value of a subject (a block node, an object, a device) as the option
     has it, and None where this subject does not report it; no ``read`` means that QEMU never reports it.
+
+    ``same(subject, value)`` returns whether *value* is the present one, and None if that cannot be known; it is needed for values
+    that can be written in several forms. ``partial``: ``read`` returns only a part of the value, enough to compare it but not to
+    set it again. So it is not in results.
     """
 
     name: str
     qemu: str
     read: Callable[[Any], Any] | None = None
+    same: Callable[[Any, Any], bool | None] | None = None
+    partial: bool = False
 
 
 class Difference(NamedTuple):
@@ -37,10 +54,32 @@ Values = Mapping[str, Any]
 """The options of a task by the names of their rows; None, or no entry, means not set."""
 
 
-def values_of(rows: Iterable[Option], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a task sets, by the names of the rows; ``a.b`` is looked up in the dictionary ``a``."""
+def values_of(rows: Iterable[Option], params: Mapping[str, Any], others: str = "") -> dict[str, Any]:
+    """The options that a task sets, by the names of the rows; ``a.b`` is looked up in the dictionary ``a``.
+
+    *others* is an option whose value is a dictionary of any other options in QEMU's spelling: each member of it is a value too,
+    whether or not it has a row. See rows_for.
+    """
     found = {row.name: _member(params, row.name) for row in rows}
+    found.update({f"{others}.{name}": value for name, value in (params.get(others) or {}).items()})
     return {name: value for name, value in found.items() if value is not None}
+
+
+def rows_for(rows: Iterable[Option], values: Values) -> list[Option]:
+    """A row for each value. The row of an option in QEMU's spelling, ``options.NAME``, is the one with this name for QEMU. If
+    there is none, QEMU does not report the option.
+
+    Raises InvalidOption for two values of one row.
+    """
+    by_name, by_qemu = {row.name: row for row in rows}, {row.qemu: row for row in rows}
+    found: dict[str, Option] = {}
+    for name in values:
+        qemu = name.partition(".")[2]
+        row = by_name.get(name) or by_qemu.get(qemu, Option(name, qemu))
+        if row.qemu in found:
+            raise InvalidOption(f"{found[row.qemu].name} and {name} set the same option. Leave one of them out.")
+        found[row.qemu] = row._replace(name=name)
+    return list(found.values())
 
 
 def arguments(rows: Iterable[Option], values: Values) -> dict[str, Any]:
@@ -61,10 +100,11 @@ def compare(rows: Iterable[Option], values: Values, subject: Any) -> tuple[list[
         if value is None:
             continue
         present = row.read(subject) if row.read else None
-        if present is None:
+        same = None if present is None else row.same(subject, value) if row.same else present == value
+        if same is None:
             unverified.append(row.name)
-        elif present != value:
-            different.append(Difference(row.name, present, value))
+        elif not same:
+            different.append(Difference(row.name, None if present is UNSET else present, value))
     return different, unverified
 
 
@@ -72,8 +112,8 @@ def results(rows: Iterable[Option], subject: Any) -> dict[str, Any]:
     """The present values of *subject*, as far as QEMU reports them, in the form that a task has them."""
     result: dict[str, Any] = {}
     for row in rows:
-        present = row.read(subject) if row.read else None
-        if present is not None:
+        present = row.read(subject) if row.read and not row.partial else None
+        if present is not None and present is not UNSET:
             _put(result, row.name, present)
     return result
 
