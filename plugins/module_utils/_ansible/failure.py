@@ -39,6 +39,11 @@ class Failure(Exception):
         self.result = result
 
 
+def invalid(message: str) -> Failure:
+    """The failure for options that Ansible rejects."""
+    return Failure(msg=message, error_code="invalid_option", status="failed", changed=False, details={})
+
+
 def of_error(error: Exception, code: str | None = None, changed: bool = False, more: str = "", **details: Any) -> Failure:
     """The failure that reports *error*; *more* is what its text does not say, *changed* whether the VM is another now."""
     details.update(getattr(error, "details", {}))

@@ -13,8 +13,7 @@ from typing import Any, Mapping, NoReturn
 from ansible.module_utils import basic
 
 from ..qmp import make_printable, printable
-from . import connection
-from .failure import Failure
+from .failure import Failure, invalid
 from .masking import Masking, SecretPlaces, no_secret_places
 from .run import Information, Kind, Operation, run
 
@@ -73,8 +72,7 @@ class QmpModule(basic.AnsibleModule):
 
     def fail_json(self, msg: str, **result: Any) -> NoReturn:
         """Also called by Ansible for options that it rejects, before they are logged."""
-        contract = {"error_code": "invalid_option", "status": "failed", "changed": False, "details": {}}
-        masked = self._masked({**contract, **result, **self._exception(), "msg": str(msg)})
+        masked = self._masked({**invalid(str(msg)).result, **result, **self._exception()})
         super().fail_json(**masked)
         raise AssertionError("fail_json returned")
 

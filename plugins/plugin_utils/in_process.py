@@ -1,0 +1,99 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a task in Ansible's own worker process if it can reach the monitor from there, instead of in a module's process.
+
+A module costs a Python process and the transfer of its code for each task, which is most of the time of a small change. Both call
+the same function; this class and ``QmpModule`` are two thin adapters to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import AnsibleValidationErrorMultiple, UnsupportedError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible import failure
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.masking import Masking
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.module import arguments
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import (
+    Information,
+    Kind,
+    Operation,
+    run,
+)
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import make_printable
+
+VARIABLE = "vmops_qemu_in_process"
+"""A variable of Ansible that turns it off with the value false."""
+
+
+class InProcess(ActionBase):
+    """The action of a module. ``work`` is what the module does."""
+
+    work: Operation | Kind | Information
+    _supports_check_mode = True
+    _supports_async = True
+    _requires_connection = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        if self._is_near(task_vars):
+            return {**result, **self._work()}
+        wrap_async = self._task.async_val and not self._connection.has_native_async
+        result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
+        if not wrap_async:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _is_near(self, task_vars: Mapping[str, Any]) -> bool:
+        """Whether a module would run on this host, as this user, and with this environment."""
+        if self._task.async_val or any(self._task.environment or ()) or self._connection.transport != "local":
+            return False
+        if self._play_context.become or getattr(self._connection, "become", None):
+            return False
+        return bool(boolean(self._templar.template(task_vars.get(VARIABLE, True)), strict=False))
+
+    def _work(self) -> dict[str, Any]:
+        """Check the options, do the work, and return what the module would return."""
+        work = self.work
+        rules = arguments(work)
+        spec = rules.pop("argument_spec")
+        given = {str(name): plain(value) for name, value in self._task.args.items()}
+        checked = ArgumentSpecValidator(spec, **rules).validate(given)
+        masking = Masking(checked.validated_parameters, spec, checked._aliases, work.secret_places)
+        warnings: list[str] = []
+        try:
+            if checked.error_messages:
+                raise failure.invalid(self._message_of(checked.errors))
+            result = run(work, checked.validated_parameters, self._task.check_mode, warnings.append)
+        except failure.Failure as error:
+            result = {**error.result, "failed": True}
+        result = {**masking.result(result), "invocation": {"module_args": masking.options}}
+        if warnings:
+            result["warnings"] = [masking.text(warning) for warning in warnings]
+        if "msg" in result:
+            result["msg"] = masking.text(str(result["msg"]))
+        make_printable(result)
+        return result
+
+    def _message_of(self, errors: AnsibleValidationErrorMultiple) -> str:
+        """The message of a module with such options."""
+        if isinstance(errors[0], UnsupportedError):
+            return f"Unsupported parameters for ({self._task.resolved_action}) module: {errors.msg}"
+        return str(errors.msg)
+
+
+def plain(value: Any) -> Any:
+    """A copy in Python's own types, as a module gets it from JSON: without what marks trust, origin or a vault."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(one) for one in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return int(value) if isinstance(value, int) else float(value) if isinstance(value, float) else str(value)
