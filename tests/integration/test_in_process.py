@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-NULL = {"driver": "null-co", "size": 1 << 20}
 SECRET = "correct horse"
 TASKS: list[dict[str, Any]] = [
     {"qmp_blockdev": {"id": "d1", "backend": NULL, "check": True}},

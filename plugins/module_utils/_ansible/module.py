@@ -13,6 +13,7 @@ from typing import Any, Mapping, NoReturn
 from ansible.module_utils import basic
 
 from ..qmp import make_printable, printable
+from . import connection
 from .failure import Failure, invalid
 from .masking import Masking, SecretPlaces, no_secret_places
 from .run import Information, Kind, Operation, run
