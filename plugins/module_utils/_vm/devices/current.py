@@ -10,7 +10,7 @@ out by itself are left out where they are what it would work out again: the devi
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Collection, Mapping
 
 from ..model.hardware import PERIPHERAL, Device, Hardware
 from ..model.slots import SLOT_ARGUMENTS, slot_arguments
@@ -65,13 +65,16 @@ def backends_of(hardware: Hardware, device: Device) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in _NOTHING}
 
 
-def settled_properties(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """The properties of *device* that differ from what a new one of its driver would have by itself."""
+def settled_properties(hardware: Hardware, device: Device, only: Collection[str] | None = None) -> dict[str, Any]:
+    """The properties of *device* that differ from what a new one of its driver would have by itself. With *only*, no others."""
     known = hardware.schema.device_properties(device.driver)
     names = [
         name
         for name, about in known.items()
-        if name in device.types and name not in _NOT_ARGUMENTS and not about["type"].startswith("child<")
+        if name in device.types
+        and name not in _NOT_ARGUMENTS
+        and not about["type"].startswith("child<")
+        and (only is None or name in only)
     ]
     values = present_properties(hardware, device, names)
     result = {}

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot
 from ..model.hardware import Device, Hardware
-from ..model.slots import SLOT_OPTIONS, SlotRequest, bus_class, find_slot, same_addr, slot_arguments, slot_of
+from ..model.slots import SLOT_OPTIONS, SlotRequest, bus_class, find_slot, same_addr, slot_arguments, slot_of, slot_options
 from ..model.values import check_enums, same_value, typed
 from .current import backends_of, leaves_the_choice, settled_properties
 from .option_table import Difference, Option
@@ -175,6 +175,25 @@ def _identity(hardware: Hardware, device: Device, driver: str, specified: Mappin
             "Keep the driver, or remove the device (state: absent) and add it again."
         )
     return kept
+
+
+def frontend_results(hardware: Hardware, device: Device, rows: Iterable[Option] = ()) -> dict[str, Any]:
+    """*device* as the options that would make it: driver, slot, and each property with an option of its own that has not its
+    default; and ``at_launch``. *rows* are the property options of the kind."""
+    names = {row.qemu: row.name for row in (*PROPERTIES, *rows)}
+    values = settled_properties(hardware, device, names.keys())
+    return {
+        "driver": device.driver,
+        **slot_of(device),
+        **{names[name]: value for name, value in values.items()},
+        "at_launch": device.at_launch,
+    }
+
+
+def planned_results(arguments: Mapping[str, Any], rows: Iterable[Option] = ()) -> dict[str, Any]:
+    """The same for a device that *arguments* of ``device_add`` will make, except for what QEMU chooses."""
+    options = {row.name: arguments[row.qemu] for row in (*PROPERTIES, *rows) if row.qemu in arguments}
+    return {"driver": arguments["driver"], **slot_options(arguments), **options, "at_launch": False}
 
 
 def device_differences(hardware: Hardware, frontend: FrontendSpec, device: Device) -> tuple[list[Difference], list[str]]:
