@@ -30,11 +30,13 @@ import gzip
 import importlib
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple
 from unittest import mock
 
+import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as glue
@@ -44,16 +46,24 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Request, UnixAddress, Version
 
-RECORDED = Path(__file__).parents[1] / "unit" / "recorded"
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = ROOT / "tests/unit/recorded"
 DIRECTORY = "/srv/vm"
 """Where each recorded VM has its files."""
 OF_QEMU = frozenset(("query-qmp-schema", "device-list-properties", "qom-list-types", "query-commands"))
-"""Commands whose answers are the same for each VM of one QEMU, which are kept once, in a file of their own."""
+"""Commands whose answers are the same for each VM of one QEMU. They are kept once, in a file for each."""
 RECORD = os.environ.get("RECORD", "")
 """The name of the VM that is recorded by this run of the tests, ``all`` for all; empty where recordings are used."""
 
-Answers = Dict[str, Any]
-"""By request, see key: {"return": …} or {"error": [class, desc]}."""
+Answer = Dict[str, Any]
+"""``{"return": …}`` or ``{"error": [class, desc]}``."""
+Answers = Dict[str, Answer]
+"""By request, see key."""
+Phase = Dict[str, Any]
+"""Of a run, from one change of the VM to the next: the ``change`` and its ``answer``, which the first phase has not; the
+``events`` that came since; and by request the ``answers`` in turn, without those that are as before."""
+Run = Dict[str, Any]
+"""``tasks`` that ran one after another in a VM, the number of ``changes`` at the end of each, and the ``phases`` of all."""
 
 
 class Recording(NamedTuple):
@@ -86,6 +96,15 @@ def key(request: Request) -> str:
     return json.dumps([request.command, request.arguments or {}], sort_keys=True)
 
 
+_READS = ("query-", "qom-list", "qom-get", "device-list-properties", "x-debug-query-")
+
+
+def is_read(request: Request) -> bool:
+    """Whether a request changes nothing."""
+    line = (request.arguments or {}).get("command-line", "")
+    return request.command.startswith(_READS) or (request.command == "human-monitor-command" and line.startswith("info "))
+
+
 class Answering:
     """The shape of a Monitor, above ``execute_many``."""
 
@@ -110,6 +129,10 @@ class Answering:
     def read_again(self, seconds: float) -> None:
         """There is no limit here."""
 
+    def acting(self) -> Any:
+        """There is no limit here."""
+        return nullcontext()
+
     def __enter__(self) -> Answering:
         return self
 
@@ -118,37 +141,39 @@ class Answering:
 
 
 class Recorded(Answering):
-    """Gives the recorded answer to each request. AssertionError for one that was not recorded, which any change is."""
+    """Gives the recorded answer to each request. One that was not recorded, as any change, fails the test."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         written = json.loads(recording.path.read_text(encoding="utf-8"))
         self.version = Version(*written["version"])
         self.command_line = written["command_line"]
-        self._answers: Answers = {**read_qemu(recording.qemu), **written["answers"]}
+        self.answers: Answers = {**of_qemu(recording.qemu), **written["answers"]}
+        self.runs: list[Run] = written["runs"]
 
     def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return [reply(self.answer(key(request)), request) for request in requests]
 
-    def _answer(self, request: Request) -> Any:
-        answer = self._answers.get(key(request))
-        assert answer, f"{self.recording} was not asked {key(request)} when it was recorded; make record asks it"
-        return CommandError(*answer["error"], request.command) if "error" in answer else json.loads(json.dumps(answer["return"]))
-
-
-_read: dict[str, Answers] = {}
+    def answer(self, asked: str) -> Answer:
+        if asked not in self.answers:
+            pytest.fail(f"{self.recording} was not asked {asked} when it was recorded; make record asks it")
+        return self.answers[asked]
 
 
-def qemu_path(version: str) -> Path:
-    return RECORDED / f"qemu-{version}.json.gz"
+def reply(answer: Answer, request: Request) -> Any:
+    """A recorded answer as execute_many returns it."""
+    return CommandError(*answer["error"], request.command) if "error" in answer else json.loads(json.dumps(answer["return"]))
 
 
-def read_qemu(version: str) -> Answers:
-    """The answers that are the same for each VM of this QEMU, read once."""
-    if version not in _read:
-        path = qemu_path(version)
-        _read[version] = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
-    return _read[version]
+@lru_cache(maxsize=None)
+def of_qemu(version: str) -> Answers:
+    """The answers that are the same for each VM of this QEMU."""
+    files = (json.loads(gzip.decompress(path.read_bytes())) for path in sorted(qemu_directory(version).glob("*.json.gz")))
+    return {asked: answer for file in files for asked, answer in file.items()}
+
+
+def qemu_directory(version: str) -> Path:
+    return RECORDED / f"qemu-{version}"
 
 
 def monitor(recording: Recording) -> Any:

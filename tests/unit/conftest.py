@@ -5,9 +5,26 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import Callable, Iterator
+
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support import changing as changes
 from ansible_collections.vmops.qemu.tests.support import recordings
+
+
+@pytest.fixture
+def changing() -> Iterator[Callable[[recordings.Recording], changes.Changing]]:
+    """Makes VMs that the test may change, see changing.py; they end with the test."""
+    with ExitStack() as stack:
+
+        def make(recording: recordings.Recording) -> changes.Changing:
+            vm = changes.vm(recording)
+            stack.callback(vm.stop)
+            return vm
+
+        yield make
 
 
 def pytest_configure(config: pytest.Config) -> None:

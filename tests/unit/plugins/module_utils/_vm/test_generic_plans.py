@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.failure import Failure
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, OutcomeUnknown
 from ansible_collections.vmops.qemu.tests.support import recordings
+from ansible_collections.vmops.qemu.tests.support.changing import Changing
 
 
 @pytest.fixture(params=recordings.of("devices"), ids=str)
@@ -47,3 +51,26 @@ def test_check_mode_shows_the_device_as_it_will_be(recording: recordings.Recordi
     assert result["changed"] and result["device"]["bus"] == "rp3"
     absent = recordings.check(recording, "qmp_device", id="rng1", state="absent")
     assert [command["execute"] for command in absent["commands"]] == ["device_del"] and absent["device"] is None
+
+
+def test_a_device_is_added_changed_and_removed(
+    recording: recordings.Recording, changing: Callable[[recordings.Recording], Changing]
+) -> None:
+    vm = changing(recording)
+    added = vm.run("qmp_device", id="rng2", driver="virtio-rng-pci")
+    assert added["changed"] and added["device"]["bus"] == "rp3"
+    again = vm.run("qmp_device", id="rng2", driver="virtio-rng-pci")
+    assert not again["changed"] and again["device"] == added["device"]
+    removed = vm.main("qmp_device", id="rng2", state="absent")
+    assert removed["changed"] and removed["device"] is None
+
+
+def test_a_device_that_qemu_refuses(
+    recording: recordings.Recording, changing: Callable[[recordings.Recording], Changing]
+) -> None:
+    vm = changing(recording)
+    vm.fail("device_add", CommandError("GenericError", "it is on fire", "device_add"))
+    result = vm.main("qmp_device", id="rng2", driver="virtio-rng-pci")
+    assert result["failed"] and result["error_code"] == "command_failed" and "it is on fire" in result["msg"]
+    vm.fail("device_add", OutcomeUnknown("device_add"))
+    assert vm.main("qmp_device", id="rng2", driver="virtio-rng-pci")["error_code"] == "outcome_unknown"
