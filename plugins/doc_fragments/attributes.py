@@ -11,14 +11,14 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the VM.
+    description: In check mode the task returns what a run would send and change. The VM is not changed.
     support: full
   diff_mode:
-    description: Returns what has changed, or would change, when in diff mode.
+    description: Returns the difference between the state before and after the task.
   idempotent:
-    description: Running it again in the same state changes nothing.
+    description: A second run with the same options changes nothing.
   action_group:
-    description: Takes its connection options from C(module_defaults) of the group.
+    description: The connection options can be set once for all modules, in C(module_defaults) of this group.
     support: full
     membership: [vmops.qemu.qmp]
 """

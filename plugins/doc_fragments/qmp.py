@@ -6,63 +6,63 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What every module that speaks QMP takes, and what those have in common that plug devices."""
+    """The options of every module that uses a monitor (DOCUMENTATION), of every kind of hardware (STATE), and of every device
+    that the guest sees (FRONTEND)."""
 
     DOCUMENTATION = r"""
 options:
   socket:
     description:
-      - Path of the VM's QMP socket, the one of QEMU's C(-qmp unix:PATH,server=on,wait=off).
+      - Path of the VM's QMP socket, the one in QEMU's C(-qmp unix:PATH,server=on,wait=off).
       - One of O(socket) and O(host) is required.
     type: path
   host:
     description:
-      - Host on which the VM's QMP monitor listens, the one of QEMU's C(-qmp tcp:HOST:PORT,server=on,wait=off).
-      - Whoever reaches that port rules the VM, unless it is behind O(tls).
+      - Host on which the VM's QMP monitor listens, the one in QEMU's C(-qmp tcp:HOST:PORT,server=on,wait=off).
+      - Everybody who can reach that port controls the VM, unless it is protected by O(tls).
     type: str
   port:
     description:
-      - TCP port of O(host).
+      - TCP port on O(host). Required with O(host).
     type: int
   tls:
     description:
-      - How to speak TLS to O(host), the counterpart of QEMU's C(-object tls-creds-x509) with C(-chardev socket,tls-creds=ID).
-      - QEMU's certificate must be signed by O(tls.ca_file) and be for O(tls.server_name). The files are on the machine that the
-        task runs on.
+      - Use TLS with O(host). The counterpart is QEMU's C(-object tls-creds-x509) with C(-chardev socket,tls-creds=ID).
+      - QEMU's certificate must be signed by O(tls.ca_file) and be issued for O(tls.server_name). The files are on the machine
+        on which the task runs.
     type: dict
     suboptions:
       ca_file:
-        description: The authorities that may have signed QEMU's certificate, as PEM.
+        description: File with the authorities that may have signed QEMU's certificate, in PEM format.
         type: path
         required: true
       cert_file:
-        description: The client certificate, as PEM, which QEMU asks for where it has C(verify-peer=yes).
+        description: File with the client certificate, in PEM format. QEMU asks for it if it has C(verify-peer=yes).
         type: path
       key_file:
-        description: The key of O(tls.cert_file), as PEM.
+        description: File with the key of O(tls.cert_file), in PEM format. Required with O(tls.cert_file).
         type: path
       server_name:
-        description: The name that QEMU's certificate is for. By default O(host).
+        description: The name in QEMU's certificate. By default O(host).
         type: str
   allow_plaintext:
     description:
-      - Whether to speak to a O(host) that is not this very machine without O(tls). Whoever is in between can then read along and
-        rule the VM.
+      - Allow a O(host) that is not this machine without O(tls). Everybody on the network path can then read and send commands.
     type: bool
     default: false
   connect_timeout:
     description:
-      - Seconds to wait for the monitor, which serves one client at a time.
+      - Seconds to wait for the monitor, because it serves one client at a time.
     type: float
     default: 10.0
   timeout:
     description:
-      - Seconds to wait for what takes time. With devices that is the guest, which has to let go of each of them.
-      - An ordinary guest lets go within 1 second, with native PCIe hotplug within 6 to 18.
-      - Each step that changes the VM has so many seconds, and so has each that undoes one. All reading of the VM's state
-        together has so many seconds, counted from when the monitor is ready; what QEMU takes to answer depends on the size of
-        the VM, some 10 seconds for 1000 disks.
-      - QEMU itself has at least 1 second to answer, so with V(0) a task does not wait for the guest, and works.
+      - Seconds to wait for work that takes time. For devices this is the guest, which has to release each device that is
+        unplugged.
+      - An ordinary guest releases a device within 1 second, with native PCIe hotplug within 6 to 18 seconds.
+      - The time applies to each step that changes the VM, and to each step that undoes one. It also applies to all reading of
+        the VM's state together, from the moment at which the monitor is ready. QEMU needs more time to answer for larger VMs.
+      - QEMU itself always has 1 second to answer. So a task with V(0) does not wait for the guest, and works.
     type: float
     default: 30.0
 """
@@ -71,68 +71,71 @@ options:
 options:
   state:
     description:
-      - V(present) has it in the running VM, V(absent) removes it.
+      - V(present) adds the object to the running VM or changes it, V(absent) removes it.
     type: str
     choices: [present, absent]
     default: present
   on_pending:
     description:
-      - What to do when the guest has not let go of a device within O(timeout).
-      - V(fail) fails with V(unplug_pending). V(report) succeeds with a RV(status) of V(unplug_pending).
-      - Either way the request stands, the guest may still follow it, and what backs the device is left alone.
+      - What to do if the guest has not released a device within O(timeout).
+      - V(fail) fails with the error code V(unplug_pending). V(report) succeeds with V(unplug_pending) in RV(status).
+      - In both cases the unplug request remains in force, the guest may still follow it, and what is behind the device is not
+        touched.
     type: str
     choices: [fail, report]
     default: fail
 """
 
-    FRONT = r"""
+    FRONTEND = r"""
 options:
   driver:
     description:
-      - The device that the guest sees, by QEMU's name. By default the virtio device that fits the machine.
-      - Not compared with what is there when not given.
+      - The device that the guest sees, by QEMU's name. The default for a new device is the virtio device that fits the machine.
+      - If it is not set, an existing device may have any driver.
     type: str
   bus:
     description:
-      - The bus to plug it into. By default the first that has a free place and takes devices while the VM runs.
+      - The bus to plug the device into. The default for a new device is the first bus that accepts devices while the VM runs
+        and has a free slot.
     type: str
   addr:
     description:
-      - The address on O(bus) in QEMU's notation, which is hexadecimal. For PCI slot or slot.function, such as V(0x5), for a
-        channel device (s390x) cssid.ssid.devno, such as V(fe.0.0001).
-      - By default the first that is free.
+      - The address on O(bus), in QEMU's hexadecimal notation. For PCI this is slot or slot.function, such as V(0x5). For a
+        channel device (s390x) it is cssid.ssid.devno, such as V(fe.0.0001).
+      - The default for a new device is the first free address.
     type: str
   romfile:
     description:
-      - Option ROM of a PCI device; V("") is none.
+      - Option ROM of a PCI device. V("") means no option ROM. By default QEMU chooses the file.
     type: str
   disable_modern:
     description:
-      - Whether a virtio PCI device speaks only the legacy protocol.
+      - Restrict a virtio PCI device to the legacy protocol. By default QEMU decides.
     type: bool
   properties:
     description:
-      - Any other properties of the device, by QEMU's names. Values are brought to the type that QEMU has for each.
+      - Any other properties of the device, by QEMU's names. Values are converted to the type that QEMU has for each property.
     type: dict
     default: {}
   reserved:
     description:
-      - Slots to leave free, each as the result of another task has it (C(bus), C(addr), C(scsi_id), C(lun)). A task in check mode
-        does not know what the tasks before it would have plugged; with this option it does.
+      - Slots to leave free, each in the form that a task returns (C(bus), C(addr), C(scsi_id), C(lun)). In check mode, a task
+        does not know which slots earlier tasks would occupy. This option passes them on. RV(reserved) returns them with the
+        slot of this task.
     type: list
     elements: dict
     default: []
   recreate:
     description:
-      - Whether to remove and plug anew what is there with other properties than those asked for, instead of failing with
-        V(conflict).
-      - What the task does not set is carried over from what is there; what cannot be is refused.
+      - If the object exists with other options than the task sets, and QEMU cannot change them in place, remove it and add it
+        again. Without this, such a task fails with the error code V(conflict).
+      - Options that the task does not set are carried over. An option that cannot be carried over is an error before anything
+        is removed.
     type: bool
     default: false
   force:
     description:
-      - Whether to take away even what the VM was launched with and needs, which is the disk it booted from and its only
-        NIC.
+      - Also remove a device that the VM was launched with and depends on, such as the disk that it boots from or its only NIC.
     type: bool
     default: false
 """

@@ -21,7 +21,7 @@ author:
 extends_documentation_fragment:
   - vmops.qemu.qmp
   - vmops.qemu.qmp.state
-  - vmops.qemu.qmp.front
+  - vmops.qemu.qmp.frontend
   - vmops.qemu.attributes
 attributes:
   diff_mode:
