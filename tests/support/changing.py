@@ -44,6 +44,7 @@ class Changing(Answering):
         self.recording = recording
         self._tasks: list[Any] = []
         self._failures: list[tuple[str, QMPError]] = []
+        self._breaks: list[str] = []
         self._events: list[Event] = []
         self._closed = False
 
@@ -71,6 +72,11 @@ class Changing(Answering):
         self._failures.append((command, error))
         self._tasks.append([command, repr(error)])
 
+    def break_after(self, command: str) -> None:
+        """The connection breaks when the VM has answered the next change by *command*."""
+        self._breaks.append(command)
+        self._tasks.append([command, "break"])
+
     def _follow(self, about: list[Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         self._tasks.append(about)
         self._begin()
@@ -96,6 +102,9 @@ class Changing(Answering):
         if not is_read(request):
             self._fail(command)
         answer = reply(self._read(request) if is_read(request) else self._change(request, fds, timeout), request)
+        if command in self._breaks:
+            self._breaks.remove(command)
+            self._closed = True
         if isinstance(answer, CommandError):
             raise answer
         return answer

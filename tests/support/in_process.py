@@ -48,4 +48,6 @@ def main(
         except SystemExit:
             pass
     result: dict[str, Any] = json.loads(output.getvalue())
+    if "warnings" in result:  # since ansible-core 2.19 each has parts
+        result["warnings"] = [one if isinstance(one, str) else one["event"]["msg"] for one in result["warnings"]]
     return result
