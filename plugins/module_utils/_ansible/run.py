@@ -152,6 +152,8 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
         try:
             run = plan.apply(monitor, params["timeout"])
             result["commands"], results = [redacted(command) for command in run.sent], run.results
+            for words in run.launch_args.values():
+                result["launch_args"] = words
         except PlanFailed as error:
             if operation.looks:
                 error.cause = race.lost(error.cause)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Iterable, Mapping, Sequence
 
 from ...qmp import CommandError, Event, Monitor
 from ..errors import DeviceLost, HardwareError, UnplugPending, UnplugRefused
@@ -54,46 +54,49 @@ class Plug(Step):
             run.monitor.poll_events(RETRY_SECONDS)
 
     def undo(self) -> Unplug:
-        return Unplug(self.arguments["id"], by_scan="bus" not in self.arguments)
+        return Unplug(self.arguments["id"], by_scan="bus" not in self.arguments, bus=self.arguments.get("bus"))
 
 
 @dataclass(frozen=True)
 class StillThere(Step):
-    """A last look at a device that was plugged, for a guest that is booting can eject it."""
+    """A last look at devices that were plugged, because a guest that is booting can eject them."""
 
-    device: str
+    devices: tuple[str, ...]
     changes = False
 
     def commands(self) -> list[Command]:
         return []
 
     def apply(self, run: Run) -> None:
-        if not is_plugged(run.monitor, self.device):
+        present = plugged(run.monitor, self.devices)
+        lost = [device for device in self.devices if device not in present]
+        if lost:
             raise DeviceLost(
-                f"QEMU took {self.device}, and then the guest ejected it. Wait until the guest is up and run this again.",
-                device=self.device,
+                f"QEMU took {', '.join(lost)}, and then the guest ejected it. Wait until the guest is up and run this again.",
+                device=lost[0],
             )
 
 
 def plug(arguments: dict[str, Any]) -> list[Step]:
     """The steps that add a device by ``device_add`` *arguments*."""
-    return [Plug(arguments), StillThere(arguments["id"])]
+    return [Plug(arguments), StillThere((arguments["id"],))]
 
 
-def is_plugged(monitor: Monitor, device: str) -> bool:
-    """Whether QEMU has the device with this id, or at this QOM path. What it lists is the truth."""
-    if not device.startswith("/"):
-        return device in {entry["name"] for entry in QueryCache(monitor).ask("qom-list", path=PERIPHERAL)}
-    try:
-        monitor.execute("qom-get", {"path": device, "property": "type"})
-    except CommandError:
-        return False
-    return True
+def plugged(monitor: Monitor, devices: Iterable[str]) -> set[str]:
+    """Which of the devices, each an id or a QOM path, QEMU has. What it lists is the truth."""
+    devices = list(devices)
+    cache = QueryCache(monitor)
+    listed: set[str] = set()
+    if not all(device.startswith("/") for device in devices):
+        listed = {entry["name"] for entry in cache.ask("qom-list", path=PERIPHERAL)}
+    paths = [device for device in devices if device.startswith("/")]
+    present = {path for path, kind in zip(paths, cache.qom_get((path, "type") for path in paths)) if kind is not None}
+    return (listed | present) & set(devices)
 
 
 @dataclass(frozen=True)
 class Unplug(Step):
-    """``device_del`` and the wait for the guest to let go.
+    """``device_del`` and the wait for the guest to release the device.
 
     Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
     when it says nothing in time; the guest may then still do it, at its next reset at the latest.
@@ -101,91 +104,191 @@ class Unplug(Step):
     *device* is an id, or the QOM path of a device that has none. ``undo_step`` puts it back, as where a new one was to take its
     place; None for a removal that stays. *by_scan*: it is on no bus, as CPUs and DIMMs are, which the guest finds by ACPI's scan.
     A scan that meets a plug and an unplug of one device sees the plug alone, and without a further request there is no further
-    scan; so the request is repeated, which does no harm.
+    scan; so the request is repeated, which does no harm. *bus*: the name of the bus that the device is on, where it is known.
     """
 
     device: str
     undo_step: Step | None = None
     by_scan: bool = field(default=False, compare=False)
+    bus: str | None = field(default=None, compare=False)
+    unplugs = True
 
     def commands(self) -> list[Command]:
         return [wire("device_del", {"id": self.device})]
 
     def apply(self, run: Run) -> None:
-        monitor = run.monitor
-        deadline = time.monotonic() + run.timeout
-        seen = monitor.mark()
-        refused = self._request(run)
-        request_at = time.monotonic() + RESEND_SECONDS
-        look_at = 0.0
-        while True:
-            for event in monitor.events(since=seen):
-                seen = event.seq + 1
-                self._check_refusal(event)
-                if self._is_deletion(event):
-                    look_at = 0.0
-            now = time.monotonic()
-            if now >= look_at:
-                if not is_plugged(monitor, self.device):
-                    return
-                look_at = now + POLL_SECONDS
-            if now >= deadline:
-                raise self._pending(run, refused)
-            again = refused is not None or self.by_scan
-            if again and now >= request_at:
-                refused = self._request(run)
-                request_at = now + RESEND_SECONDS
-            wake_at = min(look_at, deadline, request_at) if again else min(look_at, deadline)
-            monitor.poll_events(max(0.0, wake_at - now))
+        for error in _release(run, [self])[1].values():
+            raise error
 
     def undo(self) -> Step | None:
         return self.undo_step
 
-    def _request(self, run: Run) -> CommandError | None:
+    def together(self, others: Sequence[Step]) -> Step:
+        return UnplugTogether((self, *(one for one in others if isinstance(one, Unplug))))
+
+    def request(self, run: Run) -> CommandError | None:
         """Send device_del; return the error when it must be sent again, None when it is under way or done."""
         try:
             run.execute("device_del", {"id": self.device})
         except CommandError as error:
             if any(text in error.desc for text in _NOT_NOW):
                 return error
-            if _UNDER_WAY not in error.desc and is_plugged(run.monitor, self.device):
+            if _UNDER_WAY not in error.desc and plugged(run.monitor, [self.device]):
                 raise
         return None
 
-    def _is_this(self, data: dict[str, Any]) -> bool:
-        return self.device in (data.get("device"), data.get("path"))
 
-    def _is_deletion(self, event: Event) -> bool:
-        """Events of its parts (``…/virtio-backend``, ``…/lapic``) carry a path below it and no ``device``."""
-        return event.name == "DEVICE_DELETED" and self._is_this(event.data)
+@dataclass(frozen=True)
+class UnplugTogether(Step):
+    """Several devices that the guest releases at the same time, but first those that are on a bus of another one.
 
-    def _check_refusal(self, event: Event) -> None:
-        """Raise UnplugRefused if *event* is the guest's no to this device."""
-        said = ""
-        if event.name in ("DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR") and self._is_this(event.data):
-            said = str(event.data.get("msg") or event.name)
-        elif event.name == "ACPI_DEVICE_OST":
-            info = event.data.get("info")
-            told = [info.get(name) for name in ("device", "source", "status")] if isinstance(info, dict) else []
-            if told == [self.device, _OST_EJECT, _OST_REFUSED]:
-                said = "the guest has it in use"
-        if said:
-            raise UnplugRefused(
-                f"The guest refused to let go of {self.device}: {said}. It stays plugged; "
-                "free it in the guest and run this again.",
-                device=self.device,
-            )
+    ``after``: for each unplug the steps that follow when the device is gone, such as the deletion of its backend. If the guest
+    does not release a device, the others are still completed, and then the first error is raised. ``may_pend``: the devices
+    whose unplug may still be pending at the end.
+    """
 
-    def _pending(self, run: Run, refused: CommandError | None) -> HardwareError:
-        if refused:
-            return UnplugRefused(
-                f"The guest took no unplug request for {self.device} within {run.timeout:g} s: {refused.desc}. "
-                "It stays plugged; try again when the guest is up.",
-                device=self.device,
-            )
-        return UnplugPending(
-            f"The guest has not let go of {self.device} within {run.timeout:g} s. The request stands and cannot be "
-            "withdrawn: the guest may still do it, at its next reset at the latest. What backs the device was "
-            "left alone; run this again to finish.",
-            device=self.device,
+    parts: tuple[Unplug, ...]
+    after: tuple[tuple[Step, ...], ...] = ()
+    may_pend: frozenset[str] = frozenset()
+
+    def commands(self) -> list[Command]:
+        return [
+            command for part in (*self.parts, *(step for steps in self.after for step in steps)) for command in part.commands()
+        ]
+
+    def apply(self, run: Run) -> None:
+        after = dict(zip((unplug.device for unplug in self.parts), self.after))
+        for wave in _waves(self.parts):
+            gone, errors = _release(run, wave)
+            finished = [unplug for unplug in wave if unplug.device in gone]
+            run.finished += finished
+            for unplug in finished:
+                for step in after.get(unplug.device, ()):
+                    step.apply(run)
+                    run.finished.append(step)
+            pending = {device: error for device, error in errors.items() if isinstance(error, UnplugPending)}
+            run.pending += [error for device, error in pending.items() if device in self.may_pend]
+            for device, error in errors.items():
+                if device not in pending or device not in self.may_pend:
+                    raise error
+
+
+def _waves(unplugs: Sequence[Unplug]) -> list[list[Unplug]]:
+    """*unplugs* in the same order, in groups: a device is not in one group with a device that is on its bus."""
+    waves: list[list[Unplug]] = []
+    owners: set[str] = set()
+    for unplug in unplugs:
+        if not waves or unplug.device in owners:
+            waves.append([])
+            owners = set()
+        waves[-1].append(unplug)
+        if unplug.bus:  # a bus has the name of its bridge, or that of its controller with a dot and a number
+            owners |= {unplug.bus, unplug.bus.rpartition(".")[0]}
+    return waves
+
+
+class _Request:
+    """An unplug that the guest has not completed yet. ``refused``: the error because of which it is sent again; ``deleted``:
+    whether there was an event of its completion."""
+
+    def __init__(self, unplug: Unplug, refused: CommandError | None) -> None:
+        self.unplug = unplug
+        self.refused = refused
+        self.deleted = False
+        self.again_at = time.monotonic() + RESEND_SECONDS
+
+    @property
+    def repeats(self) -> bool:
+        return self.refused is not None or self.unplug.by_scan
+
+
+def _release(run: Run, unplugs: Sequence[Unplug]) -> tuple[set[str], dict[str, Exception]]:
+    """Request all unplugs and wait for the guest; return the devices that are gone, and for others why they are not.
+
+    The time limit starts again with each device that is gone. After a request that QEMU refuses no further one is sent.
+    """
+    monitor = run.monitor
+    seen = monitor.mark()
+    waiting: dict[str, _Request] = {}
+    gone: set[str] = set()
+    errors: dict[str, Exception] = {}
+    for unplug in unplugs:
+        try:
+            waiting[unplug.device] = _Request(unplug, unplug.request(run))
+        except CommandError as error:
+            errors[unplug.device] = error
+            break
+    deadline = time.monotonic() + run.timeout
+    look_at = 0.0
+    while waiting:
+        for event in monitor.events(since=seen):
+            seen = event.seq + 1
+            refusal = _refusal(event, waiting)
+            if refusal:
+                errors[refusal.details["device"]] = refusal
+                del waiting[refusal.details["device"]]
+            elif event.name == "DEVICE_DELETED":  # of parts of a device (…/virtio-backend, …/lapic) the path alone is reported
+                for name in (event.data.get("device"), event.data.get("path")):
+                    if name in waiting:
+                        waiting[name].deleted = True
+        if waiting and all(request.deleted for request in waiting.values()):
+            look_at = 0.0
+        now = time.monotonic()
+        if waiting and now >= look_at:
+            left = plugged(monitor, waiting)
+            if len(left) < len(waiting):
+                deadline = now + run.timeout
+            gone |= waiting.keys() - left
+            waiting = {device: request for device, request in waiting.items() if device in left}
+            for request in waiting.values():
+                request.deleted = False
+            look_at = now + POLL_SECONDS
+        if now >= deadline:
+            for device, request in waiting.items():
+                errors[device] = _late(run, device, request.refused)
+            break
+        for device, request in list(waiting.items()):
+            if request.repeats and now >= request.again_at:
+                try:
+                    request.refused = request.unplug.request(run)
+                    request.again_at = now + RESEND_SECONDS
+                except CommandError as error:
+                    errors[device] = error
+                    del waiting[device]
+        if waiting:
+            wake_at = min(look_at, deadline, *(request.again_at for request in waiting.values() if request.repeats))
+            monitor.poll_events(max(0.0, wake_at - now))
+    return gone, {unplug.device: errors[unplug.device] for unplug in unplugs if unplug.device in errors}
+
+
+def _refusal(event: Event, waiting: Mapping[str, _Request]) -> UnplugRefused | None:
+    """What *event* means where it is the guest's no to one of the devices."""
+    info = event.data.get("info")
+    device, said = None, ""
+    if event.name in ("DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR"):
+        device = next((name for name in (event.data.get("device"), event.data.get("path")) if name in waiting), None)
+        said = str(event.data.get("msg") or event.name)
+    elif event.name == "ACPI_DEVICE_OST" and isinstance(info, dict):
+        if (info.get("source"), info.get("status")) == (_OST_EJECT, _OST_REFUSED):
+            device, said = info.get("device"), "the guest has it in use"
+    if device not in waiting:
+        return None
+    return UnplugRefused(
+        f"The guest refused to release {device}: {said}. It stays plugged; free it in the guest and run this again.",
+        device=device,
+    )
+
+
+def _late(run: Run, device: str, refused: CommandError | None) -> HardwareError:
+    if refused:
+        return UnplugRefused(
+            f"The guest took no unplug request for {device} within {run.timeout:g} s: {refused.desc}. "
+            "It stays plugged; try again when the guest is up.",
+            device=device,
         )
+    return UnplugPending(
+        f"The guest has not released {device} within {run.timeout:g} s. The request stands and cannot be "
+        "withdrawn: the guest may still do it, at its next reset at the latest. What backs the device was "
+        "left alone; run this again to finish.",
+        device=device,
+    )

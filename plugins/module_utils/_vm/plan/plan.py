@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Callable, Dict, Sequence
 
 from ...qmp import CommandError, InvalidArguments, Monitor, QMPError, redact_request
-from ..errors import HardwareError, StillInProgress
+from ..errors import HardwareError, StillInProgress, UnplugPending
 from ..model.query_cache import QueryCache
 
 Command = Dict[str, Any]
@@ -32,7 +33,9 @@ _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", 
 
 class Run:
     """The applying of one plan: the monitor, the seconds that each step may take, what was sent so far, and what the steps
-    add to the result. ``undoes``: whether it is the undoing of another one."""
+    add to the result. ``undoes``: whether it is the undoing of another one. ``finished``: the parts of the present step that
+    are done, if it consists of several. ``pending``: the unplugs that the task lets pend. ``launch_args``: those that are known
+    only now, by the id of the device."""
 
     def __init__(self, monitor: Monitor, timeout: float, undoes: bool = False) -> None:
         self.monitor = monitor
@@ -40,6 +43,9 @@ class Run:
         self.undoes = undoes
         self.sent: list[Command] = []
         self.results: dict[str, Any] = {}
+        self.finished: list[Step] = []
+        self.pending: list[UnplugPending] = []
+        self.launch_args: dict[str, list[str]] = {}
 
     def execute(self, command: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Any:
         entry = wire(command, arguments)
@@ -56,10 +62,12 @@ class Run:
 
 class Step:
     """One act on the VM. ``uses`` are steps before it that it uses up: once it is done they need no taking back.
-    ``changes``: whether it changes the VM, and does not only look or wait."""
+    ``changes``: whether it changes the VM, and does not only look or wait. ``unplugs``: whether the guest has to do its part, so
+    that several such steps are done at the same time, by ``together``."""
 
     uses: tuple[Step, ...] = ()
     changes = True
+    unplugs = False
 
     def commands(self) -> list[Command]:
         """What it sends, in the form of the wire."""
@@ -71,6 +79,10 @@ class Step:
     def undo(self) -> Step | None:
         """The step that takes this one back; None where there is nothing to take back, or no way to."""
         return None
+
+    def together(self, others: Sequence[Step]) -> Step:
+        """One step that does this one and *others*, of the same sort, at the same time."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -223,16 +235,20 @@ class Plan:
         run = Run(monitor, timeout)
         done: list[Step] = []
         for step in self.steps:
+            run.finished = []
             try:
                 step.apply(run)
             except StillInProgress as error:  # what has begun goes on
-                raise PlanFailed(error, run.sent, done=_final(done)) from error
+                raise PlanFailed(error, run.sent, done=_final([*done, *run.finished]), step=step) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
+                done += run.finished
                 undone, left = take_back(done, Run(monitor, timeout, undoes=True))
-                raise PlanFailed(error, run.sent, undone, left, _final(done)) from error
+                raise PlanFailed(error, run.sent, undone, left, _final(done), step) from error
             except QMPError as error:
-                raise PlanFailed(error, run.sent, done=[command for one in done for command in one.commands()]) from error
-            done = [*(one for one in done if one not in step.uses), step]
+                known = [command for one in [*done, *run.finished] for command in one.commands()]
+                raise PlanFailed(error, run.sent, done=known, step=step) from error
+            done = [one for one in done if one not in step.uses] if step.uses else done
+            done.append(step)
         return run
 
 
@@ -241,7 +257,7 @@ class PlanFailed(Exception):
 
     ``sent`` are the commands up to it, ``undone`` those that took back what was done before, ``left`` those that
     would have, from the first that failed on: what they name is still in the VM. ``done`` are those that stay done:
-    removals, and after a lost connection everything, for then nothing is taken back.
+    removals, and after a lost connection everything, for then nothing is taken back. ``step``: the one that failed.
     """
 
     def __init__(
@@ -251,6 +267,7 @@ class PlanFailed(Exception):
         undone: Sequence[Command] = (),
         left: Sequence[Command] = (),
         done: Sequence[Command] = (),
+        step: Step | None = None,
     ) -> None:
         super().__init__(str(cause))
         self.cause = cause
@@ -258,6 +275,7 @@ class PlanFailed(Exception):
         self.undone = list(undone)
         self.left = list(left)
         self.done = list(done)
+        self.step = step
 
 
 def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
@@ -267,14 +285,31 @@ def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Comma
     that can never be connected again.
     """
     undone: list[Command] = []
-    undos = [undo for undo in (step.undo() for step in reversed(done)) if undo]
+    undos = _unplugs_first([undo for undo in (step.undo() for step in reversed(done)) if undo])
     for number, undo in enumerate(undos):
+        run.finished = []
         try:
             undo.apply(run)
         except (QMPError, HardwareError):
-            return undone, [command for rest in undos[number:] for command in rest.commands()]
+            finished = [command for part in run.finished for command in part.commands()]
+            rest = [command for one in undos[number:] for command in one.commands()]
+            return undone + finished, [command for command in rest if command not in finished]
         undone += undo.commands()
     return undone, []
+
+
+def _unplugs_first(undos: Sequence[Step]) -> list[Step]:
+    """The same steps, but where unplugs and deletions follow each other, all unplugs come first and at the same time: the wait
+    for thirty devices is then that for one. None of the deletions is needed for an unplug."""
+    result: list[Step] = []
+    for simple, some in groupby(undos, lambda step: step.unplugs or isinstance(step, Delete)):
+        steps = list(some)
+        unplugs = [step for step in steps if step.unplugs] if simple else []
+        if len(unplugs) > 1:
+            result.append(unplugs[0].together(unplugs[1:]))
+            steps = [step for step in steps if not step.unplugs]
+        result += steps
+    return result
 
 
 def _final(steps: Sequence[Step]) -> list[Command]:

@@ -445,4 +445,4 @@ class LaunchArgs(Step):
         except CommandError:
             return
         device = device_argument({**self.arguments, "mac": mac}, self.version)
-        run.results["launch_args"] = [*self.planned[:-1], device]
+        run.launch_args[self.arguments["id"]] = [*self.planned[:-1], device]

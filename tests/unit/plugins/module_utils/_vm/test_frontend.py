@@ -102,7 +102,7 @@ def test_any_other_error_ends_it_at_once() -> None:
     ids=lambda message: message["event"],
 )
 def test_the_guests_no_ends_it_at_once(refusal: dict) -> None:
-    with pytest.raises(UnplugRefused, match="refused to let go of d1"):
+    with pytest.raises(UnplugRefused, match="refused to release d1"):
         unplug(device_del(before=[refusal]))
 
 
