@@ -147,13 +147,13 @@ def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_togethe
         time.sleep(0.1)
 
 
-def test_a_device_that_cannot_be_made_anew_is_put_back(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
+def test_a_device_that_cannot_be_recreated_is_restored(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=bare_vm.binary, boot=False, native=True)
     options = {"id": "rng1", "driver": "virtio-rng-pci", "properties": {"max-bytes": 1024, "period": 1000}}
     assert device(vm, **options).get("changed")
     place = device(vm, check=True, **options)["device"]
     failed = device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 0}, recreate=True)
-    refused(failed, "command_failed", "period", "rng1", "put back")
+    refused(failed, "command_failed", "period", "rng1 was restored")
     again = device(vm, **options)
     assert unchanged(again) and {**again["device"], "at_launch": False} == {**place, "at_launch": False}, again
 
@@ -195,7 +195,7 @@ def test_memory_that_is_shared_and_not_the_guests_own(bare_vm: VM) -> None:
     refused(device(bare_vm, id="dimm1", state="absent"), "conflict", "qmp_memory_hotplug")
 
 
-def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
+def test_other_properties_are_a_conflict_unless_recreate_is_set(vm: VM) -> None:
     assert device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 1000})["changed"]
     refused(device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 2000}), "conflict", "1000", "2000")
     refused(device(vm, id="rng1", driver="virtio-balloon-pci"), "conflict", "virtio-rng-pci", "virtio-balloon-pci")

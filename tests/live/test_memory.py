@@ -143,8 +143,8 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
     refused(memory(vm, id="m1", size="256M"), "conflict", "134217728", "268435456", "recreate")
     refused(memory(vm, id="m1", size="128M", backend="memfd"), "conflict", "'ram'", "'memfd'")
     refused(memory(vm, id="m1", size="128M", share=True), "conflict", "share")
-    refused(memory(vm, id="m1", size="128M", node=3), "conflict", "node is 0, wanted 3")
-    refused(memory(vm, id="m1", size="128M", slot=2), "conflict", "slot is 0, wanted 2")
+    refused(memory(vm, id="m1", size="128M", node=3), "conflict", "node is 0 and the task sets 3")
+    refused(memory(vm, id="m1", size="128M", slot=2), "conflict", "slot is 0 and the task sets 2")
     refused(memory(vm, id="m1", size="4G", recreate=True), "no_free_slot", "maxmem")
     assert memory(vm, id="m1")["memory"]["size"] == 128 * MiB
     assert memory(vm, id="m1", size="256M", recreate=True)["memory"]["size"] == 256 * MiB

@@ -133,7 +133,7 @@ def test_another_number_of_queues_is_a_conflict_and_none_is_not_compared(bare_vm
     assert modules.netdev(**nic, queues=2)["changed"]
     assert unchanged(modules.netdev(**nic)) and unchanged(modules.netdev(**nic, queues=2))
     for queues in (1, 3):
-        refused(modules.netdev(**nic, queues=queues), "conflict", f"queues is 2, wanted {queues}")
+        refused(modules.netdev(**nic, queues=queues), "conflict", f"queues is 2 and the task sets {queues}")
     assert modules.netdev(id="n2", type="user")["changed"]
     assert unchanged(modules.netdev(id="n2", type="user", queues=1))
 
@@ -380,7 +380,7 @@ def test_a_task_that_lost_a_race_is_told_of_the_winner(make_vm: Callable[..., VM
         assert hardware.ids.keys() == {"rp0", "scsi0"}
         vm.query("netdev_add", type="user", id="other")
         vm.query("device_add", driver="virtio-net-pci", id="n1", netdev="other", bus="rp0", addr="0")
-        with pytest.raises(netdev.Conflict, match="another task"):
+        with pytest.raises(netdev.Conflict, match="Another task"):
             netdev.plan_present(hardware, netdev.NicSpec(FrontendSpec("n1"), "user"))
 
 

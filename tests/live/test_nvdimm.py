@@ -90,7 +90,7 @@ def test_persistent_memory_is_sent_as_it_is(binary: Binary, make_vm: Callable[..
         },
     }
     assert unchanged(memory(vm, **task))
-    refused(memory(vm, **{**task, "pmem": False}), "conflict", "pmem is True, wanted False")
+    refused(memory(vm, **{**task, "pmem": False}), "conflict", "pmem is True and the task sets False")
     assert "pmem=on" in str(added["launch_args"])
 
 

@@ -1,10 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of device_add that make the very same device again, read from the device as it is.
+"""The arguments of device_add that create the same device again, read from the present device.
 
-What is not the default of its driver has been set, by whoever plugged it or by QEMU when it came up. Values that QEMU works
-out by itself are left out where they are what it would work out again: the device then follows what they depend on.
+A property that does not have the default of its driver was set, by the one who plugged the device or by QEMU when it created the
+device. A value that QEMU has computed is left out if QEMU would compute the same value again: so the new device follows the
+values that it is computed from.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..model.slots import SLOT_ARGUMENTS, slot_arguments
 from .nic.backend import queues_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
-"""The properties that say what is behind a device."""
+"""The properties that name the backend of a device."""
 
 _NOT_ARGUMENTS = {
     "id",
@@ -30,9 +31,9 @@ _NOT_ARGUMENTS = {
     *BACKENDS,
     *SLOT_ARGUMENTS,
     "dev_id",
-    "memaddr",  # with addr the address of a memory device, which depends on all the others
+    "memaddr",  # like addr, the address of a memory device: QEMU assigns it by what other memory devices there are
     "fd",
-    "vhostfd",  # names of descriptors, used up when the device was made
+    "vhostfd",  # names of descriptors, which QEMU has consumed when it created the device
 }
 _NUMBERS_WITHOUT_DEFAULT: dict[str, int] = {
     "bootindex": 0,
@@ -41,32 +42,32 @@ _NUMBERS_WITHOUT_DEFAULT: dict[str, int] = {
     "requested-size": 1,
     "guest-stats-polling-interval": 1,
 }
-"""Numbers of which QEMU does not report a default, each with the least that means something. Others of that sort are not
-arguments but states, such as ``size`` of a DIMM."""
+"""Numbers without a reported default that are arguments, each with its least meaningful value. Other numbers without a reported
+default are states, such as ``size`` of a DIMM."""
 
-_NOTHING: tuple[Any, ...] = ("", [], {}, None, "00000000-0000-0000-0000-000000000000", "00:00:00:00:00:00")
+_NO_VALUE: tuple[Any, ...] = ("", [], {}, None, "00000000-0000-0000-0000-000000000000", "00:00:00:00:00:00")
 _TEXT_TYPES = re.compile(r"str(ing)?\Z|QemuUUID\Z|.*List\Z")
 _OWN_ROM = re.compile(r"(efi|pxe|vgabios)-[\w.-]+\Z")
 CHOSEN = (-1, 0, 0xFFFF, 0xFFFFFFFF, "auto")
-"""Defaults by which a driver leaves the choice to QEMU."""
+"""Defaults that mean "QEMU chooses the value"."""
 
 
-def settled_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """What ``device_add``, or ``-device`` of the next start, needs to make *device* again in the same slot with the same
-    properties. The backends behind it are not part of it."""
+def current_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The arguments of ``device_add``, or of ``-device`` at the next start, that create *device* again in the same slot with the
+    same properties, without its backends."""
     slot = {name: value for name, value in slot_arguments(device).items() if value is not None}
     named = {"id": device.id} if device.id else {}
-    return {"driver": device.driver, **named, **slot, **settled_properties(hardware, device)}
+    return {"driver": device.driver, **named, **slot, **current_properties(hardware, device)}
 
 
 def backends_of(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """The backends behind *device*, as its ``device_add`` arguments name them."""
+    """The backends of *device*, as arguments of ``device_add``."""
     values = present_properties(hardware, device, [name for name in BACKENDS if name in device.types])
-    return {name: value for name, value in values.items() if value not in _NOTHING}
+    return {name: value for name, value in values.items() if value not in _NO_VALUE}
 
 
-def settled_properties(hardware: Hardware, device: Device, only: Collection[str] | None = None) -> dict[str, Any]:
-    """The properties of *device* that differ from what a new one of its driver would have by itself. With *only*, no others."""
+def current_properties(hardware: Hardware, device: Device, only: Collection[str] | None = None) -> dict[str, Any]:
+    """The properties of *device* that differ from those of a new device of its driver; with *only*, those of these names."""
     known = hardware.schema.device_properties(device.driver)
     names = [
         name
@@ -82,46 +83,48 @@ def settled_properties(hardware: Hardware, device: Device, only: Collection[str]
         about = known[name]
         if value is None or "default" in about and value == about["default"]:
             continue
-        if "default" not in about and not _means_something(name, value, device.types[name], "netdev" in known):
+        if "default" not in about and not _is_set(name, value, device.types[name], "netdev" in known):
             continue
-        chosen = _CHOOSES.get(name)
-        if chosen and about.get("default", -1) in CHOSEN and chosen(hardware, device, values):
+        is_choice = _IS_CHOICE.get(name)
+        if is_choice and about.get("default", -1) in CHOSEN and is_choice(hardware, device, values):
             continue
         result[name] = value
     return result
 
 
 def present_properties(hardware: Hardware, device: Device, names: list[str]) -> dict[str, Any]:
-    """The present values of properties, links by the id of what they lead to; None for what cannot be read or named."""
+    """The present values of properties. A link has the id of its target; None if it cannot be read or its target has no id."""
     values = hardware.cache.qom_get((device.path, name) for name in names)
     return {
-        name: _linked(device, value) if device.types[name].startswith("link<") else value for name, value in zip(names, values)
+        name: _link_target(device, value) if device.types[name].startswith("link<") else value
+        for name, value in zip(names, values)
     }
 
 
-def _linked(device: Device, path: Any) -> str | None:
-    """The id behind a link; None for a part of the device itself, and for what has no id."""
+def _link_target(device: Device, path: Any) -> str | None:
+    """The id of the target of a link; None for the device itself or a part of it, and for a target without id."""
     if not isinstance(path, str) or path == device.path or path.startswith(f"{device.path}/"):
         return None
     parent, _slash, name = path.rpartition("/")
     return name if parent in ("/objects", PERIPHERAL) else None
 
 
-def _means_something(name: str, value: Any, type_name: str, has_rom: bool) -> bool:
+def _is_set(name: str, value: Any, type_name: str, has_rom: bool) -> bool:
+    """Whether a property without a reported default has a value that somebody set."""
     if name in _NUMBERS_WITHOUT_DEFAULT:
         return isinstance(value, int) and bool(_NUMBERS_WITHOUT_DEFAULT[name] <= value)
     if name == "romfile" and value == "" and has_rom:
-        return True  # a NIC comes with a ROM unless it is told not to
-    return bool(_TEXT_TYPES.match(type_name) or type_name.startswith("link<")) and value not in _NOTHING
+        return True  # a NIC has an option ROM unless it was set to none
+    return bool(_TEXT_TYPES.match(type_name) or type_name.startswith("link<")) and value not in _NO_VALUE
 
 
-# What QEMU chooses by itself, by property: whether the present value is its own choice.
+# The properties that QEMU chooses, each with a function that returns whether the present value is QEMU's choice.
 
-Choice = Callable[[Hardware, Device, Mapping[str, Any]], bool]
+IsChoice = Callable[[Hardware, Device, Mapping[str, Any]], bool]
 
 
 def _queues(hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> bool:
-    """virtio gives a disk or a controller one queue for each CPU that the VM was started with."""
+    """QEMU gives a virtio disk or controller one queue for each CPU that the VM was started with."""
     smp = hardware.cache.qom_get([("/machine", "smp")], dict)[0] or {}
     return bool(values.get("num-queues", values.get("num_queues")) == smp.get("cpus"))
 
@@ -144,13 +147,13 @@ def _discard_granularity(_hardware: Hardware, _device: Device, values: Mapping[s
 
 
 def _legacy(hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
-    """On a port of PCI Express a virtio device is modern only, elsewhere it is both."""
+    """On a PCI Express port a virtio device is modern only; elsewhere it is both legacy and modern."""
     bus = str(device.properties.get("parent_bus"))
     kind = hardware.cache.qom_get([(bus, "type")])[0]
     return bool(values["disable-legacy"] == ("on" if kind == "PCIE" and bus.startswith(f"{PERIPHERAL}") else "off"))
 
 
-_CHOOSES: dict[str, Choice] = {
+_IS_CHOICE: dict[str, IsChoice] = {
     "num-queues": _queues,
     "num_queues": _queues,
     "vectors": _vectors,
@@ -170,10 +173,10 @@ _CHOOSES: dict[str, Choice] = {
 }
 
 _ALSO_CHOSEN = {"nr", "port", "scsi-id", "lun", "sas_address", "xres", "yres", "class", "msi", "msix"}
-"""What QEMU chooses too, of which it cannot be told whether the present value is its choice."""
+"""Further properties that QEMU chooses. Their present value does not show whether it is QEMU's choice."""
 
 
 def leaves_the_choice(name: str, value: Any, default: Any) -> bool:
-    """Whether a task that sets the property *name* to *value*, by default *default*, has QEMU choose, which then reports what it
-    has chosen. Of most properties a default such as 0 or -1 is a value like any other, and reported as it is."""
-    return name in _CHOOSES.keys() | _ALSO_CHOSEN and not isinstance(value, bool) and value in CHOSEN and bool(value == default)
+    """Whether setting the property *name* to *value* means that QEMU chooses. QEMU then reports its choice instead of *value*.
+    For most properties a *default* such as 0 or -1 is a value like any other, and QEMU reports it."""
+    return name in _IS_CHOICE.keys() | _ALSO_CHOSEN and not isinstance(value, bool) and value in CHOSEN and bool(value == default)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The device that the guest sees, of any kind: its arguments for device_add, and how it differs from what is there."""
+"""The frontend: the device that the guest sees, of any kind. Its arguments for device_add, and how a present one differs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import Conflict, InvalidOption, NoFreeSlot
 from ..model.hardware import Device, Hardware
 from ..model.slots import SLOT_OPTIONS, SlotRequest, bus_class, find_slot, same_addr, slot_arguments, slot_of, slot_options
 from ..model.values import check_enums, same_value, typed
-from .current import backends_of, leaves_the_choice, settled_properties
+from .current import backends_of, current_properties, leaves_the_choice
 from .option_table import Difference, Option
 from .property_limits import check_block_sizes, check_limits
 
@@ -36,19 +36,22 @@ _IDENTITY = {
     "werror",
     "write-cache",
 }
-"""What a device of another driver has in common with the one before it: how the guest knows it, and what it reads from it."""
+"""Properties that a device keeps when it is recreated with another driver: the guest knows it by them, or reads them from it."""
 
 _PORTS = {"nr", "port"}
-"""Numbers on a bus, which say nothing on another."""
+"""Numbers on a bus, which are meaningless on another one."""
 
-_LEADERS = {"vectors": {"num-queues", "num_queues", "mq"}, "romsize": {"romfile"}}
-"""Properties that follow others: where the task specifies one of these, QEMU chooses again."""
+_DERIVED_FROM = {"vectors": {"num-queues", "num_queues", "mq"}, "romsize": {"romfile"}}
+"""Properties that depend on others: if the task specifies one of the latter, QEMU chooses the former again."""
 
 
 @dataclass(frozen=True)
 class FrontendSpec:
-    """What a task specifies of a device. ``options`` are properties that have an option of their own, by property name, None if
-    not set; ``names`` are the names of these options; ``properties`` are any other properties."""
+    """What a task specifies of a device.
+
+    ``options`` are properties that have an option of their own, by property name, None if not set; ``names`` are the names of
+    these options; ``properties`` are any other properties.
+    """
 
     id: str
     driver: str | None = None
@@ -57,96 +60,108 @@ class FrontendSpec:
     properties: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def stated(self, hardware: Hardware, driver: str) -> dict[str, Any]:
-        """All properties that the task states, in the JSON types that *driver* has for them."""
+    @property
+    def untyped(self) -> dict[str, Any]:
+        """All properties that the task sets, by option or not, as the task has them."""
+        return {**self.properties, **{name: value for name, value in self.options.items() if value is not None}}
+
+    def specified(self, hardware: Hardware, driver: str) -> dict[str, Any]:
+        """All properties that the task sets, in the JSON types that *driver* has for them. Raises InvalidOption."""
         for name in self.properties:
             if name in _NAMED_ELSEWHERE:
-                raise InvalidOption(f"properties has {name!r}, which the option {_NAMED_ELSEWHERE[name]!r} is for.")
-        options = {name: value for name, value in self.options.items() if value is not None}
+                raise InvalidOption(f"properties contains {name!r}. Use the option {_NAMED_ELSEWHERE[name]!r} instead.")
+        options = [name for name, value in self.options.items() if value is not None]
         types = hardware.device_properties(driver)
         for name in options:
             if name in self.properties:
-                raise InvalidOption(f"{self.option_of(name)} is set twice, by itself and as properties: {name}. Leave one out.")
+                raise InvalidOption(f"{self.option_of(name)} is set twice: as an option and in properties ({name}). Remove one.")
             if name not in types:
-                raise InvalidOption(f"{self.option_of(name)} is not for a {driver}, which has no property {name!r}.")
+                raise InvalidOption(f"{self.option_of(name)} cannot be set for a {driver}: it has no property {name!r}.")
         called = {name: self.option_of(name) for name in options}
-        values = typed(f"device {driver}", {**options, **self.properties}, types, called)
+        values = typed(f"device {driver}", self.untyped, types, called)
         known = hardware.schema.device_properties(driver)
         enums = {name: about["description"] for name, about in known.items() if about["type"][:1].isupper()}
         values = check_enums(f"device {driver}", values, enums)
         check_limits(driver, values, called)
         for name, value in values.items():
-            if known[name]["type"].startswith("link<") and value and not _leads_somewhere(hardware, str(value)):
+            if known[name]["type"].startswith("link<") and value and not _link_target_exists(hardware, str(value)):
                 raise InvalidOption(
-                    f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add it first."
+                    f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add that first."
                 )
         return values
 
     def option_of(self, name: str) -> str:
-        """The option of the task that sets the property *name*; the property itself if it has no option, or that is not used."""
+        """The option of the task that sets the property *name*; *name* itself if the task sets it in ``properties``."""
         return self.names.get(name, name) if self.options.get(name) is not None else name
 
 
-def _leads_somewhere(hardware: Hardware, name: str) -> bool:
+def _link_target_exists(hardware: Hardware, name: str) -> bool:
     return name.startswith("/") or name in hardware.objects or name in hardware.ids
 
 
 def device_arguments(hardware: Hardware, frontend: FrontendSpec, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments for ``device_add``: driver, id, *backend* (``drive`` or ``netdev``), a free place, properties."""
-    properties = frontend.stated(hardware, driver)
+    """The arguments for ``device_add``: driver, id, *backend* (``drive``, ``netdev`` …), a free slot, properties."""
+    properties = frontend.specified(hardware, driver)
     try:
-        place = find_slot(hardware, driver, frontend.slot)
+        slot = find_slot(hardware, driver, frontend.slot)
     except NoFreeSlot as error:
-        if any(one.id == frontend.id for bus in hardware.buses for one in bus.devices):  # since its id was looked for
-            raise Conflict(f"{frontend.id} has been added by another task meanwhile. Run this again to compare it.") from error
+        if any(device.id == frontend.id for bus in hardware.buses for device in bus.devices):  # since its id was looked up
+            raise Conflict(f"Another task has just added {frontend.id}. Run the task again to compare it.") from error
         raise
-    return _checked(hardware, {"driver": driver, "id": frontend.id, **backend, **place, **properties})
+    return _checked(hardware, {"driver": driver, "id": frontend.id, **backend, **slot, **properties})
 
 
 def _checked(hardware: Hardware, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return *arguments*, unless QEMU would refuse them when the device is half made: version 10 then keeps what is behind it."""
+    """Return *arguments*. Raises for those that QEMU rejects only after it has made half of the device: QEMU 10 then keeps the
+    backend."""
     legacy = arguments.get("disable-legacy", "auto")
     if arguments.get("disable-modern") and legacy != "off":
         bus = hardware.bus(arguments.get("bus", ""))
         if legacy == "on" or bus and bus.kind == "PCIE":
-            where = "with disable-legacy: on" if legacy == "on" else f"on {arguments['bus']}, a port of PCI Express,"
+            where = "with disable-legacy: on" if legacy == "on" else f"on {arguments['bus']}, a PCI Express port,"
             raise InvalidOption(
-                f"disable_modern: true leaves a {arguments['driver']} {where} without a mode to work in. Leave "
-                "it out, or set properties: {disable-legacy: 'off'}."
+                f"disable_modern: true leaves a {arguments['driver']} {where} without any mode. Remove it, or set "
+                "properties: {disable-legacy: 'off'}."
             )
     check_block_sizes(arguments)
-    bootindex = arguments.get("bootindex", -1)
-    holder = (
-        next(
-            (one for one in hardware.devices if one.id != arguments["id"] and one.properties.get("bootindex") == bootindex), None
-        )
-        if bootindex >= 0
-        else None
-    )
+    holder = _boot_index_holder(hardware, arguments)
     if holder:
-        raise Conflict(f"bootindex {bootindex} is taken by {holder.id or holder.path} ({holder.driver}). Give another.")
+        raise Conflict(
+            f"bootindex {arguments['bootindex']} is used by {holder.id or holder.path} ({holder.driver}). Set another one."
+        )
     return arguments
+
+
+def _boot_index_holder(hardware: Hardware, arguments: Mapping[str, Any]) -> Device | None:
+    """The other device that has the boot index of *arguments*, if any."""
+    bootindex = arguments.get("bootindex", -1)
+    if bootindex < 0:
+        return None
+    others = (device for device in hardware.devices if device.id != arguments["id"])
+    return next((device for device in others if device.properties.get("bootindex") == bootindex), None)
 
 
 def recreated_arguments(
     hardware: Hardware, frontend: FrontendSpec, driver: str, backend: dict[str, Any], device: Device | None
 ) -> dict[str, Any]:
-    """The arguments to plug *front* in the place of *device*: what the task does not specify is as it was.
+    """The arguments to plug *frontend* instead of *device*. Everything that the task does not specify stays as it was.
 
-    A device of another driver keeps the slot, where that is one for it, and what says which thing it is. Raises Conflict for
-    what of this it cannot have.
+    With another driver the slot is kept if it fits, and so is the identity (serial number, MAC address …). Raises Conflict if
+    the new driver has no such property.
     """
     if device is None:
         return device_arguments(hardware, frontend, driver, backend)
-    specified = frontend.stated(hardware, driver)
+    specified = frontend.specified(hardware, driver)
     slot = _kept_slot(hardware, frontend, driver, device) or find_slot(hardware, driver, frontend.slot)
     if device.driver == driver:
-        kept = settled_properties(hardware, device)
+        kept = current_properties(hardware, device)
         moved = slot.get("bus") != device.bus
         kept = {
             name: value
             for name, value in kept.items()
-            if name not in specified and not (moved and name in _PORTS) and not (_LEADERS.get(name, set()) & specified.keys())
+            if name not in specified
+            and not (moved and name in _PORTS)
+            and not (_DERIVED_FROM.get(name, set()) & specified.keys())
         }
         backend = {**backends_of(hardware, device), **backend}
     else:
@@ -155,7 +170,7 @@ def recreated_arguments(
 
 
 def _kept_slot(hardware: Hardware, frontend: FrontendSpec, driver: str, device: Device) -> dict[str, Any]:
-    """The slot of *device*, if the task names no other and *driver* fits there; else nothing."""
+    """The slot of *device* if *driver* fits there and the task specifies no other; otherwise {}."""
     slot = {name: value for name, value in slot_arguments(device).items() if value is not None}
     if driver != device.driver and bus_class(hardware, driver) != bus_class(hardware, device.driver):
         return {}
@@ -163,25 +178,28 @@ def _kept_slot(hardware: Hardware, frontend: FrontendSpec, driver: str, device: 
 
 
 def _identity(hardware: Hardware, device: Device, driver: str, specified: Mapping[str, Any]) -> dict[str, Any]:
-    """What a device of another *driver* has of *device* for the guest to take it for the same, and to read the same from it."""
+    """The properties of *device* by which the guest recognises it, to be kept with another *driver*. Raises Conflict."""
     known = hardware.device_properties(driver)
     kept = {
-        name: value for name, value in settled_properties(hardware, device).items() if name in _IDENTITY and name not in specified
+        name: value for name, value in current_properties(hardware, device).items() if name in _IDENTITY and name not in specified
     }
     lost = [f"{name} ({value!r})" for name, value in kept.items() if name not in known]
     if lost:
         raise Conflict(
-            f"{device.id} is a {device.driver} with {', '.join(lost)}, which a {driver} cannot have. "
-            "Keep the driver, or remove the device (state: absent) and add it again."
+            f"{device.id} is a {device.driver} with {', '.join(lost)}, and a {driver} has no such property. Keep the driver, "
+            "or remove the device (state: absent) and add it again."
         )
     return kept
 
 
 def frontend_results(hardware: Hardware, device: Device, rows: Iterable[Option] = ()) -> dict[str, Any]:
-    """*device* as the options that would make it: driver, slot, and each property with an option of its own that has not its
-    default; and ``at_launch``. *rows* are the property options of the kind."""
+    """*device* as the options that create it, and ``at_launch``.
+
+    The options are driver, slot, and those that are properties of the device: PROPERTIES and the *rows* of its kind, without
+    those that have the default of the driver.
+    """
     names = {row.qemu: row.name for row in (*PROPERTIES, *rows)}
-    values = settled_properties(hardware, device, names.keys())
+    values = current_properties(hardware, device, names.keys())
     return {
         "driver": device.driver,
         **slot_of(device),
@@ -191,50 +209,57 @@ def frontend_results(hardware: Hardware, device: Device, rows: Iterable[Option] 
 
 
 def planned_results(arguments: Mapping[str, Any], rows: Iterable[Option] = ()) -> dict[str, Any]:
-    """The same for a device that *arguments* of ``device_add`` will make, except for what QEMU chooses."""
+    """As frontend_results, for a device that *arguments* of ``device_add`` will create; values that QEMU chooses are missing."""
     options = {row.name: arguments[row.qemu] for row in (*PROPERTIES, *rows) if row.qemu in arguments}
     return {"driver": arguments["driver"], **slot_options(arguments), **options, "at_launch": False}
 
 
 def device_differences(hardware: Hardware, frontend: FrontendSpec, device: Device) -> tuple[list[Difference], list[str]]:
-    """How *device* differs from what the task states, and which properties QEMU does not report back."""
+    """How *device* differs from what the task specifies, and the options whose present value QEMU does not report."""
     different: list[Difference] = []
     unverified: list[str] = []
     if frontend.driver is not None and frontend.driver != device.driver:
         return [Difference("driver", device.driver, frontend.driver)], []
     different += _slot_differences(frontend, device)
     known = hardware.schema.device_properties(device.driver)
-    for name, value in frontend.stated(hardware, device.driver).items():
-        now = hardware.property_of(device, name)
-        if now is None:
+    for name, value in frontend.specified(hardware, device.driver).items():
+        present = hardware.property_of(device, name)
+        if present is None:
             unverified.append(frontend.option_of(name))
-        elif same_value(name, device.types.get(name, known[name]["type"]), now, value):
+        elif same_value(name, device.types.get(name, known[name]["type"]), present, value):
             continue
         elif leaves_the_choice(name, value, known[name].get("default")):
-            unverified.append(frontend.option_of(name))  # the choice was left to QEMU, which reports what it has chosen
+            unverified.append(frontend.option_of(name))  # QEMU has chosen the value, and reports its choice
         else:
-            different.append(Difference(frontend.option_of(name), now, value))
+            different.append(Difference(frontend.option_of(name), present, value))
     return different, unverified
 
 
 def _slot_differences(frontend: FrontendSpec, device: Device) -> list[Difference]:
-    """How the slot of *device* differs from the one that the task names."""
+    """How the slot of *device* differs from the one that the task specifies."""
     different = []
-    present = slot_of(device)
+    slot = slot_of(device)
     for option in SLOT_OPTIONS:
-        desired, now = getattr(frontend.slot, option), present.get(option)
-        same = same_addr(desired, now) if option == "addr" and desired is not None and now is not None else desired == now
-        if desired is not None and not same:
-            different.append(Difference(option, now, desired))
+        desired, present = getattr(frontend.slot, option), slot.get(option)
+        if desired is None:
+            continue
+        same = same_addr(desired, present) if option == "addr" and present is not None else desired == present
+        if not same:
+            different.append(Difference(option, present, desired))
     return different
 
 
-def refuse(what: str, differences: list[Difference]) -> None:
-    """Raise Conflict that tells every difference with both values, if there is any."""
+def refuse(subject: str, differences: list[Difference]) -> None:
+    """Raise Conflict for *subject*, such as ``Disk d1``, with both values of every difference, if there is any."""
     if differences:
-        told = "; ".join(f"{one.option} is {one.present!r}, wanted {one.wanted!r}" for one in differences)
+        listed = "; ".join(map(_both_values, differences))
         raise Conflict(
-            f"{what} exists with other properties: {told}. Change the task, take another id, or set "
-            "recreate: true to have it removed and made anew.",
+            f"{subject} exists, but {listed}. Change the task, use another id, or set recreate: true to remove it and add it "
+            "again.",
             differences=[one._asdict() for one in differences],
         )
+
+
+def _both_values(difference: Difference) -> str:
+    present = "not set" if difference.present is None else repr(difference.present)
+    return f"{difference.option} is {present} and the task sets {difference.desired!r}"

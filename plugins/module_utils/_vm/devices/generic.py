@@ -18,12 +18,13 @@ from ..model.values import check_id, nearest
 from ..plan.command_line import device_argument
 from ..plan.hotplug import Plug, Unplug, plug
 from ..plan.plan import PassDescriptor, Plan, Step
-from .current import backends_of, settled_arguments
+from .current import backends_of, current_arguments
 from .frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from .memory.plans import is_memory
 from .option_table import Option
 
 _OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}
+"""Properties that name a backend, with the module that manages such devices together with their backend."""
 _PCI_HOST = re.compile(r"([0-9A-Fa-f]{4}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7]\Z")
 VHOST_VSOCK = "/dev/vhost-vsock"
 _DIMMS = {"pc-dimm", "nvdimm", "virtio-mem-pci", "virtio-pmem-pci"}
@@ -34,12 +35,13 @@ PROPERTIES = (
     Option("chardev", "chardev"),
     Option("guest_cid", "guest-cid"),
 )
-"""The options that are properties of the device."""
+"""The options of this kind that are properties of the device."""
 
 
 @dataclass(frozen=True)
 class DeviceSpec:
-    """What a task says of a device. With ``descriptors`` the vhost device of a vsock is opened here and passed to QEMU."""
+    """What a task specifies of a device. ``descriptors``: whether this host opens the vhost device of a vsock and passes it to
+    QEMU; None means if possible."""
 
     frontend: FrontendSpec
     descriptors: bool | None = None
@@ -55,24 +57,23 @@ def plan_present(hardware: Hardware, spec: DeviceSpec) -> Plan:
     check_id(spec.id)
     device = hardware.device(spec.id)
     if device:
-        _refuse_own_modules(device)
+        _refuse_other_modules(device)
     driver = spec.frontend.driver or (device.driver if device else None)
     if driver is None:
-        raise InvalidOption(f"Device {spec.id} does not exist yet: say with driver what it is to be.")
+        raise InvalidOption(f"Device {spec.id} does not exist, and no driver is set. Set driver to add it.")
     _check(hardware, spec, driver, device)
     before = describe(hardware, spec.id)
     differences, unverified = device_differences(hardware, spec.frontend, device) if device else ([], [])
     steps: list[Step] = []
     arguments: dict[str, Any] = {}
     if differences and spec.recreate and device:
-        _refuse_deadly(device.driver)
-        _refuse_children(hardware, device, spec.force)
-        if _taken_along(device):
+        _refuse_removal(hardware, device, spec.force)
+        if _removed_chardev(device):
             raise Unsupported(
-                f"A {device.driver} cannot be removed and made anew at once, for QEMU removes the character device "
-                f"{device.properties['chardev']} with it. Remove it (state: absent), then add both again."
+                f"A {device.driver} cannot be recreated: when QEMU removes it, it also removes the character device "
+                f"{device.properties['chardev']}. Remove it (state: absent), then add both again."
             )
-        steps.append(Unplug(spec.id, Plug(_as_it_is(hardware, device))))
+        steps.append(Unplug(spec.id, Plug(_present_arguments(hardware, device))))
         arguments = recreated_arguments(hardware, spec.frontend, driver, {}, device)
     else:
         refuse(f"Device {spec.id}", differences)
@@ -83,7 +84,7 @@ def plan_present(hardware: Hardware, spec: DeviceSpec) -> Plan:
         passing, arguments = _descriptors(hardware, spec, arguments)
         steps += [*passing, *plug(arguments)]
     elif device:
-        launch = _as_it_is(hardware, device)
+        launch = _present_arguments(hardware, device)
     after = before
     if arguments:
         after = {"id": spec.id, "driver": driver, **slot_options(arguments), "at_launch": False}
@@ -95,24 +96,26 @@ def plan_absent(hardware: Hardware, spec: DeviceSpec) -> Plan:
     device = hardware.device(spec.id)
     if device is None:
         return Plan()
-    _refuse_own_modules(device)
-    _refuse_deadly(device.driver)
-    _refuse_children(hardware, device, spec.force)
-    return Plan((Unplug(spec.id),), describe(hardware, spec.id), None, warnings=_taken_along(device))
-
-
-def _taken_along(device: Device) -> tuple[str, ...]:
-    """A warning of the backend that goes with a device though nobody names it."""
-    chardev = device.properties.get("chardev")
-    if device.driver not in _TAKES_CHARDEV or not chardev:
-        return ()
-    return (
-        f"QEMU removes the character device {chardev} with {device.id}, as with each {device.driver}. Add it again with "
-        "qmp_chardev where it is still needed.",
+    _refuse_other_modules(device)
+    _refuse_removal(hardware, device, spec.force)
+    chardev = _removed_chardev(device)
+    warnings = (
+        (
+            f"When QEMU removes the {device.driver} {device.id}, it also removes the character device {chardev}. If you still "
+            "need that, add it again with qmp_chardev.",
+        )
+        if chardev
+        else ()
     )
+    return Plan((Unplug(spec.id),), describe(hardware, spec.id), None, warnings=warnings)
 
 
-_TAKES_CHARDEV = ("usb-redir",)
+_REMOVES_CHARDEV = ("usb-redir",)
+
+
+def _removed_chardev(device: Device) -> str | None:
+    """The character device that QEMU removes together with *device*, though no command names it."""
+    return device.properties.get("chardev") or None if device.driver in _REMOVES_CHARDEV else None
 
 
 def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
@@ -122,97 +125,104 @@ def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
     return {"id": device_id, "driver": device.driver, **slot_of(device), "at_launch": device.at_launch}
 
 
-def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """The arguments of ``device_add`` that make a device again as it is, on what is behind it now."""
-    settled = settled_arguments(hardware, device)
-    return {"driver": settled.pop("driver"), "id": device.id, **backends_of(hardware, device), **settled}
+def _present_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The arguments of ``device_add`` that create *device* again as it is, with its present backends."""
+    arguments = current_arguments(hardware, device)
+    return {"driver": arguments.pop("driver"), "id": device.id, **backends_of(hardware, device), **arguments}
 
 
-def _check(hardware: Hardware, spec: DeviceSpec, driver: str, device: Device | None) -> None:
-    """Refuse what QEMU would refuse late or not at all."""
-    properties = spec.frontend.properties
+def _check(hardware: Hardware, spec: DeviceSpec, driver: str, present: Device | None) -> None:
+    """Raise for what QEMU would reject late, or not at all."""
+    properties = spec.frontend.untyped
     types = hardware.cache.ask_or([], "qom-list-types", implements="device", abstract=False)
     names = [entry["name"] for entry in types]
     if names and driver not in names:
         raise InvalidOption(f"This QEMU ({hardware.version_text}) has no device {driver!r}{nearest(driver, names)}.")
     hardware.refuse_incomplete(driver)
-    same = device is not None and device.driver == driver
-    if not same:
+    kept = present if present is not None and present.driver == driver else None
+    if kept is None:
         _refuse_deadly(driver)
-    _check_ranges(hardware, driver, properties)
+    _check_ranges(hardware, spec.frontend, driver)
     if driver == "ivshmem-doorbell" or driver.startswith(_WAITS):
-        _check_server(hardware, driver, properties, device if same else None)
+        _check_server(hardware, driver, properties, kept)
     if driver.startswith("vfio-pci") and "host" in properties and not _PCI_HOST.match(str(properties["host"])):
-        raise InvalidOption(f"host {properties['host']!r} is no PCI address of the host: write it as 0000:3b:00.0.")
+        raise InvalidOption(
+            f"properties.host {properties['host']!r} is not a PCI address of the host: write it like 0000:3b:00.0, in quotes."
+        )
     for name, module in _OWN_MODULES.items():
         if name in properties and (name != "memdev" or driver in _DIMMS):
             raise InvalidOption(
-                f"properties has {name!r}, and a device with something behind it is not for qmp_device. Use "
-                f"{module}, which adds both."
+                f"properties contains {name!r}, but qmp_device does not manage devices with such a backend. Use {module}: it "
+                "adds both."
             )
-    if driver.startswith("vhost-vsock") and not (same and "guest-cid" not in properties):
+    if driver.startswith("vhost-vsock") and not (kept and "guest-cid" not in properties):
         cid = _number(properties.get("guest-cid"))
         if not _FIRST_CID <= cid < (1 << 32) - 1:
-            raise InvalidOption(f"A {driver} needs guest_cid, a number from {_FIRST_CID} that no other VM of the host has.")
+            raise InvalidOption(
+                f"A {driver} needs guest_cid: set a number of {_FIRST_CID} or more that no other VM of this host has."
+            )
 
 
 _DEADLY = {
     "rocker": "QEMU aborts when a rocker is removed",
-    "dc390": "once a dc390 was removed, QEMU aborts at the next device with an EEPROM, such as an i82550",
+    "dc390": "after the removal of a dc390, QEMU aborts at the next device with an EEPROM, such as an i82550",
 }
-"""Drivers that QEMU does not survive the removal of, with what happens."""
+"""Drivers whose removal makes QEMU abort, with the reason."""
 
 
 def _refuse_deadly(driver: str) -> None:
     if driver in _DEADLY:
         raise Unsupported(
-            f"A {driver} is neither plugged into a running VM nor removed from one: {_DEADLY[driver]}. Give it to "
-            "the VM at its start, or take it away there."
+            f"A {driver} can neither be added to a running VM nor removed from it: {_DEADLY[driver]}. Add or remove it on QEMU's "
+            "command line."
         )
 
 
 _WAITS = ("vhost-user-blk", "vhost-user-scsi")
-"""Drivers that wait for their server, as ivshmem-doorbell does, for as long as the socket is not connected."""
+"""Drivers that, like ivshmem-doorbell, block QEMU until their socket is connected to its server."""
 
 
-def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any], present: Device | None) -> None:
-    """Raise for a device without a server on its character device: QEMU, all of it, waits for the server for ever."""
-    now = present.properties.get("chardev") if present else None
-    name = str(properties.get("chardev", now or ""))
-    if now and name == now:
+def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any], kept: Device | None) -> None:
+    """Raise for a device whose character device is not connected to a server: QEMU would stop and wait for the server."""
+    present = kept.properties.get("chardev") if kept else None
+    name = str(properties.get("chardev", present or ""))
+    if present and name == present:
         return
     chardev = hardware.chardevs.get(name)
-    if chardev is None and driver.startswith("vhost-user"):  # QEMU says so
+    if chardev is None and driver.startswith("vhost-user"):  # QEMU rejects it
         return
     if chardev is None:
         raise InvalidOption(
-            f"chardev {name!r} is not a character device of the VM. Device {driver} needs one, a socket that is "
-            "connected to its server."
+            f"A {driver} needs a character device, and the VM has none with the id {name!r}. Add it with qmp_chardev: a socket "
+            "that is connected to its server."
         )
     if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
         state = "is not connected" if chardev.type == "socket" else f"is a {chardev.type}"
         raise Conflict(
-            f"The character device {name} {state}. Device {driver} needs a socket that is connected to its server, "
-            "without which QEMU would stand still. Start the server first."
+            f"A {driver} needs a socket that is connected to its server, but the character device {name} {state}: QEMU would "
+            "stop and wait for the server. Start the server first."
         )
 
 
-_MOST = {"vectors": (0, 65535), "max_ports": (1, 511)}
-"""The ranges of properties that QEMU, or its memory, does not survive, or refuses: it allocates room for each vector at once."""
+_RANGES = {"vectors": (0, 65535), "max_ports": (1, 511)}
+"""Ranges of properties outside of which QEMU aborts or runs out of memory: it allocates all vectors at once."""
 
 
-def _check_ranges(hardware: Hardware, driver: str, properties: Mapping[str, Any]) -> None:
+def _check_ranges(hardware: Hardware, frontend: FrontendSpec, driver: str) -> None:
     known = hardware.device_properties(driver)
-    for name, value in properties.items():
-        least, most = _MOST.get(name, (0, -1))
-        if name in _MOST and name in known and not least <= _number(value) <= most:
-            raise InvalidOption(f"properties.{name} is {value!r}. A {driver} takes there a number from {least} to {most}.")
+    for name, value in frontend.properties.items():
+        if name in _RANGES and name in known:
+            least, most = _RANGES[name]
+            if not least <= _number(value) <= most:
+                raise InvalidOption(
+                    f"properties.{name} {value!r} is not valid for a {driver}: set a number from {least} to {most}."
+                )
         if known.get(name, "").startswith("link<") and not isinstance(value, str):
-            raise InvalidOption(f"properties.{name} is {value!r}. A {driver} takes there the id of an object.")
+            raise InvalidOption(f"properties.{name} {value!r} is not valid for a {driver}: set the id of an object.")
 
 
 def _number(value: Any) -> int:
-    """A number in any of the forms that properties may have; -1 for what is none."""
+    """A number in any form that properties may have; -1 for anything else."""
     try:
         return int(str(value), 0)
     except ValueError:
@@ -220,61 +230,76 @@ def _number(value: Any) -> int:
 
 
 def _descriptors(hardware: Hardware, spec: DeviceSpec, arguments: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
-    """Have the vhost device of a vsock opened by this host, where that is possible and not told otherwise."""
+    """The step that opens the vhost device of a vsock on this host, if that is possible and not disabled, and the arguments."""
     vsock = str(arguments["driver"]).startswith("vhost-vsock") and "vhostfd" not in arguments
     if not vsock:
         if spec.descriptors:
-            raise InvalidOption(f"descriptors is for vhost-vsock devices, not {arguments['driver']}.")
+            raise InvalidOption(
+                f"descriptors: true is only for vhost-vsock devices without the property vhostfd, not for a "
+                f"{arguments['driver']}. Remove it."
+            )
         return [], arguments
     passes = hardware.cache.monitor.passes_fds
     if spec.descriptors and not passes:
-        raise Unsupported("Descriptors only travel over a unix socket: connect by socket, or set descriptors: false.")
+        raise Unsupported(
+            "descriptors: true needs a unix socket, and this connection is over TCP. Connect with socket, or set "
+            "descriptors: false."
+        )
     if spec.descriptors is False or not passes:
         return [], arguments
     if not os.path.exists(VHOST_VSOCK):
         raise Unsupported(
-            f"{arguments['driver']} needs {VHOST_VSOCK}, which this host does not have. Load it (modprobe vhost_vsock)."
+            f"A {arguments['driver']} needs {VHOST_VSOCK}, and this host does not have it. Load the kernel module: modprobe "
+            "vhost_vsock."
         )
     name = f"{spec.id}-vhostfd"
     return [PassDescriptor(name, partial(os.open, VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC))], {**arguments, "vhostfd": name}
 
 
-def _refuse_own_modules(device: Device) -> None:
+def _refuse_other_modules(device: Device) -> None:
+    """Raise Conflict for a device that another module manages together with its backend."""
     for name, module in _OWN_MODULES.items():
         if device.properties.get(name) and (name != "memdev" or is_memory(device)):
-            raise Conflict(f"{device.id} is a {device.driver} with something behind it; use {module}, which removes both.")
+            raise Conflict(
+                f"{device.id} is a {device.driver} with a backend ({name}), which qmp_device does not manage. Use {module}: it "
+                "manages both."
+            )
 
 
-def _refuse_children(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Conflict for a device that others go with, whatever these are."""
-    children = [one.id or one.path for one in goes_along(hardware, device)]
-    if children and not force:
+def _refuse_removal(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise for a device whose removal QEMU does not survive, or that would remove other devices as well."""
+    _refuse_deadly(device.driver)
+    others = sorted(one.id or one.path for one in _removed_with(hardware, device))
+    if others and not force:
         raise Conflict(
-            f"{device.id} carries {', '.join(sorted(children))}, which would go with it. Unplug these first, or set force: true.",
-            children=sorted(children),
+            f"The removal of {device.id} would also remove {', '.join(others)}. Remove these first, or set force: true.",
+            children=others,
         )
 
 
-def goes_along(hardware: Hardware, device: Device) -> list[Device]:
-    """The devices that QEMU takes away with *device*, though nobody names them: those on its buses and on theirs, those behind a
-    USB hub, the other functions of its PCI slot, and the companions of a USB controller."""
+def _removed_with(hardware: Hardware, device: Device) -> list[Device]:
+    """The devices that QEMU removes together with *device*, though no command names them.
+
+    These are the devices on its buses and on their buses, those behind a USB hub, the other functions of its PCI slot, and the
+    companions of a USB controller.
+    """
     found: dict[str, Device] = {}
     pending = [device]
     while pending:
         one = pending.pop(0)
         for other in hardware.devices:
-            if other.path not in found and other.path != device.path and _goes_with(hardware, other, one):
+            if other.path not in found and other.path != device.path and _depends_on(hardware, other, one):
                 found[other.path] = other
                 pending.append(other)
     return list(found.values())
 
 
-def _goes_with(hardware: Hardware, other: Device, device: Device) -> bool:
+def _depends_on(hardware: Hardware, other: Device, device: Device) -> bool:
     bus = other.properties.get("parent_bus", "")
     same_bus = bus == device.properties.get("parent_bus")
     if bus.startswith(f"{device.path}/"):
         return True
-    if device.driver == "usb-hub" and same_bus:  # its children sit on the controller's bus, at ports such as 1.2
+    if device.driver == "usb-hub" and same_bus:  # devices behind a hub are on the controller's bus, at ports such as 1.2
         port = hardware.property_of(device, "port")
         return bool(port) and str(hardware.property_of(other, "port")).startswith(f"{port}.")
     if "masterbus" in other.types and device.id:

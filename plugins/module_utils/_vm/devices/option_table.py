@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of a kind's options: what the user writes, what QEMU calls it, and how its present value is read back.
+"""The table of a kind's options: how the user writes an option, what QEMU calls it, and how its present value is read back.
 
-A row is the one place that knows this. The arguments of a command, the comparison with what exists, ``unverified`` and the result
-are all made from the rows, so that all of them use the option's name as the user wrote it.
+Each row is the only declaration of its option in the domain. The arguments of a command, the comparison with what exists,
+``unverified`` and the result are all made from the rows. So all of them use the option's name as the user wrote it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ UNSET: Any = _Unset()
 class Option(NamedTuple):
     """One row.
 
-    ``name`` is the option as written in a task, ``cache.direct`` for a suboption. ``qemu`` is its place in QEMU's arguments,
-    with dots for nested ones. ``read`` returns the present value of a subject (a block node, an object, a device) as the option
-    has it, and None where this subject does not report it; no ``read`` means that QEMU never reports it.
+    ``name`` is the option as written in a task, ``cache.direct`` for a suboption. ``qemu`` is the name of QEMU's argument, with
+    dots for nested ones. ``read`` returns the present value of a subject (a block node, an object, a device) in the form of the
+    option, and None if this subject does not report it. Without ``read`` QEMU never reports the value.
 
     ``same(subject, value)`` returns whether *value* is the present one, and None if that cannot be known; it is needed for values
     that can be written in several forms. ``partial``: ``read`` returns only a part of the value, enough to compare it but not to
@@ -43,11 +43,11 @@ class Option(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """An option that has another value than the task sets."""
+    """An option whose ``present`` value is another one than the ``desired`` value, which the task sets."""
 
     option: str
     present: Any
-    wanted: Any
+    desired: Any
 
 
 Values = Mapping[str, Any]

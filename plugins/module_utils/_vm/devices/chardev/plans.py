@@ -18,7 +18,7 @@ from ...model.values import check_id, nearest
 from ...plan.command_line import chardev_argument, device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, Plan, Run, Step
-from ..current import backends_of, settled_arguments
+from ..current import backends_of, current_arguments
 from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..option_table import Difference, Option
 from . import data as chardev_data
@@ -338,7 +338,7 @@ def _after(
 
 def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
     """The arguments of ``device_add`` that make a port again as it is."""
-    settled = settled_arguments(hardware, device)
+    settled = current_arguments(hardware, device)
     return {"driver": settled.pop("driver"), "id": settled.pop("id"), **backends_of(hardware, device), **settled}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...model.block_graph import Stack, below
 from ...model.hardware import Hardware, Node
 from ...plan.command_line import blockdev_argument, device_argument, key_values, object_argument
-from ..current import settled_arguments
+from ..current import current_arguments
 from ..objects.plans import SECRET_FILE
 from . import throttle
 from .backend import backend_of, node_arguments
@@ -36,9 +36,9 @@ def launch_args(
         return (*args, *_blockdevs(nodes))
     if arguments is None and stack.device:
         arguments = {
-            **settled_arguments(hardware, stack.device),
+            **current_arguments(hardware, stack.device),
             "id": disk.id,
-            **disk.frontend.stated(hardware, stack.device.driver),
+            **disk.frontend.specified(hardware, stack.device.driver),
         }
     limits = throttle.in_force(throttle.present(stack.entry) if disk.limits is None else disk.limits)
     drive = {} if top is None else {"drive": top}

@@ -16,7 +16,7 @@ from ...model.hardware import PERIPHERAL, Hardware
 from ...model.values import check_id
 from ...plan.command_line import blockdev_argument, device_argument
 from ...plan.plan import Command, Delete, Execute, Plan, Run, Step, wire
-from ..current import settled_arguments
+from ..current import current_arguments
 from .backend import file_backend, node_arguments, same_file
 from .spec import CannotOpen
 
@@ -113,7 +113,7 @@ def _launch_args(hardware: Hardware, drive_id: str, node: dict[str, Any] | None)
     device = hardware.device(drive_id)
     if device is None or node is None:
         return ()
-    arguments = {**settled_arguments(hardware, device), "drive": node["node-name"]}
+    arguments = {**current_arguments(hardware, device), "drive": node["node-name"]}
     return ("-blockdev", blockdev_argument(node), "-device", device_argument(arguments, hardware.version))
 
 

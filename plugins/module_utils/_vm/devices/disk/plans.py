@@ -20,7 +20,7 @@ from ...model.slots import SLOT_OPTIONS, default_driver, refuse_companions, slot
 from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Command, Delete, Execute, Plan, Run, Step, Steps, wire
-from ..current import settled_arguments
+from ..current import current_arguments
 from ..frontend import device_arguments, device_differences, recreated_arguments, refuse
 from ..option_table import Difference
 from . import secrets as disk_secrets
@@ -181,7 +181,7 @@ def _restored(hardware: Hardware, stack: Stack) -> Step | None:
     if device is None or device.id is None:
         return None
     if top is None:  # an empty drive
-        return Plug(settled_arguments(hardware, device))
+        return Plug(current_arguments(hardware, device))
     if any(_added_back(hardware, stack, name) is None for name in stack.private):
         return None
     steps: list[Step] = []
@@ -192,7 +192,7 @@ def _restored(hardware: Hardware, stack: Stack) -> Step | None:
             return None
         drive = device.id
         steps.append(Execute("blockdev-add", {**arguments, "node-name": drive}))
-    steps.append(Plug({**settled_arguments(hardware, device), "drive": drive}))
+    steps.append(Plug({**current_arguments(hardware, device), "drive": drive}))
     limits = throttle.present(stack.entry)
     if limits:
         steps.append(throttle.set_limits(throttle.backend_path(device.id, device.driver), device.driver, limits, {}))

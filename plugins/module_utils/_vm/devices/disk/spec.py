@@ -319,7 +319,7 @@ def doubts(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> tup
     is_file = backend.get("driver") == "file" and isinstance(path, str)  # devices come and go
     found: list[HardwareError] = []
     if disk.attach and (stack.device is None or disk.recreate):
-        problem = block_size_problem(disk.frontend.stated(hardware, driver))
+        problem = block_size_problem(disk.frontend.specified(hardware, driver))
         found += [CannotOpen(f"QEMU will not have such a {driver}: {problem}")] if problem else []
     if disk.backend is not None and (stack.own is None or disk.recreate):
         try:

@@ -17,7 +17,7 @@ from ...model.values import check_id
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Execute, Plan, Run, Step
-from ..current import settled_arguments
+from ..current import current_arguments
 from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..objects.plans import add_object, launch_argument
 from ..option_table import Difference
@@ -167,7 +167,7 @@ def _unplug_steps(hardware: Hardware, device: Device, undo: bool = False) -> lis
         now = describe(hardware, name) or {}
         if now.get("requested_size") or now.get("plugged"):
             steps += [_request(name, 0, now.get("requested_size") if undo else None), _reached(name, 0)]
-    again = Plug({**settled_arguments(hardware, device), "memdev": _memdev(device)}) if undo else None
+    again = Plug({**current_arguments(hardware, device), "memdev": _memdev(device)}) if undo else None
     return [*steps, Unplug(name, again, by_scan=not device.driver.startswith("virtio"))]
 
 
@@ -184,7 +184,7 @@ def _left_behind(hardware: Hardware, piece: MemorySpec) -> str:
 def _stated(hardware: Hardware, piece: MemorySpec, driver: str) -> dict[str, Any]:
     """The device's properties that the task specifies."""
     requested = {} if piece.requested is None else {"requested-size": piece.requested}
-    return {**piece.frontend.stated(hardware, driver), **requested}
+    return {**piece.frontend.specified(hardware, driver), **requested}
 
 
 def launch_args(hardware: Hardware, device: Device, stated: Mapping[str, Any]) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ def launch_args(hardware: Hardware, device: Device, stated: Mapping[str, Any]) -
     properties = present_properties(hardware, backend)
     if device.driver == "nvdimm":
         properties["share"] = True
-    arguments = {**settled_arguments(hardware, device), "memdev": backend, **stated}
+    arguments = {**current_arguments(hardware, device), "memdev": backend, **stated}
     return _words(hardware, device.driver, hardware.objects[backend], backend, properties, arguments)
 
 

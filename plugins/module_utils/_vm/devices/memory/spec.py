@@ -140,7 +140,7 @@ def check_requested(hardware: Hardware, piece: MemorySpec, size: int, device: De
     """Raise InvalidOption for a requested size that the virtio-mem device cannot have."""
     if piece.type != "virtio-mem":
         return
-    stated = piece.frontend.stated(hardware, default_driver(hardware, "virtio-mem")).get("block-size")
+    stated = piece.frontend.specified(hardware, default_driver(hardware, "virtio-mem")).get("block-size")
     present = hardware.property_of(device, "block-size") if device and stated is None else None
     default = max(_BLOCK, alignment(hardware, str(piece.backend), piece.properties)) if hardware.target in X86 else None
     block = next((value for value in (stated, present, default) if isinstance(value, int)), None)

@@ -18,7 +18,7 @@ from ...model.values import check_id, check_mac
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
-from ..current import backends_of, settled_arguments
+from ..current import backends_of, current_arguments
 from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..option_table import Difference, Option
 from .backend import Connected, backend_arguments, check_new, interface_behind, launch_argument, macs, queues_of, refuse_users
@@ -198,7 +198,7 @@ def _removal(
 
 
 def _device_again(hardware: Hardware, device: Device | None) -> Step | None:
-    return Plug({**settled_arguments(hardware, device), **backends_of(hardware, device)}) if device else None
+    return Plug({**current_arguments(hardware, device), **backends_of(hardware, device)}) if device else None
 
 
 def _replacement(hardware: Hardware, nic: NicSpec, device: Device | None, netdev: Netdev | None) -> tuple[list[Step], list[str]]:
@@ -423,7 +423,7 @@ def _launch_args(hardware: Hardware, nic: NicSpec, arguments: dict[str, Any], de
     if backend is None:
         return ()
     if not arguments and device:
-        arguments = settled_arguments(hardware, device)
+        arguments = current_arguments(hardware, device)
     return ("-netdev", backend, "-device", device_argument({**arguments, "netdev": nic.id}, hardware.version))
 
 

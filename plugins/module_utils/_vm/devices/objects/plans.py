@@ -167,10 +167,10 @@ def _differences(
 def _set(object_id: str, one: Difference) -> Execute:
     """Change a property in place, of a structure the members that the task states; taken back to what they were."""
     place = {"path": f"/objects/{object_id}", "property": one.option}
-    back = Execute("qom-set", {**place, "value": known_part(one.present, one.wanted)})
-    return Execute("qom-set", {**place, "value": one.wanted}, back)
+    back = Execute("qom-set", {**place, "value": known_part(one.present, one.desired)})
+    return Execute("qom-set", {**place, "value": one.desired}, back)
 
 
 def _merged(one: Difference) -> Any:
     """What a property will be: of a structure, the members that the task does not state stay."""
-    return {**one.present, **one.wanted} if isinstance(one.present, dict) and isinstance(one.wanted, dict) else one.wanted
+    return {**one.present, **one.desired} if isinstance(one.present, dict) and isinstance(one.desired, dict) else one.desired

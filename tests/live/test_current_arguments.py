@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read from a device makes the very same device again: plugged into another VM, and at its start."""
+"""The arguments that are read from a device create the same device again: plugged into another VM, and at its start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.current import backends_of, settled_arguments
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.current import backends_of, current_arguments
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
@@ -196,7 +196,7 @@ def test_a_device_is_made_again_as_it_is(
             backends = {name: device[name] for name in ("drive", "netdev", "chardev", "memdev") if name in device}
             if device["driver"] != "usb-storage":  # which hands its drive on to a SCSI disk below it
                 assert backends_of(hardware, now) == backends
-            settled.append({**settled_arguments(hardware, now), **backends})
+            settled.append({**current_arguments(hardware, now), **backends})
             assert settled[-1].keys() <= {*device, *ALWAYS, *CARRIED.get(device["driver"], ())}, (device, settled[-1])
             seen[f"x{number}"] = _look(monitor, f"x{number}")
     with _open(second) as monitor:
@@ -220,4 +220,4 @@ def test_a_mapping_of_queues_to_threads_is_part_of_it(bare_vm: VM) -> None:
         monitor.execute("device_add", arguments)
         hardware = Hardware(monitor)
         device = hardware.device("x")
-        assert device and {**settled_arguments(hardware, device), **backends_of(hardware, device)} == arguments
+        assert device and {**current_arguments(hardware, device), **backends_of(hardware, device)} == arguments
