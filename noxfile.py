@@ -27,7 +27,7 @@ ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
 SANITY_ANSIBLE_CORE = ("ansible-core==2.19.*; python_version < '3.14'", "ansible-core; python_version >= '3.14'")
 """The last whose ansible-test checks modules for Python 3.8, except where it does not run."""
-PACKAGES = [f"ansible_collections.vmops.qemu.plugins.module_utils.{name}" for name in ("qmp", "_vm")]
+PACKAGES = ["ansible_collections.vmops.qemu.plugins", "ansible_collections.vmops.qemu.tests"]
 
 # pyenv's own commands stand for Pythons that may not be active; the Pythons themselves go first
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -98,13 +98,16 @@ def report(session: nox.Session) -> Path:
 
 @nox.session
 def static(session: nox.Session) -> None:
-    """ruff on all Python code, mypy --strict on engine and domain."""
-    session.install("ruff==0.17.*", "mypy==2.*")
+    """ruff check, ruff format and mypy --strict on plugins and tests."""
+    session.install("ruff==0.17.*", "mypy==2.*", "types-PyYAML", "pytest", "hypothesis", "nox", ANSIBLE_CORE)
     session.run("ruff", "check", ".")
-    env = linked(session)
+    session.run("ruff", "format", "--check", ".")
+    config = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(CACHE / "mypy"))
+    session.run("mypy", *config, "noxfile.py")
     packages = [word for package in PACKAGES for word in ("-p", package)]
+    env = linked(session)
     with session.chdir(LINKED):
-        session.run("mypy", "--config-file", str(ROOT / "pyproject.toml"), *packages, env=env)
+        session.run("mypy", *config, *packages, env=env)
 
 
 @nox.session

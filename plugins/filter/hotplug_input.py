@@ -65,7 +65,7 @@ import difflib
 import functools
 import re
 from pathlib import Path
-from typing import Any, Callable, ClassVar, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -123,7 +123,7 @@ class _Mistake(ValueError):
 class _Loader(yaml.SafeLoader):
     """YAML as in its version 1.2: ``no`` and ``on`` are text, and so is a MAC address or a date."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])

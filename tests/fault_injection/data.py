@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a guest keeps on its one disk: written by it, and read back past its cache, or from the image after QEMU's death."""
+"""What a guest writes to its disk, compared with what it reads past its cache, or with the image after QEMU's death."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 30.0
 
 
 class Data:
-    """The bytes that the disk ``id``, the guest's /dev/vda, must have: zeros, and a block of its own for each ``write``."""
+    """The expected content of the disk with the id ``disk``, the guest's /dev/vda: zeros, and one block for each ``write``."""
 
     def __init__(self, disk: str) -> None:
         self.disk = disk
@@ -30,7 +30,7 @@ class Data:
         return bytes(self._bytes)
 
     def write(self, vm: VM) -> None:
-        """Have the guest write one block more, and wait until it is on its disk."""
+        """Let the guest write another block, and wait until it is on the disk."""
         block = self._written * 5 % (SIZE // _BLOCK)
         word = f"block {self._written} of {self.disk}\n"
         vm.guest("while [ ! -b /dev/vda ]; do sleep 0.05; done")
@@ -42,12 +42,12 @@ class Data:
         self._written += 1
 
     def read_by(self, vm: VM) -> bool:
-        """Whether the guest reads just these bytes, past its cache."""
-        told = vm.guest(f"dd if=/dev/vda bs={_BLOCK} iflag=direct 2>/dev/null | md5sum").split()[0]
-        return told == hashlib.md5(self._bytes).hexdigest()
+        """Whether the guest reads exactly this content, past its cache."""
+        read = vm.guest(f"dd if=/dev/vda bs={_BLOCK} iflag=direct 2>/dev/null | md5sum").split()[0]
+        return read == hashlib.md5(self._bytes).hexdigest()
 
     def active(self, vm: VM) -> Path:
-        """The image that the disk is on now."""
+        """The image that the disk uses now."""
         (file,) = (
             one["inserted"]["image"]["filename"]
             for one in vm.query("query-block")
@@ -56,12 +56,13 @@ class Data:
         return Path(file)
 
     def is_in(self, image: Path) -> bool:
-        """Whether an image, with all that it stands on, has just these bytes. No QEMU may be at it any more."""
+        """Whether an image, with its backing files, has exactly this content. No QEMU may use it any more."""
         raw = image.with_suffix(".raw")
         deadline = time.monotonic() + _SECONDS
-        command = ["qemu-img", "convert", "-f", _format(image), "-O", "raw", image, raw]
+        command = ["qemu-img", "convert", "-f", _format(image), "-O", "raw", str(image), str(raw)]
         while (made := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-            assert "lock" in made.stderr and time.monotonic() < deadline, made  # the dead one's may outlive it by a moment
+            # the lock of a killed QEMU may remain for a moment
+            assert "lock" in made.stderr and time.monotonic() < deadline, made
         try:
             return raw.read_bytes() == self._bytes
         finally:
@@ -74,7 +75,7 @@ def _format(image: Path) -> str:
 
 
 def is_whole_core(path: Path, word: str) -> bool:
-    """Whether a dump in ELF has all that its headers promise, and *word*, which stands in the guest's memory."""
+    """Whether an ELF dump has everything that its headers promise, and *word*, which is in the guest's memory."""
     data = path.read_bytes()
     offset = int.from_bytes(data[32:40], "little")
     size, count = (int.from_bytes(data[at : at + 2], "little") for at in (54, 56))

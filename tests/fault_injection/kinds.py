@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of hardware and of operations to be tortured.
+"""The kinds of hardware and of operations in which faults are injected.
 
-A kind that is added here goes through every fault, with no new fault code.
+A kind that is added here goes through every fault. No new fault code is needed.
 """
 
 from __future__ import annotations
@@ -13,61 +13,69 @@ from typing import Any
 
 from ansible_collections.vmops.qemu.tests.support.values import NULL, SECRET
 
-KEEP = "the guest writes to its disk"
+WRITES = "the guest writes to its disk"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Options to have one and to have it no more. Words in braces stand for what is made for each test or VM: ``{tap}``, a tap;
-    ``{image}``, ``{target}``, ``{qcow2}``, ``{luks}``, images; ``{directory}``, a directory; ``{uri}``, a place to migrate to.
+    """Options of a module that add an object or begin an operation, and those that remove or end it.
 
-    ``given``: modules with options that bring each new VM to where the kind begins; KEEP among them has the guest write more.
-    ``stays``: why the VM does not give it up by ``absent``, and so a new VM is taken; ``once``: whether only a new VM can have it
-    again. ``descriptors``: names that may be left in QEMU. ``sample``: whether ``make test`` takes it, besides ``make torture``.
-    ``machine``: how the VM differs from one that has no guest, and so gives up at once whatever needs no guest's consent;
-    ``newest``: whether it is of the newest QEMU at hand.
-
-    ``data``: the id of the disk on which a guest keeps bytes, which are compared after each run and after QEMU's death;
-    ``copy``: a raw image that has these bytes at the end too; ``core``: a file that has the guest's memory at the end.
-    ``repeats``: whether each run does it again. ``busy``: what a run is refused with while what another began goes on, which
-    ends by itself. ``peer``: what is given, as above, to a second VM, to which the guest can move; ``at_peer``: whether the
-    module is run there; ``then``: what moves the guest there in the end.
+    Words in braces stand for what each VM or test gets: ``{tap}``, a tap; ``{image}``, ``{target}``, ``{qcow2}``, ``{luks}``,
+    images; ``{directory}``, a directory; ``{uri}``, an address to migrate to.
     """
 
     name: str
     module: str
     present: dict[str, Any]
     absent: dict[str, Any]
-    given: tuple[Any, ...] = ()
-    stays: str = ""
+    setup: tuple[Any, ...] = ()
+    """Modules with options that prepare each new VM. WRITES among them lets the guest write another block."""
+    irremovable: str = ""
+    """Why ``absent`` does not remove it, so that each test needs a new VM."""
     once: bool = False
+    """Whether only a new VM can have it again."""
     descriptors: tuple[str, ...] = ()
+    """Names of descriptors that may be left in QEMU."""
     sample: bool = True
+    """Whether ``make test`` takes the kind. ``make torture`` takes all."""
     machine: dict[str, Any] = field(default_factory=dict)
+    """How the VM differs from one without a guest, which releases at once whatever needs no guest."""
     newest: bool = False
+    """Whether the VM runs the newest QEMU of this machine."""
+
+    # operations on a VM whose guest writes to a disk
+
     data: str = ""
+    """The id of the guest's disk. Its content is compared after each run and after QEMU's death."""
     copy: str = ""
+    """A raw image that has the same content at the end."""
     core: str = ""
+    """A file that has the guest's memory at the end."""
     repeats: bool = False
+    """Whether each run does the work again."""
     busy: str = ""
+    """Words of the refusal of a run while the work of an earlier one still goes on, which ends by itself."""
     peer: tuple[Any, ...] = ()
+    """Modules with options that prepare a second VM, to which the guest can migrate."""
     at_peer: bool = False
+    """Whether the module runs on the second VM."""
     then: tuple[Any, ...] = ()
+    """Modules with options that migrate the guest to the second VM in the end."""
 
 
 def _disk(name: str, sample: bool = True, **options: Any) -> Kind:
     return Kind(name, "qmp_blockdev", {"id": "x1", **options}, {"id": "x1", "state": "absent"}, sample=sample)
 
 
-def _other_disk(name: str, present: dict[str, Any], absent: dict[str, Any]) -> Kind:
-    """A change of a disk that is there."""
+def _changed_disk(name: str, present: dict[str, Any], absent: dict[str, Any]) -> Kind:
+    """A change of a disk that exists."""
     return Kind(
         name,
         "qmp_blockdev",
         {"id": "x1", **present},
         {"id": "x1", **absent},
         sample=False,
-        given=(("qmp_blockdev", {"id": "x1", "file": "{image}"}),),
+        setup=(("qmp_blockdev", {"id": "x1", "file": "{image}"}),),
     )
 
 
@@ -86,14 +94,14 @@ DISK = ("qmp_blockdev", {"id": "x1", "file": "{qcow2}", "format": "qcow2"})
 TARGET = ("qmp_blockdev", {"id": "t1", "file": "{target}", "attach": False})
 SNAPSHOT = ("qmp_block_job", {"id": "s1", "type": "snapshot", "disk": "x1", "file": "{directory}/overlay"})
 INCOMING = ("qmp_migrate", {"state": "incoming", "uri": "{uri}", "capabilities": {"xbzrle": True}})
-GOES = ("qmp_migrate", {"uri": "{uri}", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 48 << 20}})
+OUTGOING = ("qmp_migrate", {"uri": "{uri}", "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": 48 << 20}})
 RUNS = ("qmp_power", {"state": "running"})
-NO_WAY_BACK = "what it does to the guest's disk is not undone"
+NOT_UNDONE = "the effect on the guest's disk cannot be undone"
 
 
-def _operation(name: str, act: tuple[str, dict[str, Any]], given: tuple[Any, ...] = (DISK, KEEP), **more: Any) -> Kind:
-    """An act on a VM whose guest keeps bytes on the disk x1."""
-    module, present = act
+def _operation(name: str, task: tuple[str, dict[str, Any]], setup: tuple[Any, ...] = (DISK, WRITES), **more: Any) -> Kind:
+    """An operation on a VM whose guest writes to the disk x1."""
+    module, present = task
     absent = {"id": present["id"], "state": "cancelled"} if module == "qmp_block_job" else {}
     return Kind(
         name,
@@ -101,8 +109,8 @@ def _operation(name: str, act: tuple[str, dict[str, Any]], given: tuple[Any, ...
         present,
         **{
             "absent": absent,
-            "given": given,
-            "stays": NO_WAY_BACK,
+            "setup": setup,
+            "irremovable": NOT_UNDONE,
             "once": True,
             "data": "x1",
             "machine": {"boot": True},
@@ -113,16 +121,16 @@ def _operation(name: str, act: tuple[str, dict[str, Any]], given: tuple[Any, ...
 
 
 def _job(type: str, **options: Any) -> tuple[str, dict[str, Any]]:
-    """A job that is under way for a second or so."""
+    """A job that takes about a second."""
     return "qmp_block_job", {"id": "j1", "type": type, "disk": "x1", "speed": "4M", **options}
 
 
 OPERATIONS = (
     _operation("snapshot", SNAPSHOT, absent={}),
-    _operation("mirror and its pivot", _job("mirror", target="t1"), (DISK, TARGET, KEEP)),
-    _operation("commit", _job("commit"), (DISK, KEEP, SNAPSHOT, KEEP)),
-    _operation("stream", _job("stream"), (DISK, KEEP, SNAPSHOT, KEEP)),
-    _operation("backup", _job("backup", target="t1"), (DISK, TARGET, KEEP), copy="{target}", repeats=True),
+    _operation("mirror with pivot", _job("mirror", target="t1"), (DISK, TARGET, WRITES)),
+    _operation("commit", _job("commit"), (DISK, WRITES, SNAPSHOT, WRITES)),
+    _operation("stream", _job("stream"), (DISK, WRITES, SNAPSHOT, WRITES)),
+    _operation("backup", _job("backup", target="t1"), (DISK, TARGET, WRITES), copy="{target}", repeats=True),
     _operation(
         "dump",
         ("qmp_dump", {"path": "{directory}/core", "force": True}),
@@ -130,8 +138,8 @@ OPERATIONS = (
         repeats=True,
         busy="being written",
     ),
-    _operation("guest that moves away", GOES, absent={"state": "cancelled"}, peer=(DISK, INCOMING)),
-    _operation("guest that is awaited", INCOMING, peer=(DISK,), at_peer=True, then=(GOES,)),
+    _operation("outgoing migration", OUTGOING, absent={"state": "cancelled"}, peer=(DISK, INCOMING)),
+    _operation("incoming migration", INCOMING, peer=(DISK,), at_peer=True, then=(OUTGOING,)),
 )
 
 
@@ -141,11 +149,11 @@ KINDS = (
     _disk("SCSI disk", sample=False, file="{image}", driver="scsi-hd"),
     _disk("NVMe disk without a file", sample=False, backend=NULL, driver="nvme"),
     _disk("encrypted disk", sample=False, file="{luks}", format="luks", passphrase=SECRET),
-    _other_disk("disk that grows", {"size": "32M"}, {"size": "16M", "allow_shrink": True}),
-    _other_disk("disk with other limits", {"limits": {"iops": 500}}, {"limits": {}}),
-    _other_disk("disk that stays in the back", {"attach": False}, {}),
-    _other_disk(
-        "disk made anew",
+    _changed_disk("disk that is resized", {"size": "32M"}, {"size": "16M", "allow_shrink": True}),
+    _changed_disk("disk whose limits change", {"limits": {"iops": 500}}, {"limits": {}}),
+    _changed_disk("disk that is detached", {"attach": False}, {}),
+    _changed_disk(
+        "disk that is recreated",
         {"file": "{image}", "read_only": True, "recreate": True},
         {"file": "{image}", "read_only": False, "recreate": True},
     ),
@@ -164,9 +172,15 @@ KINDS = (
         {"id": "x1", "state": "absent"},
         sample=False,
     ),
-    Kind("random numbers", "qmp_device", {"id": "x1", "driver": "virtio-rng-pci"}, {"id": "x1", "state": "absent"}, sample=False),
     Kind(
-        "property",
+        "random number device",
+        "qmp_device",
+        {"id": "x1", "driver": "virtio-rng-pci"},
+        {"id": "x1", "state": "absent"},
+        sample=False,
+    ),
+    Kind(
+        "QOM property",
         "qmp_qom",
         {"path": "/machine", "property": "graphics", "value": False},
         {"path": "/machine", "property": "graphics", "value": True},
@@ -181,7 +195,7 @@ KINDS = (
         machine={"boot": True},
     ),
     Kind(
-        "memory that grows",
+        "virtio-mem",
         "qmp_memory_hotplug",
         {"id": "x1", "type": "virtio-mem", "size": "128M", "requested_size": "0"},
         {"id": "x1", "state": "absent"},
@@ -204,17 +218,17 @@ KINDS = (
         sample=False,
     ),
     Kind(
-        "mirror of a disk",
+        "mirror that is ready",
         "qmp_block_job",
         {"id": "j1", "type": "mirror", "disk": "x1", "target": "t1", "state": "ready"},
         {"id": "j1", "state": "cancelled"},
         sample=False,
-        given=(
+        setup=(
             ("qmp_blockdev", {"id": "x1", "file": "{image}"}),
             ("qmp_blockdev", {"id": "t1", "backend": {"driver": "null-co", "size": 16 << 20}, "attach": False}),
         ),
     ),
-    Kind("VM that stands still", "qmp_power", {"state": "paused"}, {"state": "running"}, sample=False, machine={"paused": False}),
+    Kind("paused VM", "qmp_power", {"state": "paused"}, {"state": "running"}, sample=False, machine={"paused": False}),
     Kind(
         "migration settings",
         "qmp_migrate",
@@ -232,8 +246,8 @@ KINDS = (
     ),
     Kind("I/O thread", "qmp_object", {"id": "x1", "qom_type": "iothread"}, {"id": "x1", "state": "absent"}, sample=False),
     _nic("NIC over a tap", type="tap", ifname="{tap}", descriptors=("x1-fd0",)),
-    _nic("NIC with its cable out", sample=False, type="user", link="down"),
-    Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, stays="a guest has to let go of a vCPU"),
+    _nic("NIC with link down", sample=False, type="user", link="down"),
+    Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, irremovable="only a guest can release a vCPU"),
     Kind("vCPUs of a guest", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, once=True, sample=False, machine={"boot": True}),
     *OPERATIONS,
 )

@@ -25,20 +25,25 @@ from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from . import data
-from .kinds import KEEP, RUNS, Kind
+from .kinds import RUNS, WRITES, Kind
 from .saved_guests import restored
 from .tally import survives
 
 _DEATHS = (Fault.QEMU_KILLED, Fault.QEMU_KILLED_AFTER_REQUEST, Fault.QEMU_KILLED_BEFORE_REPLY, Fault.QEMU_KILLED_WAITING)
 _PEER_DEATHS = (Fault.PEER_KILLED, Fault.PEER_KILLED_WAITING)
+_KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_WAITING)
 _SECONDS = 60.0
-_PATIENCE = 10.0  # seconds, with a QEMU that hangs
+_HANG_SECONDS = 10.0
+"""The timeout of a module whose QEMU hangs."""
+_RETRY_SECONDS = 1.0
+_LATER = ("in use", "Permission conflict", "cannot accept command verb", "process of unplug")
+"""Words of QEMU's errors for a command that it accepts a little later."""
 _numbers = itertools.count()
 
 
 @contextmanager
-def made_tap(name: str) -> Iterator[str]:
-    """A tap of this host, for a while."""
+def temporary_tap(name: str) -> Iterator[str]:
+    """A tap of this host, which is deleted in the end."""
     subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap"], check=True)
     try:
         yield name
@@ -46,26 +51,25 @@ def made_tap(name: str) -> Iterator[str]:
         subprocess.run(["ip", "link", "delete", name], check=True)
 
 
-_LATER = ("in use", "Permission conflict", "cannot accept command verb", "process of unplug")
-"""What QEMU says of a command that it takes a little later."""
-
-
 class Rig:
-    """One kind on one VM, which ``vm`` is; with ``peer``, the second one, where the kind has that."""
+    """One kind on one VM, ``vm``. ``peer`` is the second VM, if the kind needs one."""
 
     def __init__(self, kind: Kind, directory: Path, store: Path, tap: str) -> None:
         self.kind = kind
+        self.caused: set[int] = set()
+        """The commands at which the last run with a fault met it, by number."""
         self._directory, self._store, self._tap = directory, store, tap
         self._luks: Path | None = None
         self._number = 0
         self._waits: dict[str, set[int]] = {}
+        self._images: set[Path] = set()
         self._new_vm()
         self.before = self.hardware()
 
     # -- the VM
 
     def _new_vm(self) -> None:
-        """Have a new VM with new files, as far as the kind wants it given."""
+        """Start a new VM with new files and prepare it as the kind demands."""
         kind = self.kind
         self._number = next(_numbers)
         self._words = self._make_files()
@@ -74,12 +78,12 @@ class Rig:
         self.vm = self._launch("vm", **kind.machine)
         if kind.core:
             self.vm.guest("cat /proc/sys/kernel/random/uuid > /tmp/word")
-        self._give(kind.given, self.vm)
+        self._prepare(kind.setup, self.vm)
         if kind.peer:
             self.new_peer()
 
     def new_peer(self) -> None:
-        """Have a second VM to which the guest can move."""
+        """Start a second VM to which the guest can migrate."""
         if self.peer:
             self.peer.stop()
             Path(self._words["uri"][len("unix:") :]).unlink(missing_ok=True)
@@ -88,7 +92,7 @@ class Rig:
             **{**self.kind.machine, "paused": True},
             extra=(*self.kind.machine.get("extra", ()), "-incoming", "defer"),
         )
-        self._give(self.kind.peer, self.peer)
+        self._prepare(self.kind.peer, self.peer)
 
     def _launch(self, name: str, **machine: Any) -> VM:
         binary = binaries()[-1 if self.kind.newest else 0]
@@ -99,13 +103,14 @@ class Rig:
         vm.start()
         return vm
 
-    def _give(self, given: tuple[Any, ...], vm: VM) -> None:
-        for one in given:
-            if one == KEEP:
+    def _prepare(self, steps: tuple[Any, ...], vm: VM) -> None:
+        for step in steps:
+            if step == WRITES:
                 assert self.data
                 self.data.write(vm)
                 continue
-            result = finish(self.start(*one, vm.qmp_socket))
+            module, options = step
+            result = finish(self.start(module, options, vm.qmp_socket))
             assert result.get("changed"), result
 
     def _make_files(self) -> dict[str, str]:
@@ -127,8 +132,8 @@ class Rig:
 
     @contextmanager
     def twin(self) -> Iterator[Rig]:
-        """The same on a VM of its own."""
-        with made_tap(f"vmops{os.getpid()}x{next(_numbers)}") as tap:
+        """A rig of the same kind with its own VM."""
+        with temporary_tap(f"vmops{os.getpid()}x{next(_numbers)}") as tap:
             twin = Rig(self.kind, self._directory, self._store, tap)
             try:
                 yield twin
@@ -144,32 +149,32 @@ class Rig:
 
     @property
     def target(self) -> VM:
-        """The VM that the module speaks to."""
+        """The VM to which the module connects."""
         target = self.peer if self.kind.at_peer else self.vm
         assert target
         return target
 
     def start(self, module: str, options: dict[str, Any], monitor: Path, check: bool = False) -> subprocess.Popen[str]:
-        """Start a module whose options have the words of this test in them."""
+        """Start a module. The words in braces of its options are replaced."""
         return start(module, {"socket": str(monitor), **self._filled(options)}, check)
 
     def _filled(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: value.format(**self._words) if isinstance(value, str) else value for name, value in options.items()}
 
-    def options(self, wanted: str) -> dict[str, Any]:
-        return self.kind.present if wanted == "present" else self.kind.absent
+    def options(self, state: str) -> dict[str, Any]:
+        return self.kind.present if state == "present" else self.kind.absent
 
-    def run(self, wanted: str, check: bool = False) -> dict[str, Any]:
-        """Run the module as it is; again, while what another run began still goes on."""
+    def run(self, state: str, check: bool = False) -> dict[str, Any]:
+        """Run the module without a fault. It is run again while work that an earlier run began still goes on."""
         deadline = time.monotonic() + _SECONDS
         while True:
-            result = finish(self.start(self.kind.module, self.options(wanted), self.target.qmp_socket, check))
-            goes_on = self.kind.busy and result.get("error_code") == "conflict" and self.kind.busy in result["msg"]
-            if not goes_on or time.monotonic() > deadline:
+            result = finish(self.start(self.kind.module, self.options(state), self.target.qmp_socket, check))
+            busy = self.kind.busy and result.get("error_code") == "conflict" and self.kind.busy in result["msg"]
+            if not busy or time.monotonic() > deadline:
                 return result
 
-    def run_with(self, wanted: str, fault: Fault, *points: int) -> dict[str, Any] | None:
-        """Run the module with a fault at some of its commands; None if it was killed."""
+    def run_with(self, state: str, fault: Fault, *points: int) -> dict[str, Any] | None:
+        """Run the module with a fault at some of its commands. Return None if the module was killed."""
         children: list[subprocess.Popen[str]] = []
         self._images = {self.data.active(self.vm)} if self.data else set()
 
@@ -178,7 +183,7 @@ class Rig:
                 assert self.peer
                 os.kill(self.peer.pid, signal.SIGKILL)
             elif fault in _DEATHS:
-                if self.data and fault is not Fault.QEMU_KILLED_AFTER_REQUEST:  # then it works, and answers too late
+                if self.data and fault is not Fault.QEMU_KILLED_AFTER_REQUEST:  # then QEMU is at work and answers too late
                     self._images.add(self.data.active(self.vm))
                 os.kill(self.target.pid, signal.SIGKILL)
             elif fault is Fault.QEMU_STOPPED:
@@ -188,53 +193,60 @@ class Rig:
 
         proxy = Proxy(self._directory / f"proxy{next(_numbers)}", self.target.qmp_socket, fault, set(points), act)
         try:
-            patience = {"timeout": _PATIENCE} if fault is Fault.QEMU_STOPPED else {}
-            children.append(self.start(self.kind.module, {**self.options(wanted), **patience}, proxy.path))
-            if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_WAITING):
+            timeout = {"timeout": _HANG_SECONDS} if fault is Fault.QEMU_STOPPED else {}
+            children.append(self.start(self.kind.module, {**self.options(state), **timeout}, proxy.path))
+            if fault in _KILLS:
                 assert children[0].wait(timeout=_SECONDS) == -signal.SIGKILL
                 children[0].communicate()
                 return None
             return finish(children[0])
         finally:
             proxy.close()
-            assert proxy.caused, f"{fault.value}: no such moment at {points} of {proxy.seen}"
+            self.caused = proxy.caused
+            assert proxy.caused, f"{fault.value}: there was no such moment at {points} of {proxy.seen}"
 
-    def points(self, wanted: str, fault: Fault = Fault.FAIL, first: int = 0) -> Iterator[int]:
-        """The commands on the way to *wanted*, by number, at which there is such a fault; counted anew for each, for a way once
-        gone may be shorter. A sample of a kind with a guest's data, or of faults that take long, is one of them."""
-        count = self._count(wanted)
-        assert count, f"{self.kind.name}: nothing is planned on the way to {wanted}"
-        self.needs(count > first, f"there is but one command on the way to {wanted}")
-        where = self._waits_of(wanted) if fault in WAITING else set(range(first, count))
+    def points(self, state: str, fault: Fault = Fault.FAIL, first: int = 0) -> Iterator[int]:
+        """The commands, by number from *first* on, at which a run towards *state* can meet the fault.
+
+        They are counted again for each run, because a repeated run may need fewer commands. A sample of a kind with a guest's
+        data, or of a fault that takes long, is one command. A test without any point fails, or is skipped if *first* is why.
+        """
+        count = self._count(state)
+        assert count, f"{self.kind.name}: no command is planned for {state}"
+        self.require(count > first, f"{state} is reached by a single command")
+        where = self._waits_of(state) if fault in WAITING else set(range(first, count))
         if not ALL and (self.kind.data or fault in WAITING or fault in _DEATHS):
             where = {sorted(where)[0 if fault in WAITING else len(where) // 2]}
+        tried = 0
         for point in sorted(where):
-            if point < self._count(wanted):
+            if point < self._count(state):
+                tried += 1
                 yield point
+        assert tried, f"{self.kind.name}: no command was tried for {state}"
 
-    def _waits_of(self, wanted: str) -> set[int]:
-        """The commands after which the module looks at the VM before it goes on, as it does without a fault."""
-        if wanted not in self._waits:
+    def _waits_of(self, state: str) -> set[int]:
+        """The commands after which the module reads the VM's state before it continues, by number, in a run without a fault."""
+        if state not in self._waits:
             path = self._directory / f"proxy{next(_numbers)}"
             proxy = Proxy(path, self.target.qmp_socket, Fault.CUT_WAITING, set(), lambda: None)
             try:
-                result = finish(self.start(self.kind.module, self.options(wanted), proxy.path))
+                result = finish(self.start(self.kind.module, self.options(state), proxy.path))
             finally:
                 proxy.close()
             assert result.get("changed") and proxy.waits, result
-            self._waits[wanted] = proxy.waits
-            self.reset() if wanted == "present" else self.have()
-        return self._waits[wanted]
+            self._waits[state] = proxy.waits
+            self.reset() if state == "present" else self.add()
+        return self._waits[state]
 
-    def _count(self, wanted: str) -> int:
-        result = self.run(wanted, check=True)
+    def _count(self, state: str) -> int:
+        result = self.run(state, check=True)
         assert not result.get("failed"), result
         return len(result["commands"])
 
-    # -- what there is
+    # -- what the VM has
 
     def hardware(self) -> dict[str, Any]:
-        """What the VMs have, with nodes that QEMU named itself only counted; with the descriptors that are left."""
+        """What the VM has. Nodes that QEMU named itself are only counted."""
         hardware = self.target.hardware()
         hardware["nodes"] = sorted("#" if name.startswith("#") else name for name in hardware["nodes"])
         more: dict[str, Any] = {
@@ -256,48 +268,52 @@ class Rig:
         return True
 
     def data_is_whole(self, begun: bool = True) -> bool:
-        """Whether the guest has the bytes that it keeps, wherever it is, and can keep more. *begun*: whether what the kind does
-        was done, so that what comes of it is to be there too. True of kinds without."""
+        """Whether the guest reads what it wrote, on whichever VM it runs, and can write more. True for kinds without data.
+
+        *begun*: whether the operation of the kind was done, so that its files must be whole too.
+        """
         if self.data is None:
             return True
-        if begun and not self._came_of_it(self.data.content):
+        if begun and not self._files_are_whole(self.data.content):
             return False
         if begun:
-            self._give(self.kind.then, self.vm)
-        vm = self._where_the_guest_is()
+            self._prepare(self.kind.then, self.vm)
+        vm = self._vm_of_the_guest()
         whole = self.data.read_by(vm)
         self.data.write(vm)
         return whole and self.data.read_by(vm)
 
-    def _came_of_it(self, content: bytes) -> bool:
-        """Whether the files that the kind makes are whole."""
+    def _files_are_whole(self, content: bytes) -> bool:
+        """Whether the files that the operation of the kind writes are whole."""
         copy, core = (word.format(**self._words) for word in (self.kind.copy, self.kind.core))
         if copy and Path(copy).read_bytes() != content:
             return False
         return not core or data.is_whole_core(Path(core), self.vm.guest("cat /tmp/word").strip())
 
-    def _where_the_guest_is(self) -> VM:
-        """The one VM that has it; started there if it has just come. Never may both run."""
+    def _vm_of_the_guest(self) -> VM:
+        """The one VM on which the guest runs. It is resumed if it was migrated there paused. Both VMs never may run."""
         if self.peer and _status(self.peer) == "paused" and _status(self.vm) != "running":
-            self._give((RUNS,), self.peer)
+            self._prepare((RUNS,), self.peer)
         running = [vm for vm in (self.vm, self.peer) if vm and _status(vm) == "running"]
         assert len(running) == 1, running
         return running[0]
 
     def data_is_whole_after_death(self) -> bool:
-        """Whether the bytes that the guest kept are in the image that its disk was on, now that QEMU is dead; where another QEMU
-        has died, whether the guest still has them. True of kinds without."""
+        """Whether the image of the guest's disk has what the guest wrote, after its QEMU was killed.
+
+        If the other QEMU was killed: whether the guest still reads it. True for kinds without data.
+        """
         if self.data is None:
             return True
         if _status(self.vm) == "running":
             return self.data_is_whole(begun=False)
         return all(self.data.is_in(image) for image in self._images)
 
-    # -- back to where it began
+    # -- back to the beginning
 
     def reset(self) -> None:
-        """Have it no more, by unplugging or else by a new VM."""
-        if self.kind.stays or self.kind.once:
+        """Remove what the kind adds, or start a new VM if it cannot be removed."""
+        if self.kind.irremovable or self.kind.once:
             self.renew()
         else:
             result = self.run("absent")
@@ -305,32 +321,37 @@ class Rig:
         assert self.hardware() == self.before, (self.hardware(), self.before)
 
     def clean_up(self, command: dict[str, Any]) -> None:
-        """Send a command as an operator would: again, as long as QEMU has in use what is to go, or the guest has not let go."""
+        """Send a command of an incomplete rollback until it succeeds, as an operator would.
+
+        QEMU refuses it while the object is in use. A device_del is sent again until the device is gone.
+        """
         name, arguments = command["execute"], command.get("arguments", {})
         deadline = time.monotonic() + _SECONDS
         while True:
             try:
                 self.target.query(name, over="qmp", **arguments)
-                if name != "device_del":
-                    return
+                done = name != "device_del" or self._is_gone(arguments["id"])
             except RuntimeError as error:
-                later = any(text in str(error) for text in _LATER)
                 if name == "device_del" and "not found" in str(error):
                     return
-                if not later or time.monotonic() > deadline:
+                if not any(text in str(error) for text in _LATER) or time.monotonic() > deadline:
                     raise
-            if self._is_gone(arguments.get("id", ""), time.monotonic() + 1):
+                done = False
+            if done:
                 return
+            assert time.monotonic() < deadline, command
+            time.sleep(0.05)
 
-    def _is_gone(self, device: str, deadline: float) -> bool:
-        """Whether QEMU has a device no more before the time is over."""
+    def _is_gone(self, device: str) -> bool:
+        """Whether the device is gone, after a wait of some time."""
+        deadline = time.monotonic() + _RETRY_SECONDS
         while device in self.target.hardware()["devices"]:
             if time.monotonic() > deadline:
                 return False
-        return bool(device)
+        return True
 
     def renew(self) -> None:
-        """Have a new VM. The guest of the one before kept its bytes up to the end."""
+        """Start a new VM. The disk of the old VM's guest must have what the guest wrote up to the end."""
         image = self._active_image()
         self.stop()
         if self.data and image:
@@ -344,25 +365,28 @@ class Rig:
         return None
 
     def be_at_the_beginning(self) -> None:
-        """Have a new VM where this one is not as it was at first."""
+        """Start a new VM if this one is not as it was at first."""
         if not _status(self.vm) or not _status(self.target) or self.hardware() != self.before:
             self.stop()
             self._new_vm()
 
-    def have(self) -> None:
-        """Have it, anew where it was had before."""
+    def add(self) -> None:
+        """Add what the kind adds, on a new VM if the old one cannot have it again."""
         if self.kind.once:
             self.renew()
         assert self.run("present")["changed"]
 
-    def needs(self, holds: Any, reason: str) -> None:
-        """Skip the test for a kind to which it does not apply; the summary tells kind and reason."""
+    def require(self, holds: Any, reason: str) -> None:
+        """Skip the test if it does not apply to the kind. The summary shows the kind and the reason."""
         if not holds:
             pytest.skip(reason)
 
+    def require_removable(self) -> None:
+        self.require(not self.kind.irremovable, self.kind.irremovable)
+
 
 def _status(vm: VM) -> str:
-    """The VM's status, empty when its QEMU is dead."""
+    """The VM's status. Empty if its QEMU is dead."""
     try:
         return str(vm.query("query-status")["status"])
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ from collections import Counter
 TALLY: dict[str, Counter[str]] = {}
 
 
-def survives(what: str, holds: bool, told: object) -> None:
-    """Count one point of a fault, and fail if it was lost; *told* is shown then."""
+def survives(what: str, holds: bool, shown: object) -> None:
+    """Count one point of a fault. If it was lost, the test fails and shows *shown*."""
     TALLY.setdefault(what, Counter())["survived" if holds else "lost"] += 1
-    assert holds, told
+    assert holds, shown

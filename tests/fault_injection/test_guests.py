@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests that are not up, do not answer, or do what nobody asked: what is told is true, and the next run gets there."""
+"""Guests that have not booted, do not answer, or remove devices themselves: results are true, and the next run completes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
 from ansible_collections.vmops.qemu.tests.support.proxy import Fault, Proxy
+from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .tally import survives
 
-DISK = {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
-NIC = {"id": "x1", "type": "user", "mac": "52:54:00:00:00:01"}
-KINDS = {"disk": ("qmp_blockdev", DISK), "NIC": ("qmp_netdev", NIC)}
+DISK: dict[str, Any] = {"id": "x1", "backend": NULL}
+NIC: dict[str, Any] = {"id": "x1", "type": "user", "mac": "52:54:00:00:00:01"}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {"disk": ("qmp_blockdev", DISK), "NIC": ("qmp_netdev", NIC)}
 
 
 def _nothing(vm: VM) -> None:
@@ -37,7 +38,7 @@ def _panic(vm: VM) -> None:
 
 
 def _launch(vm: VM) -> None:
-    """A request that QEMU got before the VM's first instruction is taken at a reset, and not before."""
+    """A request that QEMU got before the VM's first instruction is only handled at a reset."""
     vm.query("cont")
     vm.wait_boot()
     _reset(vm)
@@ -50,7 +51,7 @@ def _reset(vm: VM) -> None:
 
 @dataclass(frozen=True)
 class Situation:
-    """A guest that does not do as it should. ``heal`` brings it back to where it does."""
+    """A guest that does not handle hotplug. ``heal`` makes it handle hotplug again."""
 
     name: str
     enter: Callable[[VM], Any]
@@ -68,17 +69,17 @@ SITUATIONS = (
 
 
 def is_true(vm: VM, before: dict[str, Any], result: dict[str, Any]) -> bool:
-    """Whether a result of unplugging says what is: gone with all that was behind it, or still there with all of it."""
+    """Whether the result of an unplug is true: the device and its backend are gone, or both are still there."""
     now = vm.hardware()
     if not result.get("failed"):
         return result["status"] == "absent" and now == before
-    told = result["error_code"] in ("unplug_pending", "unplug_refused")
-    return told and "x1" in now["devices"] and "x1" in now["nodes"] + now["netdevs"]
+    pending = result["error_code"] in ("unplug_pending", "unplug_refused")
+    return pending and "x1" in now["devices"] and "x1" in now["nodes"] + now["netdevs"]
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["ACPI", "native"])
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
-def test_unplugging_tells_the_truth_and_is_finished_when_the_guest_is_back(
+def test_the_result_of_an_unplug_is_true_and_the_next_run_completes_it_when_the_guest_is_back(
     make_vm: Callable[..., VM], situation: Situation, native: bool
 ) -> None:
     vm = make_vm(native=native, **situation.machine)
@@ -94,11 +95,11 @@ def test_unplugging_tells_the_truth_and_is_finished_when_the_guest_is_back(
             situation.heal(vm)
             done = modules.run(module, id="x1", state="absent")
             whole = not done.get("failed") and vm.hardware() == before
-            survives("unplug finished by the next run", whole, (kind, situation.name, done))
+            survives("unplug completed by the next run", whole, (kind, situation.name, done))
             situation.enter(vm)
 
 
-def test_a_guest_that_answers_after_the_time_is_over(make_vm: Callable[..., VM]) -> None:
+def test_an_unplug_that_the_guest_handles_after_the_timeout_is_completed_by_the_next_run(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     modules = Modules(vm)
     before = vm.hardware()
@@ -113,11 +114,11 @@ def test_a_guest_that_answers_after_the_time_is_over(make_vm: Callable[..., VM])
         left = vm.hardware()
         done = modules.run(module, id="x1", state="absent")
         true = pending["error_code"] == "unplug_pending" and left != before and done["changed"] and vm.hardware() == before
-        survives("unplug answered after the time", true, (pending, left, done))
+        survives("unplug handled after the timeout", true, (pending, left, done))
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["ACPI", "native"])
-def test_a_guest_that_throws_out_what_was_plugged(make_vm: Callable[..., VM], native: bool) -> None:
+def test_a_device_that_the_guest_ejected_is_plugged_again(make_vm: Callable[..., VM], native: bool) -> None:
     vm = make_vm(native=native)
     modules = Modules(vm)
     before = vm.hardware()
@@ -132,34 +133,34 @@ def test_a_guest_that_throws_out_what_was_plugged(make_vm: Callable[..., VM], na
         commands = [command["execute"] for command in again.get("commands", [])]
         true = again.get("changed") is True and commands == ["device_add"] and "x1" in vm.hardware()["devices"]
         gone = modules.run(module, id="x1", state="absent")
-        survives("thrown out by the guest", true and not gone.get("failed") and vm.hardware() == before, (again, gone))
+        survives("ejected by the guest", true and not gone.get("failed") and vm.hardware() == before, (again, gone))
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["ACPI", "native"])
-def test_several_unplugs_at_once(make_vm: Callable[..., VM], native: bool) -> None:
+def test_unplugs_at_the_same_time_all_succeed(make_vm: Callable[..., VM], native: bool) -> None:
     vm = make_vm(native=native)
     modules = Modules(vm)
     before = vm.hardware()
-    wishes = [(module, {**options, "id": f"x{number}"}) for number, (module, options) in enumerate([*KINDS.values()] * 2)]
-    for module, options in wishes:
+    tasks = [(module, {**options, "id": f"x{number}"}) for number, (module, options) in enumerate([*KINDS.values()] * 2)]
+    for module, options in tasks:
         assert modules.run(module, **options)["changed"]
-    children = [modules.start(module, id=options["id"], state="absent", connect_timeout=60.0) for module, options in wishes]
+    children = [modules.start(module, id=options["id"], state="absent", connect_timeout=60.0) for module, options in tasks]
     results = [finish(child) for child in children]
     gone = [not result.get("failed") and result["status"] == "absent" for result in results]
-    survives("several unplugs at once", all(gone) and vm.hardware() == before, results)
+    survives("several unplugs at the same time", all(gone) and vm.hardware() == before, results)
 
 
-HOTPLUGGED = {
+HOTPLUGGED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "vCPU": ("qmp_cpu_hotplug", {"count": 2}, {"count": 1}),
     "memory": ("qmp_memory_hotplug", {"id": "x1", "size": "128M"}, {"id": "x1", "state": "absent"}),
 }
 
 
 @pytest.mark.parametrize("kind", HOTPLUGGED)
-def test_an_unplug_that_comes_before_the_guest_has_seen_the_plug(
+def test_an_unplug_before_the_guest_has_seen_the_plug_succeeds(
     make_vm: Callable[..., VM], binary: Binary, kind: str, tmp_path: Path
 ) -> None:
-    """As rolling back does. A guest that looks once sees the plug alone, and then nobody rings again."""
+    """A rollback does this. A guest that looks once sees only the plug, and QEMU does not notify it again."""
     vm = make_vm(binary=binary)
     before = vm.hardware()
     module, present, absent = HOTPLUGGED[kind]

@@ -1,11 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the VM lives on is not taken away without force: the reason is told, and the VM is as it was."""
+"""Hardware that the VM depends on is not removed without force: the reason is reported, and the VM stays as it was."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -61,20 +60,20 @@ GUARDED: dict[str, tuple[Callable[[VM], None], str, dict[str, Any], str, str]] =
 
 
 @pytest.mark.parametrize("what", GUARDED)
-def test_it_stays(make_vm: Callable[..., VM], what: str, tmp_path: Path) -> None:
+def test_it_is_not_removed_without_force(make_vm: Callable[..., VM], what: str) -> None:
     prepare, module, options, code, words = GUARDED[what]
     vm = make_vm(boot=False, native=True, extra=LAUNCH)
     prepare(vm)
     before = vm.hardware()
     result = Modules(vm).run(module, state="absent", **options)
     true = result.get("failed") and result["error_code"] == code and words in result["msg"]
-    survives("taken away without force", bool(true) and vm.hardware() == before, result)
+    survives("removal without force", bool(true) and vm.hardware() == before, result)
 
 
 @pytest.mark.parametrize("what", ["boot disk", "only NIC", "I/O thread in use"])
-def test_it_goes_by_force(make_vm: Callable[..., VM], what: str) -> None:
+def test_it_is_removed_by_force(make_vm: Callable[..., VM], what: str) -> None:
     prepare, module, options, _code, _words = GUARDED[what]
     vm = make_vm(extra=LAUNCH)
     prepare(vm)
     result = Modules(vm).run(module, state="absent", force=True, **options)
-    survives("taken away by force", result.get("status") == "absent", result)
+    survives("removal by force", result.get("status") == "absent", result)

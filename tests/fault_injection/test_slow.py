@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs that are killed at a command that takes long: QEMU is still at it, and owes nobody its reply, when the next ones come."""
+"""Runs that are killed at a slow command: QEMU is still executing it when the next runs come."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def until(holds: Callable[[], Any]) -> None:
 
 
 class SlowExport:
-    """A raw image over NBD, whose server answers nobody until it is told to."""
+    """A raw image over NBD. Its server answers only after ``release``."""
 
     def __init__(self, directory: Path, vm: VM) -> None:
         image, far, near = (directory / name for name in ("exported", "nbd", "slow"))
@@ -56,13 +56,13 @@ class SlowExport:
         self.task = ("qmp_blockdev", {"id": "x1", "backend": backend})
 
     def wait(self) -> None:
-        """Return when QEMU waits for the answer."""
+        """Return when QEMU is blocked."""
         assert self._asked.wait(SECONDS)
 
     def release(self) -> None:
         self._answers.set()
 
-    def end(self) -> None:
+    def close(self) -> None:
         self.release()
         self._listener.close()
         self._server.kill()
@@ -91,7 +91,7 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 
 
 class NamedPipe:
-    """A character device over a named pipe that nobody reads yet: QEMU stands still at opening it."""
+    """A character device over a named pipe without a reader: QEMU blocks when it opens the pipe."""
 
     def __init__(self, directory: Path, vm: VM) -> None:
         self._path, self._vm = directory / "pipe", vm
@@ -105,13 +105,13 @@ class NamedPipe:
     def release(self) -> None:
         self._reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
 
-    def end(self) -> None:
+    def close(self) -> None:
         if self._reader >= 0:
             os.close(self._reader)
 
 
 class WaitingServer:
-    """A character device that listens and has all wait until somebody connects."""
+    """A character device that listens. QEMU blocks until a client connects."""
 
     def __init__(self, directory: Path, vm: VM) -> None:
         self._path = directory / "server"
@@ -124,11 +124,11 @@ class WaitingServer:
     def release(self) -> None:
         self._client.connect(str(self._path))
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._client.close()
 
 
-SLOW = {"disk": SlowExport, "named pipe": NamedPipe, "server that waits": WaitingServer}
+SLOW: dict[str, Any] = {"disk": SlowExport, "named pipe": NamedPipe, "server that waits": WaitingServer}
 
 
 @pytest.fixture
@@ -136,11 +136,14 @@ def slow_vm(binary: Binary, make_vm: Callable[..., VM]) -> VM:
     return make_vm(binary=binary, boot=False, native=True)
 
 
-OTHERS = {"object": ("qmp_object", {"id": "y1", "qom_type": "iothread"}), "NIC": ("qmp_netdev", {"id": "y1", "type": "user"})}
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "object": ("qmp_object", {"id": "y1", "qom_type": "iothread"}),
+    "NIC": ("qmp_netdev", {"id": "y1", "type": "user"}),
+}
 
 
 def sampled(names: Iterable[str]) -> list[str]:
-    """All of them, or the first as a sample."""
+    """All of them, or the first one as a sample."""
     return list(names) if ALL else list(names)[:1]
 
 
@@ -148,11 +151,11 @@ def sampled(names: Iterable[str]) -> list[str]:
 def slow(request: pytest.FixtureRequest, slow_vm: VM, tmp_path: Path) -> Iterator[Any]:
     slow = SLOW[request.param](tmp_path, slow_vm)
     yield slow
-    slow.end()
+    slow.close()
 
 
 @pytest.mark.parametrize("kind", sampled(OTHERS))
-def test_the_tasks_after_one_that_was_killed_at_a_slow_command(slow_vm: VM, slow: Any, kind: str, tmp_path: Path) -> None:
+def test_the_tasks_after_one_that_was_killed_at_a_slow_command_succeed(slow_vm: VM, slow: Any, kind: str, tmp_path: Path) -> None:
     other = OTHERS[kind]
     before = slow_vm.hardware()
     modules = Modules(slow_vm)
@@ -161,14 +164,14 @@ def test_the_tasks_after_one_that_was_killed_at_a_slow_command(slow_vm: VM, slow
     slow.wait()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
-    way = Proxy(tmp_path / "way", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
+    proxy = Proxy(tmp_path / "proxy", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
     try:
-        next_one = start(other[0], {"socket": str(way.path), **other[1]})
-        assert way.greeted.wait(SECONDS)  # it is QEMU's client now, and QEMU is still at work for the one before
+        next_one = start(other[0], {"socket": str(proxy.path), **other[1]})
+        assert proxy.greeted.wait(SECONDS)  # QEMU has accepted it, and still executes the command of the killed one
         slow.release()
         at_once = finish(next_one)
     finally:
-        way.close()
+        proxy.close()
     again = modules.run(other[0], **other[1])
     finished = modules.run(module, **options)
     once_more = modules.run(module, **options)
@@ -176,11 +179,11 @@ def test_the_tasks_after_one_that_was_killed_at_a_slow_command(slow_vm: VM, slow
     whole = not finished.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
     survives("killed at a slow command", right and whole, (at_once, again, finished, once_more))
     gone = [modules.run(name, id=identifier, state="absent") for name, identifier in ((module, "x1"), (other[0], "y1"))]
-    survives("killed at a slow command, taken away", slow_vm.hardware() == before, gone)
+    survives("killed at a slow command, then removed", slow_vm.hardware() == before, gone)
 
 
-def test_a_killed_run_is_repeated_at_once(slow_vm: VM, slow: Any, tmp_path: Path) -> None:
-    """By the same task, which is QEMU's client while QEMU is at work for the killed one."""
+def test_a_killed_run_can_be_repeated_at_once(slow_vm: VM, slow: Any, tmp_path: Path) -> None:
+    """QEMU accepts the repeated task while it still executes the command of the killed one."""
     before = slow_vm.hardware()
     modules = Modules(slow_vm)
     module, options = slow.task
@@ -188,22 +191,22 @@ def test_a_killed_run_is_repeated_at_once(slow_vm: VM, slow: Any, tmp_path: Path
     slow.wait()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
-    way = Proxy(tmp_path / "way", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
+    proxy = Proxy(tmp_path / "proxy", slow_vm.qmp_socket, Fault.CUT_BEFORE, set(), lambda: None)
     try:
-        next_one = start(module, {"socket": str(way.path), **options})
-        assert way.greeted.wait(SECONDS)
+        next_one = start(module, {"socket": str(proxy.path), **options})
+        assert proxy.greeted.wait(SECONDS)
         slow.release()
         again = finish(next_one)
     finally:
-        way.close()
+        proxy.close()
     once_more = modules.run(module, **options)
     whole = not again.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
     gone = modules.run(module, id="x1", state="absent")
-    survives("killed at a slow command, the same again", whole and slow_vm.hardware() == before, (again, once_more, gone))
+    survives("killed at a slow command, then repeated", whole and slow_vm.hardware() == before, (again, once_more, gone))
 
 
-def test_a_task_whose_time_is_over_before_a_slow_command_is(slow_vm: VM, slow: Any) -> None:
-    """Nobody is killed: the task gives up, and the next comes at once."""
+def test_a_task_whose_timeout_ends_before_a_slow_command_can_be_repeated(slow_vm: VM, slow: Any) -> None:
+    """No run is killed: the task gives up, and the next one comes at once."""
     before = slow_vm.hardware()
     modules = Modules(slow_vm)
     module, options = slow.task
@@ -214,20 +217,20 @@ def test_a_task_whose_time_is_over_before_a_slow_command_is(slow_vm: VM, slow: A
     slow.release()
     again = modules.run(module, **options)
     once_more = modules.run(module, **options)
-    told = given_up.get("error_code") == "outcome_unknown" and given_up["changed"]
-    told = told and busy.get("error_code") in ("monitor_busy", "connect_failed") and not busy["changed"]
+    reported = given_up.get("error_code") == "outcome_unknown" and given_up["changed"]
+    reported = reported and busy.get("error_code") in ("monitor_busy", "connect_failed") and not busy["changed"]
     whole = not again.get("failed") and once_more.get("changed") is False and not once_more.get("failed")
     gone = modules.run(module, id="x1", state="absent")
     whole = whole and slow_vm.hardware() == before
-    survives("time over at a slow command", told and whole, (given_up, busy, again, once_more, gone))
+    survives("timeout at a slow command", reported and whole, (given_up, busy, again, once_more, gone))
 
 
-def test_the_tasks_after_one_that_was_killed_amid_a_large_reply(slow_vm: VM) -> None:
-    """What QEMU had yet to write to the dead client comes to none of the next ones."""
+def test_the_tasks_after_one_that_was_killed_in_a_large_reply_succeed(slow_vm: VM) -> None:
+    """The next clients do not get the rest of the reply that QEMU had for the dead one."""
     for number in range(NODES):
         slow_vm.query("blockdev-add", driver="null-co", size=1 << 20, node_name=f"n{number}")
     modules = Modules(slow_vm)
-    object_ = {"id": "y1", "qom_type": "iothread"}
+    object_: dict[str, Any] = {"id": "y1", "qom_type": "iothread"}
     for client in range(CLIENTS):
         with closing(socket.socket(socket.AF_UNIX)) as dead:
             dead.settimeout(SECONDS)
@@ -238,5 +241,5 @@ def test_the_tasks_after_one_that_was_killed_amid_a_large_reply(slow_vm: VM) -> 
             while len(dead.recv(1 + client * 4096)) < client * 1024:
                 pass
         results = [modules.run("qmp_object", state=state, **object_) for state in ("present", "present", "absent")]
-        told = [not result.get("failed") and result["changed"] for result in results]
-        survives("killed amid a large reply", told == [True, False, True], (client, results))
+        changed = [not result.get("failed") and result["changed"] for result in results]
+        survives("killed in a large reply", changed == [True, False, True], (client, results))

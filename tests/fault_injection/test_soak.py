@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thousands of cycles on one VM whose guest reads and writes: nothing leaks in QEMU or here, and the guest's data is whole."""
+"""Thousands of cycles on one VM whose guest reads and writes: nothing leaks in QEMU or here, and the guest keeps its data."""
 
 from __future__ import annotations
 
@@ -12,64 +12,58 @@ from typing import Any, Callable
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import backend
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import plans as blockdev
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import spec as disk
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import DiskSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.support.modules import Modules
-from ansible_collections.vmops.qemu.tests.support.values import ALL
+from ansible_collections.vmops.qemu.tests.support.values import ALL, NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .tally import survives
 
 CYCLES = 2000 if ALL else 25
-LATEST = 60.0  # seconds for one step
-GROWN_KIB = 16 << 10  # of this process's memory, for thousands of cycles
+STEP_SECONDS = 60.0
+GROWN_KIB = 16 << 10  # growth of this process's memory, for thousands of cycles
 
-WORK = r"""
-dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
-sum=$(md5sum < /tmp/data)
-(n=0; while [ ! -e /tmp/stop ]; do
-  dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null && sync
-  [ "$(dd if=/dev/vda bs=64k count=32 iflag=direct 2>/dev/null | md5sum)" = "$sum" ] || echo bad >> /tmp/bad
-  n=$((n+1)); echo $n > /tmp/rounds
-done; touch /tmp/stopped) >/dev/null 2>&1 &
-"""
+WORK = Path(__file__).with_name("work_on_disk.sh")
 
 
-def wishes(image: str, tap: str) -> list[tuple[Any, Any]]:
-    """The kind and the wish of each cycle, in turn."""
+def specs(image: str, tap: str) -> list[tuple[Any, Any]]:
+    """The module with the plans of a kind, and a spec of it, for each cycle in turn."""
     return [
-        (blockdev, disk.DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
-        (blockdev, disk.DiskSpec(FrontendSpec("v1"), {"driver": "null-co", "size": 1 << 20})),
+        (blockdev, DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
+        (blockdev, DiskSpec(FrontendSpec("v1"), NULL)),
         (objects, objects.ObjectSpec("io1", "iothread")),
         (netdev, netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": tap})),
         (netdev, netdev.NicSpec(FrontendSpec("n2"), "user")),
     ]
 
 
-def test_soak(make_vm: Callable[..., VM], image: Callable[..., str], make_tap: Callable[..., str]) -> None:
+def test_many_cycles_leave_nothing_behind_and_the_guest_keeps_its_data(
+    make_vm: Callable[..., VM], image: Callable[..., str], make_tap: Callable[..., str]
+) -> None:
     vm = make_vm()
     assert Modules(vm).blockdev(id="keep", file=image("keep", "8M"))["changed"]
     assert Modules(vm).cpus(count=2)["changed"]
     vm.wait_guest(lambda guest: [disk["serial"] for disk in guest["disks"]] == ["keep"])
-    vm.guest(WORK)
-    kinds = wishes(image("cycled"), make_tap())
+    vm.guest(WORK.read_text())
+    kinds = specs(image("cycled"), make_tap())
     before, descriptors = vm.hardware(), _descriptors(vm.pid)
     own, grown_from = _descriptors(os.getpid()), 0
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
         for cycle in range(CYCLES):
-            kind, wish = kinds[cycle % len(kinds)]
+            kind, spec = kinds[cycle % len(kinds)]
             for plan in (kind.plan_present, kind.plan_absent):
-                made = plan(Hardware(monitor), wish)
-                assert made.changed
-                made.apply(monitor, LATEST)
+                planned = plan(Hardware(monitor), spec)
+                assert planned.changed
+                planned.apply(monitor, STEP_SECONDS)
             if cycle == CYCLES // 10:
                 grown_from = _memory()
     grown = _memory() - grown_from
-    vm.guest("touch /tmp/stop; while [ ! -e /tmp/stopped ]; do :; done", timeout=LATEST)
+    vm.guest("touch /tmp/stop; while [ ! -e /tmp/stopped ]; do :; done", timeout=STEP_SECONDS)
     after = vm.hardware()
     survives("soak: cycles", after == before, (before, after))
     survives("soak: descriptors of QEMU", _descriptors(vm.pid) <= descriptors + 1, (descriptors, _descriptors(vm.pid)))
@@ -84,5 +78,5 @@ def _descriptors(pid: int) -> int:
 
 
 def _memory() -> int:
-    """KiB at most resident so far."""
+    """The most memory that this process has used so far, in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many at once on one monitor: each ends right, or says in time that the monitor is busy, and nothing gets lost."""
+"""Many tasks at the same time on one monitor: each succeeds, or reports in time that the monitor is busy. Nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ def scsi(name: str) -> dict[str, Any]:
     return {"id": name, "backend": NULL, "driver": "scsi-hd"}
 
 
-def test_twenty_tasks_at_once(make_vm: Callable[..., VM]) -> None:
+def test_twenty_tasks_at_the_same_time_all_succeed(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     modules = Modules(vm)
     before = vm.hardware()
     for state in ("present", "absent"):
         names = [f"d{number}" for number in range(TASKS)]
-        wishes = [scsi(name) if state == "present" else {"id": name, "state": "absent"} for name in names]
-        children = [modules.start("qmp_blockdev", connect_timeout=60.0, **wish) for wish in wishes]
+        tasks = [scsi(name) if state == "present" else {"id": name, "state": "absent"} for name in names]
+        children = [modules.start("qmp_blockdev", connect_timeout=60.0, **task) for task in tasks]
         results = [finish(child) for child in children]
         held = set(vm.hardware()["devices"]) - set(before["devices"])
-        for wish, result in zip(wishes, results):
-            right = result.get("changed") is True and (wish["id"] in held) == (state == "present")
-            survives("twenty tasks at once", right, result)
+        for task, result in zip(tasks, results):
+            right = result.get("changed") is True and (task["id"] in held) == (state == "present")
+            survives("twenty tasks at the same time", right, result)
     assert vm.hardware() == before
 
 
-def test_twenty_tasks_for_one_disk(make_vm: Callable[..., VM]) -> None:
+def test_of_twenty_tasks_for_one_disk_one_changes_it(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     modules = Modules(vm)
     before = vm.hardware()
-    for wish in (scsi("d1"), {"id": "d1", "state": "absent"}):
-        children = [modules.start("qmp_blockdev", connect_timeout=60.0, **wish) for _number in range(TASKS)]
+    for task in (scsi("d1"), {"id": "d1", "state": "absent"}):
+        children = [modules.start("qmp_blockdev", connect_timeout=60.0, **task) for _number in range(TASKS)]
         results = [finish(child) for child in children]
-        changed = [result.get("changed") for result in results]
+        changed = [bool(result.get("changed")) for result in results]
         survives("twenty tasks for one disk", sorted(changed) == [False] * (TASKS - 1) + [True], results)
     assert vm.hardware() == before
 
 
-def test_tasks_with_little_patience_say_that_the_monitor_is_busy(make_vm: Callable[..., VM]) -> None:
+def test_tasks_with_a_short_timeout_report_that_the_monitor_is_busy(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
     modules = Modules(vm)
     begun = time.monotonic()
@@ -68,7 +68,7 @@ def test_tasks_with_little_patience_say_that_the_monitor_is_busy(make_vm: Callab
     survives("a shell holds the monitor", modules.info()["disks"] == [], "disks")
 
 
-def test_a_monitor_that_takes_a_client_and_is_silent(tmp_path: Path) -> None:
+def test_a_monitor_that_accepts_a_client_and_is_silent_is_reported_as_busy(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "qmp.sock"))
         silent.listen(1)
@@ -78,7 +78,7 @@ def test_a_monitor_that_takes_a_client_and_is_silent(tmp_path: Path) -> None:
         survives("a silent monitor", result["error_code"] == "monitor_busy" and time.monotonic() - begun < 15, result)
 
 
-def test_two_plays_of_the_role_on_one_vm(make_vm: Callable[..., VM], tmp_path: Path) -> None:
+def test_two_plays_of_the_role_on_one_vm_both_succeed(make_vm: Callable[..., VM], tmp_path: Path) -> None:
     vm = make_vm()
     before = vm.hardware()
     plays: dict[str, Played] = {}
@@ -103,7 +103,7 @@ def test_two_plays_of_the_role_on_one_vm(make_vm: Callable[..., VM], tmp_path: P
         for run in runs:
             run.join()
         held = set(vm.hardware()["devices"]) - set(before["devices"])
-        wanted = {f"{name}{number}" for name in ("one", "two") for number in range(3)} if state == "present" else set()
-        right = held == wanted and all(played.recap["failed"] == 0 for played in plays.values())
-        survives("two plays of the role at once", right, (held, [played.output for played in plays.values()]))
+        expected = {f"{name}{number}" for name in ("one", "two") for number in range(3)} if state == "present" else set()
+        right = held == expected and all(played.recap["failed"] == 0 for played in plays.values())
+        survives("two plays of the role at the same time", right, (held, [played.output for played in plays.values()]))
     assert vm.hardware() == before

@@ -14,6 +14,7 @@ from unittest import mock
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import DeadlinePassed
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import connect as transport_connect
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import greeting
 
 ADDRESS = UnixAddress("/vm.qmp")
@@ -69,8 +70,7 @@ class Peer:
 @contextlib.contextmanager
 def instead_of_a_socket(peer: Peer) -> Iterator[None]:
     """Who connects a Monitor to ADDRESS gets *peer*."""
-    real = monitor_module.connect
-    with mock.patch.object(monitor_module, "connect", lambda *to: peer if to[0] == ADDRESS else real(*to)):
+    with mock.patch.object(monitor_module, "connect", lambda *to: peer if to[0] == ADDRESS else transport_connect(*to)):
         yield
 
 

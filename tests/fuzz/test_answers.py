@@ -132,7 +132,7 @@ def true_answers(truth: Truth, name: str) -> Liar:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str):
+def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str) -> None:
     """Else what follows would show little."""
     module, options = RUNS[name]
     result = run(module, options, Peer(Liar(truth)))
@@ -142,7 +142,7 @@ def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str):
 
 @pytest.mark.parametrize("name", RUNS)
 @given(data=st.data())
-def test_one_wrong_value_in_one_answer_ends_a_run_in_one_result(truth: Truth, name: str, data: st.DataObject):
+def test_one_wrong_value_in_one_answer_ends_a_run_in_one_result(truth: Truth, name: str, data: st.DataObject) -> None:
     module, options = RUNS[name]
     told = true_answers(truth, name).told
     asked = true_answers(truth, name).asked()
@@ -154,7 +154,7 @@ def test_one_wrong_value_in_one_answer_ends_a_run_in_one_result(truth: Truth, na
 
 @pytest.mark.parametrize("name", RUNS)
 @given(values=st.lists(anything, min_size=1, max_size=5))
-def test_answers_of_any_shape_end_a_run_in_one_result(name: str, values: list[Any]):
+def test_answers_of_any_shape_end_a_run_in_one_result(name: str, values: list[Any]) -> None:
     module, options = RUNS[name]
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:
@@ -164,7 +164,7 @@ def test_answers_of_any_shape_end_a_run_in_one_result(name: str, values: list[An
 
 
 @given(st.lists(texts, max_size=6).map("\r\n".join), st.integers(0, 3))
-def test_any_text_is_read_as_network_backends(text: str, indent: int):
+def test_any_text_is_read_as_network_backends(text: str, indent: int) -> None:
     below = f"hub 1\r\n \\ {text}: nic: {text}", f"a: index=0,type=nic\r\n \\ {text}: type=user"
     for lines in (text, " " * indent + "\\ " + text, *below):
         for name, netdev in parse_netdevs(lines).items():
@@ -172,7 +172,7 @@ def test_any_text_is_read_as_network_backends(text: str, indent: int):
 
 
 @given(st.lists(texts, max_size=6))
-def test_any_names_have_a_natural_order(names: list[str]):
+def test_any_names_have_a_natural_order(names: list[str]) -> None:
     names += ["rp10", "rp2", "rp02", "rp" + "9" * 5000]
     order = sorted(names, key=natural)
     assert order == sorted(order, key=natural)
@@ -181,7 +181,7 @@ def test_any_names_have_a_natural_order(names: list[str]):
 
 
 @pytest.mark.parametrize("evil", [HALF, *filter(None, EVIL)], ids=lambda name: ascii(name)[:20])
-def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str):
+def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str) -> None:
     """QEMU 10 takes any id, so another tool may have plugged a device of this one."""
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:
@@ -207,7 +207,7 @@ def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str)
         assert printable(evil) in [device["id"] for device in result["devices"]]
 
 
-def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth):
+def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth) -> None:
     """A command that a run comes to read must be in the table of shapes, or be one whose answer is checked elsewhere."""
     free = {"qom-get", "query-qmp-schema", "device-list-properties"}
     for name in RUNS:
@@ -215,7 +215,7 @@ def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Truth, name: str):
+def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Truth, name: str) -> None:
     """Each text that is no name of ours has a control in it, and so has each error."""
     module, options = RUNS[name]
     for refused in (False, True):
@@ -237,7 +237,7 @@ SECRETS = ("top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret"
 
 @pytest.mark.parametrize("secret", SECRETS, ids=ascii)
 @pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
-def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool):
+def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool) -> None:
     """Also where QEMU repeats it."""
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:

@@ -30,7 +30,8 @@ def streams(draw: st.DrawFn) -> tuple[list[dict[str, Any]], bytes]:
     """Objects, and a stream of them as a QEMU might send it."""
     sent, data = [], draw(blanks)
     for message in draw(st.lists(objects, max_size=4)):
-        text = json.dumps(message, **draw(forms))
+        form: dict[str, Any] = draw(forms)
+        text = json.dumps(message, **form)
         sent.append(json.loads(text))
         data += text.encode() + draw(blanks)
     return sent, data
@@ -47,7 +48,8 @@ def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
 
 def outcome(pieces: list[bytes], **limits: int) -> tuple[list[dict[str, Any]], bool]:
     """The objects that came of *pieces*, and whether the decoder then refused the rest."""
-    decoder, found = Decoder(**limits), []
+    decoder = Decoder(**limits)
+    found: list[dict[str, Any]] = []
     try:
         for piece in pieces:
             found.extend(decoder.feed(piece))
@@ -57,24 +59,26 @@ def outcome(pieces: list[bytes], **limits: int) -> tuple[list[dict[str, Any]], b
 
 
 @given(st.data(), streams())
-def test_objects_come_out_as_they_went_in_however_the_stream_is_cut(data: st.DataObject, sent: Any):
+def test_objects_come_out_as_they_went_in_however_the_stream_is_cut(data: st.DataObject, sent: Any) -> None:
     assert outcome(data.draw(cuts(sent[1]))) == (sent[0], False)
 
 
 @given(st.data(), st.one_of(st.binary(max_size=60), streams().map(lambda sent: sent[1])), st.binary(max_size=3))
-def test_any_bytes_give_the_same_objects_and_refusal_however_they_are_cut(data: st.DataObject, stream: bytes, noise: bytes):
+def test_any_bytes_give_the_same_objects_and_refusal_however_they_are_cut(
+    data: st.DataObject, stream: bytes, noise: bytes
+) -> None:
     place = data.draw(st.integers(0, len(stream)))
     stream = stream[:place] + noise + stream[place + data.draw(st.integers(0, 2)) :]
     assert outcome(data.draw(cuts(stream))) == outcome([stream])
 
 
 @pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 21, "1e999", "-1e999", "NaN", "Infinity", "1." + "0" * 5000 + "e999"])
-def test_a_number_that_qemu_cannot_mean_is_refused(number: str):
+def test_a_number_that_qemu_cannot_mean_is_refused(number: str) -> None:
     assert outcome([f'{{"return": {number}}}'.encode()]) == ([], True)
 
 
 @given(st.integers(1, 4 * MAX_DEPTH), st.sampled_from(['{"a":', '{"a":[', '{"a":[[[']), st.booleans())
-def test_nesting_is_taken_up_to_the_limit_and_refused_beyond(depth: int, opening: str, closed: bool):
+def test_nesting_is_taken_up_to_the_limit_and_refused_beyond(depth: int, opening: str, closed: bool) -> None:
     closing = opening[::-1].translate(str.maketrans("{[", "}]")).replace(':"a"', "")
     brackets = len(closing)
     whole = outcome([(opening * depth + "0" + closing * depth * closed).encode()])
@@ -96,7 +100,7 @@ def test_nesting_is_taken_up_to_the_limit_and_refused_beyond(depth: int, opening
         (b'{"a":[', b'"",'),
     ],
 )
-def test_a_message_without_end_is_refused_at_the_cap_in_bounded_memory_and_time(head: bytes, body: bytes):
+def test_a_message_without_end_is_refused_at_the_cap_in_bounded_memory_and_time(head: bytes, body: bytes) -> None:
     decoder, sent, began = Decoder(CAP), 0, time.monotonic()
     piece = body * (PIECE // len(body))
     tracemalloc.start()
@@ -114,7 +118,7 @@ def test_a_message_without_end_is_refused_at_the_cap_in_bounded_memory_and_time(
     assert time.monotonic() - began < 10
 
 
-def test_blanks_without_end_take_no_memory():
+def test_blanks_without_end_take_no_memory() -> None:
     decoder = Decoder(CAP)
     tracemalloc.start()
     try:
@@ -125,7 +129,7 @@ def test_blanks_without_end_take_no_memory():
         tracemalloc.stop()
 
 
-def test_one_message_beyond_the_cap_is_refused_even_if_it_comes_whole():
+def test_one_message_beyond_the_cap_is_refused_even_if_it_comes_whole() -> None:
     whole = b'{"a":"' + b"x" * CAP + b'"}'
     assert outcome([whole], max_message=CAP) == ([], True)
     assert outcome([whole], max_message=2 * CAP)[0]

@@ -23,7 +23,7 @@ WORDS = [text for text in EVIL if text and len(text) < 40 and "\0" not in text]
 SERIALS = [text for text in WORDS if len(text.encode()) <= 20][:10]
 
 
-def test_values_with_commas_quotes_and_line_ends_survive_qemus_own_reading_of_the_command_line(tmp_path: Path):
+def test_values_with_commas_quotes_and_line_ends_survive_qemus_own_reading_of_the_command_line(tmp_path: Path) -> None:
     files = {f"f{number}": str(tmp_path / word) for number, word in enumerate(WORDS) if "/" not in word}
     for path in files.values():
         Path(path).write_bytes(b"\0" * 512)

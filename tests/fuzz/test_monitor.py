@@ -64,7 +64,7 @@ def say(*messages: dict[str, Any]) -> Peer:
 @example([{"event": "E", "timestamp": {"seconds": 10**19, "microseconds": -1}}, {"id": OURS, "error": {"class": 1, "desc": []}}])
 @example([{"id": OURS, "return": 0}, {"id": OURS, "return": 1}])
 @example([{"event": "E", "timestamp": {"seconds": 0, "microseconds": 0}}])
-def test_any_messages_give_a_value_or_one_error_and_an_error_of_the_protocol_closes(messages: list[dict[str, Any]]):
+def test_any_messages_give_a_value_or_one_error_and_an_error_of_the_protocol_closes(messages: list[dict[str, Any]]) -> None:
     monitor = connect(say(*messages))
     try:
         monitor.execute("query-status", timeout=0.01)
@@ -79,7 +79,7 @@ def test_any_messages_give_a_value_or_one_error_and_an_error_of_the_protocol_clo
 
 
 @given(st.data())
-def test_any_greeting_gives_a_connection_or_a_connect_error(data: st.DataObject):
+def test_any_greeting_gives_a_connection_or_a_connect_error(data: st.DataObject) -> None:
     true = greeting()
     place = data.draw(st.sampled_from(places(true)))
     said = replaced(true, place, data.draw(st.one_of(st.just(...), anything)))
@@ -95,14 +95,15 @@ def test_any_greeting_gives_a_connection_or_a_connect_error(data: st.DataObject)
 
 
 @given(anything.filter(lambda ident: ident is not None))
-def test_an_answer_to_an_id_never_sent_is_taken_for_none_of_ours(ident: Any):
-    strange = ({**outcome, "id": ident} for outcome in ({"return": "no"}, {"error": {}}))
+def test_an_answer_to_an_id_never_sent_is_taken_for_none_of_ours(ident: Any) -> None:
+    outcomes: list[dict[str, Any]] = [{"return": "no"}, {"error": {}}]
+    strange = ({**outcome, "id": ident} for outcome in outcomes)
     monitor = connect(say(*strange, {"return": 1, "id": OURS}))
     assert monitor.execute("query-status") == 1
 
 
 @given(anything, anything)
-def test_a_schema_of_any_shape_is_read_or_refused(reply: Any, properties: Any):
+def test_a_schema_of_any_shape_is_read_or_refused(reply: Any, properties: Any) -> None:
     schema = Schema(
         connect(
             Peer(
@@ -120,7 +121,7 @@ def test_a_schema_of_any_shape_is_read_or_refused(reply: Any, properties: Any):
 
 
 @pytest.mark.parametrize("inner", ["1", "2", "nowhere"])
-def test_a_schema_whose_types_go_round_in_circles_is_read_to_an_end(inner: str):
+def test_a_schema_whose_types_go_round_in_circles_is_read_to_an_end(inner: str) -> None:
     variants = [{"case": "a", "type": "2"}, {"case": "b", "type": inner}]
     entities = [
         {"name": "x", "meta-type": "command", "arg-type": "1"},
@@ -139,7 +140,7 @@ def test_a_schema_whose_types_go_round_in_circles_is_read_to_an_end(inner: str):
 @pytest.mark.parametrize(
     "message", [pytest.param(event("E"), id="events"), pytest.param(event("E", {"x": "y" * 5000}), id="large events")]
 )
-def test_a_flood_of_events_does_not_keep_a_command_beyond_its_time(message: dict[str, Any]):
+def test_a_flood_of_events_does_not_keep_a_command_beyond_its_time(message: dict[str, Any]) -> None:
     monitor, began = connect(Peer(lambda request: itertools.repeat(line(message) * 1000))), time.monotonic()
     with pytest.raises(OutcomeUnknown):
         monitor.execute("query-status", timeout=0.3)
@@ -156,7 +157,7 @@ def flood(data: dict[str, Any] | None, count: int) -> Peer:
     return Peer(reply)
 
 
-def test_the_time_that_events_take_grows_with_their_number_alone():
+def test_the_time_that_events_take_grows_with_their_number_alone() -> None:
     def seconds(count: int) -> float:
         monitor, began = connect(flood(None, count)), time.process_time()
         since = monitor.mark()
@@ -169,7 +170,7 @@ def test_the_time_that_events_take_grows_with_their_number_alone():
 
 
 @pytest.mark.parametrize("data, count", [(None, 10_000), ({"x": "y" * 1000}, 10_000), ({"x": [[]] * 100}, 2_000)])
-def test_the_queue_stays_bounded_under_a_flood_of_events(data: Any, count: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_queue_stays_bounded_under_a_flood_of_events(data: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "MAX_EVENTS", 2000)
     monkeypatch.setattr(monitor_module, "MAX_EVENT_BYTES", 200_000)
     size = len(line(event("E", data)))
@@ -187,7 +188,7 @@ def test_the_queue_stays_bounded_under_a_flood_of_events(data: Any, count: int, 
     assert peak < 8_000_000
 
 
-def test_replies_that_are_each_allowed_are_refused_before_they_fill_the_memory():
+def test_replies_that_are_each_allowed_are_refused_before_they_fill_the_memory() -> None:
     text = "y" * 90_000
     peer = Peer(lambda request: [line({"return": text, "id": request["id"]})])
     monitor = connect(peer, max_message=100_000)
@@ -211,7 +212,7 @@ def texts_of(value: Any) -> str:
 
 @given(st.lists(st.dictionaries(texts, st.one_of(anything, st.floats(), st.lists(st.floats())), max_size=3), max_size=600))
 @example([{}] * 599 + [{"x": {"y": [float("inf")]}}])
-def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str, Any]]):
+def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str, Any]]) -> None:
     peer = Peer(lambda request: [line({"return": {}, "id": request["id"]})])
     monitor = connect(peer)
     try:
@@ -225,7 +226,7 @@ def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str,
         assert not unreadable(texts_of(arguments))
 
 
-def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch):
+def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "MAX_EVENT_BYTES", 100)
     monitor = connect(say(event("BIG", {"x": "y" * 1000}), {"return": 1, "id": OURS}))
     since = monitor.mark()
@@ -233,7 +234,7 @@ def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest
     assert [one.name for one in monitor.events(since)] == ["BIG"]
 
 
-def test_what_is_nested_to_the_limit_can_be_traced():
+def test_what_is_nested_to_the_limit_can_be_traced() -> None:
     seen: list[dict[str, Any]] = []
     deep: Any = 0
     for _level in range(500):

@@ -169,14 +169,14 @@ def check_run(truth: Truth, module: str, hostile: dict[str, Any], check: bool = 
 
 
 @pytest.mark.parametrize("module", GOOD)
-def test_a_survey_that_is_filled_in_well_comes_to_a_change(truth: Truth, module: str):
+def test_a_survey_that_is_filled_in_well_comes_to_a_change(truth: Truth, module: str) -> None:
     """Else what follows would show little."""
     sent = check_run(truth, module, {})
     assert {"device_add", "object-add", "blockdev-open-tray", "blockdev-mirror"} & set(sent), sent
 
 
 @pytest.mark.parametrize("module, option", [(module, option) for module in GOOD for option in (*GOOD[module], *MORE[module])])
-def test_no_text_in_any_option_injects_a_command_or_an_argument(truth: Truth, module: str, option: str):
+def test_no_text_in_any_option_injects_a_command_or_an_argument(truth: Truth, module: str, option: str) -> None:
     for evil in EVIL:
         if option not in DICTS:
             check_run(truth, module, {option: evil})
@@ -188,7 +188,7 @@ def test_no_text_in_any_option_injects_a_command_or_an_argument(truth: Truth, mo
 
 @pytest.mark.parametrize("module", GOOD)
 @given(data=st.data())
-def test_nor_do_several_together(truth: Truth, module: str, data: st.DataObject):
+def test_nor_do_several_together(truth: Truth, module: str, data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from([*GOOD[module], *MORE[module]]), max_size=3))
     hostile = {name: data.draw(dicts if name in DICTS else st.one_of(texts, anything)) for name in sorted(names - {"id"})}
     hostile["state"] = data.draw(st.sampled_from(["present", "absent"]))
@@ -213,7 +213,7 @@ def unescaped(word: str) -> list[str]:
         ("qmp_cpu_hotplug", {"count": 10**30}),
     ],
 )
-def test_what_once_broke_a_module_is_told_in_one_sentence(truth: Truth, module: str, options: dict[str, Any]):
+def test_what_once_broke_a_module_is_told_in_one_sentence(truth: Truth, module: str, options: dict[str, Any]) -> None:
     result = run(module, options, Peer(lambda request: [line({"id": request["id"], **truth(request)})]))
     assert result["failed"] and result["msg"]
     assert result["error_code"] in ("invalid_option", "no_free_slot", "command_failed", "conflict")
@@ -221,7 +221,7 @@ def test_what_once_broke_a_module_is_told_in_one_sentence(truth: Truth, module: 
 
 @given(texts, st.integers(1, 2))
 @example(";reboot", 1)
-def test_a_hint_to_make_a_tap_is_safe_to_paste_into_a_shell(name: str, queues: int):
+def test_a_hint_to_make_a_tap_is_safe_to_paste_into_a_shell(name: str, queues: int) -> None:
     with pytest.raises(InvalidOption) as caught:
         check_tap(name, queues)
     hint = str(caught.value).partition("Make one first: ")[2]
@@ -230,6 +230,6 @@ def test_a_hint_to_make_a_tap_is_safe_to_paste_into_a_shell(name: str, queues: i
 
 
 @pytest.mark.parametrize("path", EVIL, ids=lambda path: ascii(path)[:20])
-def test_a_socket_of_any_name_is_connected_to_or_told_not_to_be_one(path: str):
+def test_a_socket_of_any_name_is_connected_to_or_told_not_to_be_one(path: str) -> None:
     with pytest.raises(ConnectError):
         Monitor.connect(UnixAddress(path), timeout=0.1)

@@ -82,7 +82,9 @@ class Flood:
 
 @floods
 @pytest.mark.parametrize("module, options", [("qmp_info", {}), ("qmp_blockdev", DISK)], ids=["info", "blockdev"])
-def test_large_answers_to_all_questions_leave_a_task_small(truth: Truth, tmp_path: Path, flood: str, module: str, options: Any):
+def test_large_answers_to_all_questions_leave_a_task_small(
+    truth: Truth, tmp_path: Path, flood: str, module: str, options: Any
+) -> None:
     with Stranger(tmp_path, Flood(truth, FLOODS[flood]())) as stranger:
         ended = run_measured(module, {"socket": stranger.path, **options})
     assert ended.memory < MOST, ended.memory
@@ -91,7 +93,7 @@ def test_large_answers_to_all_questions_leave_a_task_small(truth: Truth, tmp_pat
 
 
 @floods
-def test_large_answers_in_a_result_leave_a_task_small(truth: Truth, tmp_path: Path, flood: str):
+def test_large_answers_in_a_result_leave_a_task_small(truth: Truth, tmp_path: Path, flood: str) -> None:
     commands = [{"execute": "query-version"}] * 4
     with Stranger(tmp_path, Flood(truth, FLOODS[flood](), "query-version")) as stranger:
         ended = run_measured("qmp_command", {"socket": stranger.path, "commands": commands})
@@ -99,7 +101,7 @@ def test_large_answers_in_a_result_leave_a_task_small(truth: Truth, tmp_path: Pa
     assert ended.result.get("error_code") == "protocol_error" or len(ended.result["replies"]) == 4
 
 
-def test_a_large_error_leaves_a_task_small_and_its_message_short(tmp_path: Path):
+def test_a_large_error_leaves_a_task_small_and_its_message_short(tmp_path: Path) -> None:
     text = "x\x1b" * (1 << 20)
     error = {"error": {"class": "GenericError", "desc": text}}
     with Stranger(tmp_path, lambda request: [line({**error, "id": request["id"]})]) as stranger:
@@ -109,7 +111,7 @@ def test_a_large_error_leaves_a_task_small_and_its_message_short(tmp_path: Path)
 
 
 @pytest.mark.parametrize("data", [None, {"x": [{}] * 1000}, {"x": "y" * 100_000}], ids=["small", "many values", "large"])
-def test_a_reply_is_found_behind_a_million_events_and_the_memory_stays_small(tmp_path: Path, data: Any):
+def test_a_reply_is_found_behind_a_million_events_and_the_memory_stays_small(tmp_path: Path, data: Any) -> None:
     """Large ones are as many as have the same bytes."""
     message = line(event("DEVICE_DELETED", {"device": "d1"} if data is None else data))
     count = EVENTS if data is None else EVENTS * 80 // len(message)
@@ -142,7 +144,7 @@ def answered_late(truth: Truth, seconds: float, silent: str = "") -> Any:
     [("qmp_info", {}), ("qmp_blockdev", DISK), ("qmp_power", {"state": "running"})],
     ids=["info", "blockdev", "power"],
 )
-def test_a_silent_monitor_ends_a_task_when_its_time_is_over(tmp_path: Path, module: str, options: dict[str, Any]):
+def test_a_silent_monitor_ends_a_task_when_its_time_is_over(tmp_path: Path, module: str, options: dict[str, Any]) -> None:
     with Stranger(tmp_path, lambda request: []) as stranger:
         ended = run_measured(module, {"socket": stranger.path, "timeout": 1, **options})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is False, ended
@@ -151,21 +153,23 @@ def test_a_silent_monitor_ends_a_task_when_its_time_is_over(tmp_path: Path, modu
 
 
 @pytest.mark.parametrize("module, options", [("qmp_info", {}), ("qmp_blockdev", DISK)], ids=["info", "blockdev"])
-def test_a_monitor_that_answers_each_question_just_in_time_holds_no_task(truth: Truth, tmp_path: Path, module: str, options: Any):
+def test_a_monitor_that_answers_each_question_just_in_time_holds_no_task(
+    truth: Truth, tmp_path: Path, module: str, options: Any
+) -> None:
     with Stranger(tmp_path, answered_late(truth, 0.9)) as stranger:
         ended = run_measured(module, {"socket": stranger.path, "timeout": 1, **options})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is False, ended
     assert "Reading the VM's state" in ended.result["msg"] and ended.seconds < 10
 
 
-def test_a_monitor_that_is_silent_at_a_change_leaves_the_outcome_unknown(truth: Truth, tmp_path: Path):
+def test_a_monitor_that_is_silent_at_a_change_leaves_the_outcome_unknown(truth: Truth, tmp_path: Path) -> None:
     with Stranger(tmp_path, answered_late(truth, 0.0, "blockdev-add")) as stranger:
         ended = run_measured("qmp_blockdev", {"socket": stranger.path, "timeout": 2, **DISK})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is True, ended
     assert "blockdev-add" in ended.result["msg"] and ended.seconds < 12
 
 
-def test_a_monitor_that_falls_silent_after_the_change_does_not_make_it_undone(truth: Truth, tmp_path: Path):
+def test_a_monitor_that_falls_silent_after_the_change_does_not_make_it_undone(truth: Truth, tmp_path: Path) -> None:
     changed = threading.Event()
 
     def answer(request: dict[str, Any]) -> Iterator[bytes]:

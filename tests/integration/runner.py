@@ -37,7 +37,7 @@ def run(directory: Path, playbook: str, *arguments: str, **variables: Any) -> Ru
     (directory / "env" / "extravars").write_text(json.dumps(variables))
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (directory / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"hypervisor": host}}}))
-    command = [Path(sys.executable).parent / "ansible-runner", "run", directory, "-p", playbook, "-vvvv"]
+    command = [str(Path(sys.executable).parent / "ansible-runner"), "run", str(directory), "-p", playbook, "-vvvv"]
     command += ["--cmdline=" + " ".join(arguments)] if arguments else []
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}  # the runner keeps it all
     shown = subprocess.run(

@@ -127,7 +127,7 @@ def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, 
     """What the modules refuse, or QEMU, for there is no such server."""
     secret = SECRETS["refused", shape]
     https = {"driver": "https", "url": "https://127.0.0.1:1/x"}
-    wanted = {
+    variables: dict[str, dict[str, Any]] = {
         "properties": {"hotplug_objects": [{"id": "d", "qom_type": "secret", "properties": {"data": secret.text}}]},
         "cookie": {"hotplug_blockdevs": [{"id": "d", "attach": False, "backend": {**https, "cookie": secret.text}}]},
         "password": {"hotplug_blockdevs": [{"id": "d", "attach": False, "backend": {**https, "password": secret.text}}]},
@@ -136,8 +136,8 @@ def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, 
                 {"id": "d", "attach": False, "backend": {**https, "url": f"https://me:{quote(secret.text)}@127.0.0.1:1/x"}}
             ]
         },
-    }[place]
-    played = run(tmp_path / "run", ROLE, "--diff", hotplug_socket=str(vm.qmp_socket), **wanted)
+    }
+    played = run(tmp_path / "run", ROLE, "--diff", hotplug_socket=str(vm.qmp_socket), **variables[place])
     assert not played.succeeded
     assert_no_secret(played)
 

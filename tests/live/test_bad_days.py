@@ -152,7 +152,7 @@ def test_qemu_killed_under_a_task(make_vm: Callable[..., VM]) -> None:
 
 def _monitor(vm: VM) -> str:
     """QEMU's words on the first monitor's connection."""
-    return next(chardev["filename"] for chardev in vm.query("query-chardev") if chardev["label"] == "compat_monitor0")
+    return str(next(chardev["filename"] for chardev in vm.query("query-chardev") if chardev["label"] == "compat_monitor0"))
 
 
 def test_qemu_that_is_frozen_leaves_the_outcome_unknown(make_vm: Callable[..., VM]) -> None:

@@ -47,7 +47,7 @@ def words(vm: VM, count: int = 1) -> str:
 
 
 def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
-    snapshot = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1.qcow2")}
+    snapshot: dict[str, Any] = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1.qcow2")}
     planned = job(vm, check=True, **snapshot)
     taken = job(vm, **snapshot)
     assert taken.get("changed") and taken["commands"] == planned["commands"], taken
@@ -59,7 +59,7 @@ def test_a_snapshot_and_its_commit(vm: VM, disk: dict[str, Any], tmp_path: Path)
     grown = Modules(vm).blockdev(size="24M", **disk)
     assert grown.get("changed") and grown["commands"][0]["arguments"]["node-name"] == "snap1", grown
 
-    commit = {"id": "commit1", "type": "commit", "disk": "d1"}
+    commit: dict[str, Any] = {"id": "commit1", "type": "commit", "disk": "d1"}
     planned = job(vm, check=True, **commit)
     done = job(vm, timeout=60, **commit)
     assert done.get("changed") and done["job"] is None and done["progress"]["current"] > 0, done
@@ -83,7 +83,7 @@ def test_a_commit_ends_at_the_disk_and_leaves_a_template_as_it_is(vm: VM, tmp_pa
     vm.guest("while [ ! -e /dev/vda ]; do :; done")
     assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
     vm.guest("echo second | dd of=/dev/vda bs=512 seek=1 conv=sync,fsync 2>/dev/null")
-    commit = {"id": "commit1", "type": "commit", "disk": "d1"}
+    commit: dict[str, Any] = {"id": "commit1", "type": "commit", "disk": "d1"}
     done = job(vm, base="d1", **commit)
     assert done.get("changed") and done["commands"][0]["arguments"]["base-node"] == "d1", done
     assert unchanged(job(vm, base="d1", **commit)) and unchanged(job(vm, **commit))
@@ -109,10 +109,10 @@ def test_a_base_that_is_not_below_the_disk_is_no_end(vm: VM, disk: dict[str, Any
 def test_a_disk_is_seen_through_the_filter_of_a_backup_that_runs(
     vm: VM, disk: dict[str, Any], image: Callable[..., str], tmp_path: Path
 ) -> None:
-    snapshot = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1")}
+    snapshot: dict[str, Any] = {"id": "snap1", "type": "snapshot", "disk": "d1", "file": str(tmp_path / "snap1")}
     assert job(vm, **snapshot)["changed"]
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
-    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "sync": "none", "state": "started"}
+    backup: dict[str, Any] = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "sync": "none", "state": "started"}
     assert job(vm, **backup)["changed"]
     assert unchanged(job(vm, **backup)) and unchanged(job(vm, **snapshot)) and unchanged(Modules(vm).blockdev(**disk))
     assert job(vm, check=True, id="commit1", type="commit", disk="d1")["changed"]
@@ -124,7 +124,7 @@ def test_a_disk_is_seen_through_the_filter_of_a_backup_that_runs(
 @pytest.mark.parametrize("kind", ["mirror", "backup"])
 def test_a_job_that_is_to_be_finalized_is(vm: VM, disk: dict[str, Any], image: Callable[..., str], kind: str) -> None:
     assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
-    held = {"id": "j1", "type": kind, "disk": "d1", "target": "new", "options": {"auto-finalize": False}}
+    held: dict[str, Any] = {"id": "j1", "type": kind, "disk": "d1", "target": "new", "options": {"auto-finalize": False}}
     planned = job(vm, check=True, **held)
     done = job(vm, **held)
     assert done["commands"] == planned["commands"] and done["job"] is None, (planned, done)
@@ -136,7 +136,14 @@ def test_a_job_that_waits_to_be_finalized_is_finished_by_a_later_run(
     vm: VM, disk: dict[str, Any], image: Callable[..., str]
 ) -> None:
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
-    held = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started", "options": {"auto-finalize": False}}
+    held: dict[str, Any] = {
+        "id": "b1",
+        "type": "backup",
+        "disk": "d1",
+        "target": "copy",
+        "state": "started",
+        "options": {"auto-finalize": False},
+    }
     assert job(vm, **held)["changed"]
     wait_for(vm, "pending")
     planned = job(vm, check=True, id="b1")
@@ -163,7 +170,7 @@ def test_a_snapshot_overwrites_no_file(vm: VM, disk: dict[str, Any], tmp_path: P
 
 def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path: Path) -> None:
     assert job(vm, id="snap1", type="snapshot", disk="d1", file=str(tmp_path / "snap1"))["changed"]
-    stream = {"id": "pull", "type": "stream", "disk": "d1"}
+    stream: dict[str, Any] = {"id": "pull", "type": "stream", "disk": "d1"}
     planned = job(vm, check=True, **stream)
     done = job(vm, **stream)
     assert done["commands"] == planned["commands"], (planned, done)
@@ -175,7 +182,7 @@ def test_a_stream_pulls_all_into_the_top(vm: VM, disk: dict[str, Any], tmp_path:
 def test_a_mirror_moves_the_disk(vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
     target = {"id": "new", "file": image("new", "16M"), "attach": False}
     assert Modules(vm).blockdev(**target)["changed"]
-    mirror = {"id": "move", "type": "mirror", "disk": "d1", "target": "new"}
+    mirror: dict[str, Any] = {"id": "move", "type": "mirror", "disk": "d1", "target": "new"}
     ready = job(vm, state="ready", **mirror)
     assert ready.get("changed") and ready["job"]["status"] == "ready", ready
     assert unchanged(job(vm, state="ready", **mirror))
@@ -196,7 +203,7 @@ def test_a_mirror_moves_the_disk(vm: VM, disk: dict[str, Any], image: Callable[.
 def test_a_backup_has_the_disk_as_it_was_at_the_start(vm: VM, disk: dict[str, Any], image: Callable[..., str]) -> None:
     path = image("copy", "16M")
     assert Modules(vm).blockdev(id="copy", file=path, attach=False)["changed"]
-    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy"}
+    backup: dict[str, Any] = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy"}
     planned = job(vm, check=True, **backup)
     done = job(vm, **backup)
     assert done["commands"] == planned["commands"], (planned, done)
@@ -210,7 +217,7 @@ def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
 ) -> None:
     vm.guest("dd if=/dev/urandom of=/dev/vda bs=1M count=4 conv=fsync 2>/dev/null")
     assert Modules(vm).blockdev(id="new", file=image("new", "16M"), attach=False)["changed"]
-    slow = {"id": "move", "type": "mirror", "disk": "d1", "target": "new", "speed": "64K"}
+    slow: dict[str, Any] = {"id": "move", "type": "mirror", "disk": "d1", "target": "new", "speed": "64K"}
     result = job(vm, timeout=1, **slow)
     assert result["error_code"] == "outcome_unknown" and result["changed"], result
     assert "again" in result["msg"] and result["details"]["job"]["total"] > 0
@@ -230,7 +237,7 @@ def test_a_job_that_fails_says_why(vm: VM) -> None:
     }
     assert Modules(vm).blockdev(id="d1", backend={"driver": "null-co", "size": 1 << 20}, driver="scsi-hd")["changed"]
     assert Modules(vm).blockdev(id="new", backend=broken, attach=False)["changed"]
-    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "new"}
+    backup: dict[str, Any] = {"id": "b1", "type": "backup", "disk": "d1", "target": "new"}
     refused(job(vm, **backup), "command_failed", "b1", "Input/output error")
     assert vm.query("query-jobs") == []
     assert job(vm, state="started", **backup)["changed"]
@@ -262,7 +269,7 @@ def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(
     vm: VM, disk: dict[str, Any], image: Callable[..., str]
 ) -> None:
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]
-    backup = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started"}
+    backup: dict[str, Any] = {"id": "b1", "type": "backup", "disk": "d1", "target": "copy", "state": "started"}
     assert job(vm, **backup)["changed"]
     wait_for(vm, "concluded")
     ended = job(vm, **backup)

@@ -193,7 +193,7 @@ class Boundaries:
     mind."""
 
     def __init__(self, make_vm: Callable[..., VM], binary: Binary) -> None:
-        self._make = lambda: make_vm(
+        self._make: Callable[[], VM] = lambda: make_vm(
             binary=binary,
             boot=False,
             ports=24,

@@ -41,7 +41,13 @@ def gone(vm: VM, name: str) -> None:
 
 
 def test_a_port_is_spoken_to_from_the_guest(vm: VM, tmp_path: Path) -> None:
-    options = {"id": "c1", "type": "socket", "path": str(tmp_path / "c.sock"), "driver": "virtserialport", "name": "org.test.c1"}
+    options: dict[str, Any] = {
+        "id": "c1",
+        "type": "socket",
+        "path": str(tmp_path / "c.sock"),
+        "driver": "virtserialport",
+        "name": "org.test.c1",
+    }
     before = vm.hardware()
     planned = chardev(vm, check=True, **options)
     assert planned["changed"] and vm.hardware() == before
@@ -90,9 +96,10 @@ def test_backends_by_themselves(bare_vm: VM, options: dict[str, Any], told: dict
 
 
 def test_another_address_or_type_is_changed_in_place_under_the_port(vm: VM, tmp_path: Path) -> None:
-    port = {"id": "c1", "driver": "virtserialport", "name": "x"}
+    port: dict[str, Any] = {"id": "c1", "driver": "virtserialport", "name": "x"}
     assert chardev(vm, type="socket", path=str(tmp_path / "a.sock"), **port)["changed"]
-    for backend in ({"type": "socket", "path": str(tmp_path / "b.sock")}, {"type": "null"}):
+    backends: list[dict[str, Any]] = [{"type": "socket", "path": str(tmp_path / "b.sock")}, {"type": "null"}]
+    for backend in backends:
         result = chardev(vm, **backend, **port)
         assert [command["execute"] for command in result["commands"]] == ["chardev-change"], result
         assert result["chardev"].get("path") == backend.get("path") and result["chardev"]["attached"]
@@ -131,7 +138,8 @@ def test_a_port_on_a_character_device_of_another_id(make_vm: Callable[..., VM]) 
         extra=(*CONTROLLER, "-chardev", "null,id=charchannel0", "-device", "virtserialport,id=channel0,chardev=charchannel0"),
     )
     before = vm.hardware()
-    for options in ({"type": "null", "driver": "virtserialport"}, {"type": "null"}, {"state": "absent"}):
+    tasks: list[dict[str, Any]] = [{"type": "null", "driver": "virtserialport"}, {"type": "null"}, {"state": "absent"}]
+    for options in tasks:
         refused(chardev(vm, id="channel0", **options), "conflict", "charchannel0", "qmp_device")
     refused(chardev(vm, id="charchannel0", state="absent"), "conflict", "channel0")
     assert vm.hardware() == before
@@ -165,8 +173,10 @@ def test_the_connection_of_a_client_is_not_cut_by_the_next_run(bare_vm: VM, addr
     with socket.socket(socket.AF_UNIX if address == "unix" else socket.AF_INET) as listener:
         listener.bind(path if address == "unix" else ("127.0.0.1", 0))
         listener.listen()
-        where = {"path": path} if address == "unix" else {"address": address, "address_port": listener.getsockname()[1]}
-        options = {"id": "c1", "type": "socket", "server": False}
+        where: dict[str, Any] = (
+            {"path": path} if address == "unix" else {"address": address, "address_port": listener.getsockname()[1]}
+        )
+        options: dict[str, Any] = {"id": "c1", "type": "socket", "server": False}
         added = chardev(bare_vm, **options, **where)
         assert added.get("changed"), added
         line, _address = listener.accept()
@@ -187,7 +197,7 @@ def test_the_connection_of_a_client_is_not_cut_by_the_next_run(bare_vm: VM, addr
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "0.0.0.0", "unix"])
 def test_the_connection_of_a_server_is_not_cut_by_the_next_run(bare_vm: VM, address: str, tmp_path: Path) -> None:
     port, path = free_port(), str(tmp_path / "here.sock")
-    where = {"path": path} if address == "unix" else {"address": address, "address_port": port}
+    where: dict[str, Any] = {"path": path} if address == "unix" else {"address": address, "address_port": port}
     assert chardev(bare_vm, id="c1", type="socket", **where).get("changed")
     with socket.socket(socket.AF_UNIX if address == "unix" else socket.AF_INET) as line:
         line.connect(path if address == "unix" else ("127.0.0.1", port))

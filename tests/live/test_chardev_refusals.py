@@ -81,9 +81,9 @@ def test_the_longest_path_and_the_last_port(bare_vm: VM) -> None:
 
 def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False, extra=("-device", "virtio-serial-pci,id=serial0"))
-    port = {"id": "c1", "type": "null", "driver": "virtserialport"}
+    port: dict[str, Any] = {"id": "c1", "type": "null", "driver": "virtserialport"}
     assert Modules(vm).run("qmp_chardev", **port, name="org.test.a").get("changed")
-    taken = {"id": "c2", "type": "null", "driver": "virtserialport", "properties": {"nr": 9}}
+    taken: dict[str, Any] = {"id": "c2", "type": "null", "driver": "virtserialport", "properties": {"nr": 9}}
     assert Modules(vm).run("qmp_chardev", **taken).get("changed")
     failed = Modules(vm).run("qmp_chardev", **port, name="org.test.a", properties={"nr": 9}, recreate=True)
     refused(failed, "conflict", "c1", "restored")

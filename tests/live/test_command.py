@@ -94,7 +94,7 @@ def test_a_property_is_compared_set_and_read(vm: VM) -> None:
     vm.query("object-add", qom_type="iothread", id="io1")
     path = "/objects/io1"
     before = qom(vm, path, property="poll-max-ns")["qom"]
-    wish = {"property": "poll-max-ns", "value": "10000"}
+    wish: dict[str, Any] = {"property": "poll-max-ns", "value": "10000"}
     planned = qom(vm, path, check=True, **wish)
     assert planned["changed"] and planned["diff"] == {"before": {"poll-max-ns": before["value"]}, "after": {"poll-max-ns": 10000}}
     assert qom(vm, path, property="poll-max-ns")["qom"] == before

@@ -193,7 +193,7 @@ def test_a_device_is_made_again_as_it_is(
             hardware = Hardware(monitor)
             now = hardware.device(f"x{number}")
             assert now
-            backends = {name: device[name] for name in ("drive", "netdev", "chardev", "memdev") if name in device}
+            backends: dict[str, Any] = {name: device[name] for name in ("drive", "netdev", "chardev", "memdev") if name in device}
             if device["driver"] != "usb-storage":  # which hands its drive on to a SCSI disk below it
                 assert backends_of(hardware, now) == backends
             settled.append({**current_arguments(hardware, now), **backends})

@@ -149,7 +149,7 @@ def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_togethe
 
 def test_a_device_that_cannot_be_recreated_is_restored(bare_vm: VM, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=bare_vm.binary, boot=False, native=True)
-    options = {"id": "rng1", "driver": "virtio-rng-pci", "properties": {"max-bytes": 1024, "period": 1000}}
+    options: dict[str, Any] = {"id": "rng1", "driver": "virtio-rng-pci", "properties": {"max-bytes": 1024, "period": 1000}}
     assert device(vm, **options).get("changed")
     place = device(vm, check=True, **options)["device"]
     failed = device(vm, id="rng1", driver="virtio-rng-pci", properties={"period": 0}, recreate=True)
@@ -174,7 +174,8 @@ def test_guest_cid_in_any_form(bare_vm: VM, cid: Any) -> None:
 
 def test_usb_devices_have_a_bus_and_no_address(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False, extra=("-device", "qemu-xhci,id=x1"))
-    for options in ({"addr": "1"}, {"addr": "1", "bus": "x1.0"}):
+    slots: list[dict[str, Any]] = [{"addr": "1"}, {"addr": "1", "bus": "x1.0"}]
+    for options in slots:
         refused(device(vm, id="k1", driver="usb-kbd", **options), "invalid_option", "addr is not for a usb-kbd", "bus")
     refused(Modules(vm).blockdev(id="d1", backend=NULL, driver="usb-storage", scsi_id=1), "invalid_option", "scsi_id")
     refused(Modules(vm).blockdev(id="d1", backend=NULL, driver="usb-storage", lun=0), "invalid_option", "lun")
@@ -186,7 +187,7 @@ def test_usb_devices_have_a_bus_and_no_address(make_vm: Callable[..., VM]) -> No
 
 def test_memory_that_is_shared_and_not_the_guests_own(bare_vm: VM) -> None:
     assert Modules(bare_vm).run("qmp_object", id="m1", qom_type="memory-backend-ram", properties={"size": 1 << 20})["changed"]
-    options = {"id": "iv1", "driver": "ivshmem-plain", "properties": {"memdev": "m1"}}
+    options: dict[str, Any] = {"id": "iv1", "driver": "ivshmem-plain", "properties": {"memdev": "m1"}}
     assert device(bare_vm, **options).get("changed")
     assert unchanged(device(bare_vm, **options))
     refused(Modules(bare_vm).run("qmp_memory_hotplug", id="iv1", state="absent"), "conflict", "ivshmem-plain", "no memory")

@@ -36,7 +36,7 @@ def test_the_default_of_a_property_is_a_value_like_any_other(
     binary: Binary, make_vm: Callable[..., VM], driver: str, name: str, other: Any, default: Any
 ) -> None:
     vm = make_vm(binary=binary, boot=False, machine="pc")
-    options = {"id": "d1", "driver": driver}
+    options: dict[str, Any] = {"id": "d1", "driver": driver}
     assert device(vm, **options, properties={name: other}).get("changed")
     refused(device(vm, **options, properties={name: default}), "conflict", name, "recreate")
     changed = device(vm, check=True, **options, properties={name: default}, recreate=True)
@@ -78,8 +78,9 @@ def test_a_driver_without_its_other_half_is_not_even_asked_about(binary: Binary,
 
 def test_a_doorbell_needs_a_server_or_qemu_would_stand_still(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
     vm = make_vm(binary=binary, boot=False, machine="pc")
-    doorbell = {"id": "d1", "driver": "ivshmem-doorbell", "timeout": 5}
-    for name, options in (("c1", {"type": "null"}), ("c2", {"type": "socket", "path": str(tmp_path / "c2")})):
+    doorbell: dict[str, Any] = {"id": "d1", "driver": "ivshmem-doorbell", "timeout": 5}
+    backends: dict[str, dict[str, Any]] = {"c1": {"type": "null"}, "c2": {"type": "socket", "path": str(tmp_path / "c2")}}
+    for name, options in backends.items():
         assert Modules(vm).run("qmp_chardev", id=name, **options).get("changed")
         for check in (True, False):
             refused(device(vm, check, **doorbell, properties={"chardev": name}), "conflict", name, "server")
@@ -110,7 +111,7 @@ def test_the_character_device_that_goes_with_a_usb_redirection_is_told(binary: B
         refused(device(vm, id="u1", driver="usb-redir"), "invalid_option", "usb-redir")
         return
     assert Modules(vm).run("qmp_chardev", id="c1", type="null").get("changed")
-    options = {"id": "u1", "driver": "usb-redir", "properties": {"chardev": "c1"}}
+    options: dict[str, Any] = {"id": "u1", "driver": "usb-redir", "properties": {"chardev": "c1"}}
     assert device(vm, **options).get("changed")
     refused(device(vm, **{**options, "driver": "usb-tablet", "properties": {}}, recreate=True), "unsupported", "c1")
     for check in (True, False):

@@ -347,7 +347,8 @@ def test_a_mirror_that_runs_without_a_copy_is_not_completed(bare_vm: VM, image: 
     assert modules.blockdev(id="t1", file=image("t1", "16M"), attach=False)["changed"]
     started = modules.run("qmp_block_job", id="m1", type="mirror", disk="d1", target="t1", sync="none", state="ready")
     assert started.get("changed"), started
-    for options in ({}, {"type": "mirror", "disk": "d1", "target": "t1"}):
+    tasks: list[dict[str, Any]] = [{}, {"type": "mirror", "disk": "d1", "target": "t1"}]
+    for options in tasks:
         refused(modules.run("qmp_block_job", id="m1", **options), "conflict", "m1", "cancelled")
     assert modules.run("qmp_block_job", id="m1", state="cancelled").get("changed")
     done = modules.run("qmp_block_job", id="m1", type="mirror", disk="d1", target="t1")

@@ -92,7 +92,8 @@ def test_a_compressed_dump_where_the_vm_has_it(bare_vm: VM, tmp_path: Path, form
 def test_a_file_that_is_there_is_overwritten_only_by_force(bare_vm: VM, tmp_path: Path) -> None:
     path = tmp_path / "vm.elf"
     path.write_text("precious")
-    for options in ({"path": str(path)}, {"protocol": f"file:{path}"}):
+    tasks: list[dict[str, Any]] = [{"path": str(path)}, {"protocol": f"file:{path}"}]
+    for options in tasks:
         refused(dump(bare_vm, **options), "conflict", str(path), "force")
     assert path.read_text() == "precious"
     done = dump(bare_vm, path=str(path), force=True)

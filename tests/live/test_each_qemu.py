@@ -50,7 +50,7 @@ def test_launch_args_give_the_next_vm_the_same(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], make_tap: Callable[..., str]
 ) -> None:
     modules = Modules(make_vm(binary=binary, boot=False))
-    wishes = [
+    tasks: list[tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = [
         (
             modules.blockdev,
             {
@@ -74,7 +74,7 @@ def test_launch_args_give_the_next_vm_the_same(
             },
         ),
     ]
-    results = [module(**options) for module, options in wishes]
+    results = [module(**options) for module, options in tasks]
     assert all(result.get("changed") for result in results), results
     cpus = modules.cpus(count=2)["launch_args"]
     facts = modules.info(gather_subset=["disks", "nics"])

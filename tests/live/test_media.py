@@ -61,9 +61,9 @@ def test_a_disc_is_changed_and_taken_out_and_put_in(drive: VM, discs: dict[str, 
 
 def test_what_a_killed_run_left_goes_with_the_next(drive: VM, discs: dict[str, str]) -> None:
     def leave() -> None:
-        drive.query(
+        drive.execute(
             "blockdev-add",
-            **{
+            {
                 "driver": "raw",
                 "node-name": "cd0-medium0",
                 "read-only": True,

@@ -20,7 +20,7 @@ from .memory import memory, room
 
 def total(vm: VM) -> int:
     """MiB that the guest has."""
-    return vm.report()["memory"] // 1024
+    return int(vm.report()["memory"]) // 1024
 
 
 def wait_total(vm: VM, holds: Callable[[int], bool]) -> None:
@@ -82,7 +82,7 @@ def test_the_vm_is_brought_to_a_total(vm: VM) -> None:
 def test_memory_that_grows_and_shrinks(make_vm: Callable[..., VM], binary: Binary) -> None:
     vm = make_vm(binary=binary)
     before, has = vm.hardware(), total(vm)
-    device = {"id": "e1", "type": "virtio-mem", "size": "512M"}
+    device: dict[str, Any] = {"id": "e1", "type": "virtio-mem", "size": "512M"}
     added = memory(vm, requested_size="128M", **device)
     assert added.get("changed") and added["memory"]["plugged"] == added["memory"]["requested_size"] == 128 * MiB, added
     assert added["memory"]["bus"] == "rp0"
@@ -106,7 +106,7 @@ def test_memory_that_grows_and_shrinks(make_vm: Callable[..., VM], binary: Binar
 
 def test_a_paused_guest_has_not_reached_it_yet_and_the_next_run_waits_on(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
-    device = {"id": "e1", "type": "virtio-mem", "size": "512M"}
+    device: dict[str, Any] = {"id": "e1", "type": "virtio-mem", "size": "512M"}
     assert memory(vm, requested_size="128M", **device)["changed"]
     vm.query("stop")
     waiting = memory(vm, requested_size="256M", **device)
@@ -121,7 +121,14 @@ def test_a_paused_guest_has_not_reached_it_yet_and_the_next_run_waits_on(make_vm
 
 def test_an_nvdimm_stays_and_says_so(make_vm: Callable[..., VM], tmp_path: Path) -> None:
     vm = make_vm(boot=False, extra=("-machine", "nvdimm=on"))
-    options = {"id": "nv1", "type": "nvdimm", "size": "128M", "backend": "file", "mem_path": str(tmp_path / "nv"), "share": True}
+    options: dict[str, Any] = {
+        "id": "nv1",
+        "type": "nvdimm",
+        "size": "128M",
+        "backend": "file",
+        "mem_path": str(tmp_path / "nv"),
+        "share": True,
+    }
     added = memory(vm, **options)
     assert added.get("changed") and added["memory"]["type"] == "nvdimm", added
     assert unchanged(memory(vm, **options))

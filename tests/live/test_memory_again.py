@@ -60,7 +60,7 @@ def test_what_a_task_does_not_specify_is_carried_over(make_vm: Callable[..., VM]
 
 def test_a_virtio_mem_device_keeps_what_it_gives(make_vm: Callable[..., VM], binary: Binary) -> None:
     vm = make_vm(binary=binary)
-    device = {"id": "e1", "type": "virtio-mem", "size": "512M"}
+    device: dict[str, Any] = {"id": "e1", "type": "virtio-mem", "size": "512M"}
     assert memory(vm, **device, requested_size="0", bus="rp2", properties={"block-size": "4M"}).get("changed")
     result = memory(vm, id="e1", size="256M", recreate=True)
     if binary.version.startswith("7."):

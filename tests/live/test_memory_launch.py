@@ -66,7 +66,7 @@ def test_memory_is_the_same_at_the_next_start(
 
 def test_memory_that_changed_its_size_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False)
-    wish = {"id": "m1", "size": "512M", "type": "virtio-mem"}
+    wish: dict[str, Any] = {"id": "m1", "size": "512M", "type": "virtio-mem"}
     assert memory(vm, **wish, requested_size="128M")["changed"]
     resized = memory(vm, id="m1", requested_size="256M")
     assert resized["changed"] and resized["memory"]["requested_size"] == 256 * MiB

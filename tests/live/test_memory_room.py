@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_what_was_not_prepared_for_at_the_start(
 def test_room_without_slots_is_for_virtio_mem(make_other: Callable[..., VM], binary: Binary) -> None:
     vm = start(make_other, binary, "-m", "256,maxmem=1G")
     assert "virtio-mem" in room(vm)["reason"]
-    task = {"id": "e1", "type": "virtio-mem", "requested_size": "0"}
+    task: dict[str, Any] = {"id": "e1", "type": "virtio-mem", "requested_size": "0"}
     refused(memory(vm, True, **task, size="1G"), "no_free_slot", str(768 * MiB), "maxmem")
     assert memory(vm, **task, size="768M").get("changed")
     vm.stop()

@@ -22,7 +22,7 @@ def test_a_dimm_over_the_total_goes_again(make_vm: Callable[..., VM]) -> None:
     with Monitor.connect(UnixAddress(str(vm.qmp_socket)), timeout=10) as monitor:
         base = vm.query("query-memory-size-summary")["base-memory"]
         plan = plan_total(Hardware(monitor), base + (128 << 20))
-        vm.query("object-add", **{"qom-type": "memory-backend-ram", "id": "other.mem", "size": 128 << 20})
+        vm.execute("object-add", {"qom-type": "memory-backend-ram", "id": "other.mem", "size": 128 << 20})
         vm.query("device_add", driver="pc-dimm", id="other", memdev="other.mem")
         with pytest.raises(PlanFailed) as failed:
             plan.apply(monitor, 30)

@@ -91,7 +91,12 @@ def test_a_guest_goes_on_counting_at_the_other_side(binary: Binary, make_vm: Mak
     here.guest(COUNT)
     count = _counted_on(here, 0)
     assert migrate(there, state="incoming", uri=uri)["changed"]
-    options = {"uri": uri, "capabilities": {"xbzrle": True}, "parameters": {"max-bandwidth": "64M"}, "timeout": 60}
+    options: dict[str, Any] = {
+        "uri": uri,
+        "capabilities": {"xbzrle": True},
+        "parameters": {"max-bandwidth": "64M"},
+        "timeout": 60,
+    }
     planned = migrate(here, check=True, **options)
     assert planned["changed"] and planned["migration"]["status"] == "completed", planned
     done = migrate(here, **options)
@@ -132,7 +137,7 @@ def _counted_on(vm: VM, least: int) -> int:
 
 
 def test_a_socket_where_nobody_listens(source: VM, uri: str) -> None:
-    settings = {"capabilities": {"auto-converge": True}, "parameters": {"downtime-limit": 77}}
+    settings: dict[str, Any] = {"capabilities": {"auto-converge": True}, "parameters": {"downtime-limit": 77}}
     before = migrate(source, state="status")["migration"]
     result = migrate(source, uri=uri, **settings)
     refused(result, "command_failed", "No such file", "runs on here")
@@ -145,19 +150,23 @@ def test_a_socket_where_nobody_listens(source: VM, uri: str) -> None:
 
 
 def test_settings_are_set_only_where_different(source: VM) -> None:
-    settings = {"state": "status", "capabilities": {"xbzrle": "yes"}, "parameters": {"max-bandwidth": "1M"}}
+    settings: dict[str, Any] = {"state": "status", "capabilities": {"xbzrle": "yes"}, "parameters": {"max-bandwidth": "1M"}}
     planned = migrate(source, check=True, **settings)
     done = migrate(source, **settings)
     assert done.get("changed") and done["commands"] == planned["commands"] and done["diff"] == planned["diff"], done
     assert sent(done) == ["migrate-set-capabilities", "migrate-set-parameters"]
     assert done["migration"]["status"] == "none" and done["migration"]["parameters"]["max-bandwidth"] == 1 << 20
     assert unchanged(migrate(source, **settings))
-    other = {**settings, "capabilities": {"xbzrle": True, "auto-converge": False}, "parameters": {"downtime-limit": 99}}
+    other: dict[str, Any] = {
+        **settings,
+        "capabilities": {"xbzrle": True, "auto-converge": False},
+        "parameters": {"downtime-limit": 99},
+    }
     assert sent(migrate(source, **other)) == ["migrate-set-parameters"]
 
 
 def test_a_migration_that_takes_long_is_told_and_waited_for_and_cancelled(source: VM, target: VM, line: Line) -> None:
-    slow = {"uri": line.uri, "parameters": {"max-bandwidth": 1000}}
+    slow: dict[str, Any] = {"uri": line.uri, "parameters": {"max-bandwidth": 1000}}
     begun = migrate(source, wait=False, **slow)
     assert begun.get("changed") and begun["migration"]["status"] == "active", begun
     again = migrate(source, wait=False, **slow)
@@ -175,7 +184,7 @@ def test_a_migration_that_takes_long_is_told_and_waited_for_and_cancelled(source
 
 
 def test_a_second_run_waits_for_what_the_first_began(source: VM, line: Line) -> None:
-    begun = {"uri": line.uri, "capabilities": {"postcopy-ram": True}}
+    begun: dict[str, Any] = {"uri": line.uri, "capabilities": {"postcopy-ram": True}}
     assert migrate(source, wait=False, **begun)["changed"]
     waiting = Modules(source).start("qmp_migrate", parameters={"max-bandwidth": "1G"}, timeout=60, **begun)
     _until(lambda: source.query("query-migrate-parameters")["max-bandwidth"] == 1 << 30)
@@ -200,7 +209,7 @@ def test_postcopy_ends_what_has_begun(source: VM, line: Line, uri: str) -> None:
 
 
 def test_a_guest_that_stands_before_the_switch_is_switched_by_the_next_run(source: VM) -> None:
-    options = {"uri": "exec:cat>/dev/null", "capabilities": {"pause-before-switchover": True}}
+    options: dict[str, Any] = {"uri": "exec:cat>/dev/null", "capabilities": {"pause-before-switchover": True}}
     stands = migrate(source, **options)
     assert stands.get("changed") and stands["migration"]["status"] == "pre-switchover", stands
     done = migrate(source, **options)

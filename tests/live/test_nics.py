@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Conflict, InvalidOption, Unsupported
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import tap
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
@@ -360,15 +361,15 @@ def test_a_macvtap_is_opened_by_its_own_device(bare_vm: VM, tmp_path: Path, monk
     monkeypatch.setattr(tap, "_DEVICES", str(tmp_path))
     nic = netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": "mv0"}, queues=2)
     with of_the_monitor(bare_vm) as monitor:
-        with pytest.raises(netdev.Unsupported, match="no .*/tap12"):
+        with pytest.raises(Unsupported, match="no .*/tap12"):
             netdev.plan_present(Hardware(monitor), nic)
         (tmp_path / "tap12").touch()
         plan = netdev.plan_present(Hardware(monitor), nic)
         assert [command["execute"] for command in plan.commands()] == ["getfd", "getfd", "netdev_add", "device_add"]
         assert plan.launch_args == () and "ifname" not in plan.commands()[2]["arguments"]
-        with pytest.raises(netdev.Unsupported, match="mv0 cannot be opened"):
+        with pytest.raises(Unsupported, match="mv0 cannot be opened"):
             tap.open_tap("mv0", 2)
-        with pytest.raises(netdev.InvalidOption, match="macvtap"):
+        with pytest.raises(InvalidOption, match="macvtap"):
             netdev.plan_present(Hardware(monitor), netdev.NicSpec(nic.frontend, "tap", {"ifname": "mv0", "script": "no"}))
     assert tap._macvtap_of(f"{tmp_path}/tap12") == "mv0" and tap._macvtap_of(f"{tmp_path}/tap1") is None
 
@@ -380,7 +381,7 @@ def test_a_task_that_lost_a_race_is_told_of_the_winner(make_vm: Callable[..., VM
         assert hardware.ids.keys() == {"rp0", "scsi0"}
         vm.query("netdev_add", type="user", id="other")
         vm.query("device_add", driver="virtio-net-pci", id="n1", netdev="other", bus="rp0", addr="0")
-        with pytest.raises(netdev.Conflict, match="Another task"):
+        with pytest.raises(Conflict, match="Another task"):
             netdev.plan_present(hardware, netdev.NicSpec(FrontendSpec("n1"), "user"))
 
 

@@ -21,7 +21,7 @@ WRITTEN = b"written by the guest"
 
 
 def test_what_the_guest_writes_stays(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
-    task = {"id": "nv1", "type": "nvdimm", "size": "128M", "mem_path": str(tmp_path / "nv")}
+    task: dict[str, Any] = {"id": "nv1", "type": "nvdimm", "size": "128M", "mem_path": str(tmp_path / "nv")}
     vm = make_vm(binary=binary, extra=ON)
     planned = memory(vm, check=True, **task)
     added = memory(vm, **task)
@@ -75,7 +75,14 @@ def test_what_would_forget_is_refused(
 
 def test_persistent_memory_is_sent_as_it_is(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
     vm = make_vm(binary=binary, boot=False, extra=ON)
-    task = {"id": "nv1", "type": "nvdimm", "size": "128M", "backend": "file", "mem_path": str(tmp_path / "nv"), "pmem": True}
+    task: dict[str, Any] = {
+        "id": "nv1",
+        "type": "nvdimm",
+        "size": "128M",
+        "backend": "file",
+        "mem_path": str(tmp_path / "nv"),
+        "pmem": True,
+    }
     added = memory(vm, **task)
     assert added.get("changed"), added
     assert added["commands"][0] == {
@@ -95,7 +102,7 @@ def test_persistent_memory_is_sent_as_it_is(binary: Binary, make_vm: Callable[..
 
 
 def test_a_label_is_part_of_its_size(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
-    task = {
+    task: dict[str, Any] = {
         "id": "nv1",
         "type": "nvdimm",
         "size": "128M",

@@ -59,7 +59,7 @@ def test_an_authorization_list(bare_vm: VM) -> None:
 
 def test_other_properties_are_a_conflict_or_made_anew(modules: Modules, vm: VM) -> None:
     assert modules.run("qmp_object", id="m1", qom_type="memory-backend-ram", properties={"size": 2 << 20})["changed"]
-    wish = {"id": "m1", "qom_type": "memory-backend-ram", "properties": {"size": 4 << 20}}
+    wish: dict[str, Any] = {"id": "m1", "qom_type": "memory-backend-ram", "properties": {"size": 4 << 20}}
     refused(modules.run("qmp_object", **wish), "conflict", "2097152", "4194304", "recreate")
     refused(modules.run("qmp_object", id="m1", qom_type="iothread"), "conflict", "memory-backend-ram", "iothread")
     result = modules.run("qmp_object", recreate=True, **wish)
@@ -69,11 +69,12 @@ def test_other_properties_are_a_conflict_or_made_anew(modules: Modules, vm: VM) 
 
 
 def test_limits_of_a_throttle_group_are_changed_while_a_disk_has_them(bare_vm: VM) -> None:
-    modules, group = Modules(bare_vm), {"id": "slow", "qom_type": "throttle-group"}
+    modules = Modules(bare_vm)
+    group: dict[str, Any] = {"id": "slow", "qom_type": "throttle-group"}
     assert modules.run("qmp_object", properties={"limits": {"iops-total": 500, "bps-total": 1 << 20}}, **group)["changed"]
     backend = {"driver": "throttle", "throttle-group": "slow", "file": NULL}
     assert modules.blockdev(id="d1", backend=backend).get("changed")
-    wish = {**group, "properties": {"limits": {"iops-total": 100}}}
+    wish: dict[str, Any] = {**group, "properties": {"limits": {"iops-total": 100}}}
     planned = modules.run("qmp_object", check=True, **wish)
     result = modules.run("qmp_object", **wish)
     assert result.get("changed") and result["commands"] == planned["commands"], result
@@ -106,7 +107,7 @@ def test_an_object_whose_new_value_is_bad_is_put_back(
     bare_vm: VM, qom_type: str, old: dict[str, Any], bad: dict[str, Any]
 ) -> None:
     modules = Modules(bare_vm)
-    secret = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
+    secret: dict[str, Any] = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
     assert modules.run("qmp_object", id="o1", qom_type=qom_type, properties=old, **secret).get("changed")
     before = object_as_it_is(bare_vm)
     failed = modules.run("qmp_object", id="o1", properties=bad, recreate=True)
@@ -142,7 +143,7 @@ def test_what_a_task_does_not_specify_is_carried_over(
     bare_vm: VM, qom_type: str, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
     modules = Modules(bare_vm)
-    secret = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
+    secret: dict[str, Any] = {"secret": "aGVsbG8="} if qom_type == "secret" else {}
     assert modules.run("qmp_object", id="o1", qom_type=qom_type, properties=old, **secret).get("changed")
     before = object_as_it_is(bare_vm)
     planned = modules.run("qmp_object", True, id="o1", properties=new, recreate=True)
@@ -224,7 +225,7 @@ def test_what_qemu_would_refuse_is_refused_before_it_is_sent(bare_vm: VM) -> Non
 
 
 def test_numbers_as_text_are_numbers_at_any_depth(bare_vm: VM) -> None:
-    wish = {"id": "slow", "qom_type": "throttle-group", "properties": {"limits": {"iops-total": "500"}}}
+    wish: dict[str, Any] = {"id": "slow", "qom_type": "throttle-group", "properties": {"limits": {"iops-total": "500"}}}
     assert Modules(bare_vm).run("qmp_object", **wish)["object"]["properties"]["limits"]["iops-total"] == 500
     assert unchanged(Modules(bare_vm).run("qmp_object", **wish))
 

@@ -91,7 +91,7 @@ def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(
 def test_a_guest_whose_migration_was_cancelled_runs_on_where_it_is(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False, paused=False)
     assert power(vm, "paused")["changed"]
-    slow = {"uri": "exec:cat>/dev/null", "parameters": {"max-bandwidth": 1000}}
+    slow: dict[str, Any] = {"uri": "exec:cat>/dev/null", "parameters": {"max-bandwidth": 1000}}
     assert Modules(vm).run("qmp_migrate", wait=False, **slow)["changed"]
     assert Modules(vm).run("qmp_migrate", state="cancelled")["changed"]
     assert power(vm, "running")["vm"] == {"status": "running"}

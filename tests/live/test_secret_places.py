@@ -184,7 +184,8 @@ def say(idle_vm: VM, tmp_path_factory: pytest.TempPathFactory) -> Say:
     """Run modules, each with options, on one VM; what they add there is removed in between."""
 
     def run(*tasks: tuple[str, dict[str, Any]], check: bool = False) -> list[Said]:
-        entries, asked = [], []
+        entries: list[tuple[str, dict[str, Any]]] = []
+        asked: list[int] = []
         for module, options in tasks:
             where = {} if module == "qmp_vms_info" else {"socket": str(idle_vm.qmp_socket)}
             asked.append(len(entries))

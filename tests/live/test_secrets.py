@@ -33,7 +33,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def encrypted(originals: dict[str, Path], tmp_path: Path) -> Callable[[str], str]:
     """A copy of an encrypted image: ``encrypted("luks")`` is its path."""
-    return lambda format: shutil.copy(originals[format], tmp_path)
+    return lambda format: str(shutil.copy(originals[format], tmp_path))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 IV = "MDEyMzQ1Njc4OWFiY2RlZg=="
-NULL = {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}
+NULL: dict[str, Any] = {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_secret_that_another_is_encrypted_with(vm: VM) -> None:
         .strip()
     )
     properties = {"keyid": "key", "iv": IV, "format": "base64"}
-    inner = {"id": "inner", "qom_type": "secret", "secret": text, "properties": properties}
+    inner: dict[str, Any] = {"id": "inner", "qom_type": "secret", "secret": text, "properties": properties}
     assert Modules(vm).run("qmp_object", **inner).get("changed")
     refused(Modules(vm).run("qmp_object", id="key", state="absent"), "conflict", "inner", "force")
 
@@ -150,13 +150,14 @@ def test_users_of_character_devices_and_network_backends(vm: VM) -> None:
     for check in (True, False):
         for name, user in (("c1", "f1"), ("c2", "egd"), ("c3", "p1"), ("c4", "p2"), ("serial1", "/machine/unattached")):
             refused(modules.run("qmp_chardev", check, id=name, state="absent"), "conflict", user)
-        options = {"id": "c1", "type": "null", "driver": "virtserialport"}
+        options: dict[str, Any] = {"id": "c1", "type": "null", "driver": "virtserialport"}
         refused(modules.run("qmp_chardev", check, **options), "conflict", "c1", "f1")
     assert modules.run("qmp_chardev", id="free", state="absent")["changed"]
 
 
 def test_monitors_are_left_alone(vm: VM) -> None:
     modules = Modules(vm)
+    options: dict[str, Any]
     for check in (True, False):
         for options in ({"state": "absent"}, {"type": "null"}, {"type": "socket", "path": "/run/x"}):
             refused(modules.run("qmp_chardev", check, id="compat_monitor1", **options), "conflict", "monitor")

@@ -33,6 +33,7 @@ def find(vm: VM, **options: Any) -> dict[str, Any]:
     """What is told of this VM, which must be told once."""
     result = finish(start("qmp_vms_info", options))
     assert unchanged(result), result
+    found: dict[str, Any]
     (found,) = (one for one in result["vms"] if one["pid"] == vm.pid)
     return found
 

@@ -95,7 +95,13 @@ class Changing(Answering):
         return self
 
     def execute(
-        self, command: str, arguments: dict[str, Any] | None = None, *, fds: Sequence[int] = (), timeout: float | None = None
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        fds: Sequence[int] = (),
+        timeout: float | None = None,
+        **_options: Any,
     ) -> Any:
         request = Request(command, arguments)
         self._check_open()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import syslog
 from contextlib import ExitStack, redirect_stdout
 from typing import Any
 from unittest import mock
@@ -37,7 +38,7 @@ def main(
         if hasattr(basic, "_ANSIBLE_PROFILE"):  # since ansible-core 2.19
             stack.enter_context(mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy"))
         stack.enter_context(mock.patch.object(basic, "has_journal", False))
-        stack.enter_context(mock.patch.object(basic.syslog, "syslog", lambda _priority, text: logged.append(text)))
+        stack.enter_context(mock.patch.object(syslog, "syslog", lambda _priority, text: logged.append(text)))
         for shown in ("_global_warnings", "_global_deprecations"):  # of this process, for Ansible starts one for each module
             stack.enter_context(mock.patch.object(ansible_warnings, shown, type(getattr(ansible_warnings, shown))()))
         if answering is not None:

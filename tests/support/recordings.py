@@ -162,7 +162,10 @@ class Recorded(Answering):
 
 def reply(answer: Answer, request: Request) -> Any:
     """A recorded answer as execute_many returns it."""
-    return CommandError(*answer["error"], request.command) if "error" in answer else json.loads(json.dumps(answer["return"]))
+    if "error" in answer:
+        qmp_class, desc = answer["error"]
+        return CommandError(qmp_class, desc, request.command)
+    return json.loads(json.dumps(answer["return"]))
 
 
 @lru_cache(maxsize=None)

@@ -83,7 +83,12 @@ def swallow(command: str, arguments: dict[str, Any] | None = None) -> Step:
 
 def send(*messages: dict[str, Any]) -> Step:
     """Send *messages* unasked."""
-    return Step(f"send {messages}", lambda peer: [peer.send_message(message) for message in messages])
+
+    def act(peer: Peer) -> None:
+        for message in messages:
+            peer.send_message(message)
+
+    return Step(f"send {messages}", act)
 
 
 def send_bytes(data: bytes | Callable[[str], bytes], *, piece: int = 0) -> Step:

@@ -3,25 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Give ``ansible-test --venv`` the pip installer that it would download.
 
-It sets up each of its virtual environments with a script from its cache, if it finds one there for the version of pip that it
-wants. Python's own ensurepip does as well.
+ansible-test sets up its virtual environments with a script from its cache, if the cache has one for the version of pip that it
+needs. ``get_pip.py`` beside this file does the same with Python's own ensurepip.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import ansible_test
 
-SCRIPT = """\
-import subprocess
-import sys
-
-wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
-subprocess.check_call([sys.executable, "-m", "ensurepip"])
-subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
-"""
+INSTALLER = Path(__file__).with_name("get_pip.py")
 
 
 def main() -> None:
@@ -31,7 +25,7 @@ def main() -> None:
     for version in set(re.findall(r"""\bpip=['"]([\d.]+)['"]""", source)):
         script = cache / f"get_pip_{version.replace('.', '_')}.py"
         if not script.exists():
-            script.write_text(SCRIPT)
+            shutil.copyfile(INSTALLER, script)
 
 
 if __name__ == "__main__":

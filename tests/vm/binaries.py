@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The QEMUs to test against: the distribution's, and newer ones unpacked beside it."""
+"""The QEMUs to test against: the distribution's, and newer ones that are unpacked beside it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from .guest import CACHE
 
 _LIBRARIES = Path(f"/usr/lib/{platform.machine()}-linux-gnu")
 _MODULES = _LIBRARIES / "qemu"
-"""Where every QEMU of the distribution looks for its modules, also one of another version, which then aborts."""
+"""Where every QEMU of the distribution looks for its modules. A QEMU of another version aborts if it finds them."""
 _NEWEST_SUITE = "sid"
 _STRICT = ("-compat", "deprecated-input=reject,deprecated-output=hide")
-"""Has QEMU refuse and hide what is deprecated: a judge of what is sent and read."""
+"""QEMU refuses deprecated input and hides deprecated output, so that the tests find what uses it."""
+_WITH_MOUNT = Path(__file__).with_name("with_mount")
 
 
 class Binary(NamedTuple):
@@ -35,17 +36,20 @@ class Binary(NamedTuple):
 
 @functools.cache
 def binaries() -> tuple[Binary, ...]:
-    """The distribution's QEMU, the one of its backports, and the newest there is, oldest first; of the latter two those whose
-    suites can be reached. The newest refuses what is deprecated."""
+    """The QEMUs of this machine, oldest first.
+
+    They are the distribution's, the one of its backports and the newest. The latter two are left out if their package suites
+    cannot be reached. The newest one refuses deprecated input.
+    """
     found: dict[str, Binary] = {}
-    for make in (_own, _backported, _newest):
+    for find in (_own, _backported, _newest):
         try:
-            binary = make()
+            binary = find()
             found.setdefault(binary.version, binary)
         except (subprocess.SubprocessError, LookupError, OSError) as error:
-            if make is _own:
+            if find is _own:
                 raise
-            print(f"One QEMU less to test against: {error}", file=sys.stderr)
+            print(f"One QEMU is missing from the tests: {error}", file=sys.stderr)
     return tuple(found.values())
 
 
@@ -54,7 +58,7 @@ def _own() -> Binary:
 
 
 def _backported() -> Binary:
-    """QEMU alone, which runs with this distribution's libraries; the modules of the distribution's QEMU are hidden from it."""
+    """QEMU alone, which runs with this distribution's libraries. It does not see the modules of the distribution's QEMU."""
     directory = _cached(
         "qemu-backports",
         _backports_suite(),
@@ -67,11 +71,11 @@ def _backported() -> Binary:
 
 
 def _newest() -> Binary:
-    """QEMU with all that it depends on, in its own libraries' place as long as it runs: they bring its loader too."""
+    """QEMU with all packages that it depends on. It sees their libraries, with their loader, in place of the distribution's."""
     fetch = ["install", "--download-only", "--no-install-recommends", "qemu-system-x86"]
     directory = _cached("qemu-newest", _NEWEST_SUITE, fetch)
-    folders = [directory / "usr" / name for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu")]
-    firmware = [word for folder in folders for word in ("-L", str(folder))]
+    directories = [directory / "usr" / name for name in ("share/qemu", "share/seabios", "lib/ipxe/qemu")]
+    firmware = [word for one in directories for word in ("-L", str(one))]
     return _binary(
         *_with_mount(directory / _LIBRARIES.relative_to("/"), _LIBRARIES),
         str(directory / "usr/bin/qemu-system-x86_64"),
@@ -81,19 +85,19 @@ def _newest() -> Binary:
 
 
 def _with_mount(source: Path, target: Path) -> tuple[str, ...]:
-    """The words before a command that is to see *source* at *target*."""
-    return "unshare", "-m", "sh", "-c", f'mount --bind "{source}" "{target}"; exec "$0" "$@"'
+    """The words before a command that make it see *source* at *target*."""
+    return str(_WITH_MOUNT), str(source), str(target)
 
 
 def _binary(*command: str) -> Binary:
-    told = subprocess.run([*command, "-version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"version (\d+\.\d+)", told)
-    assert match, told
+    output = subprocess.run([*command, "-version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"version (\d+\.\d+)", output)
+    assert match, output
     return Binary(match.group(1), command)
 
 
 def _cached(name: str, suite: str, fetch: list[str]) -> Path:
-    """The folder of the user's cache with the packages that ``apt-get`` *fetch* brings from *suite*, unpacked."""
+    """The directory of the user's cache with the unpacked packages that ``apt-get`` *fetch* downloads from *suite*."""
     directory = CACHE / name
     if not directory.exists():
         work = directory.with_name(f"{name}.{os.getpid()}")
@@ -108,7 +112,7 @@ def _cached(name: str, suite: str, fetch: list[str]) -> Path:
 
 
 def _download(work: Path, suite: str, fetch: list[str]) -> None:
-    """Fetch with an apt of its own, which knows of no installed package, leaving the machine's as it is, and unpack."""
+    """Fetch packages and unpack them. This apt has its own state, without installed packages. It does not use the machine's."""
     apt = work / "apt"
     for name in ("lists", "cache/archives"):
         (apt / name / "partial").mkdir(parents=True)
@@ -139,7 +143,7 @@ def _backports_suite() -> str:
 
 
 def _source(suite: str) -> str:
-    """An apt source for *suite*, made from the entry that the machine has for its own one."""
+    """An apt source for *suite*, made from this machine's entry for its own suite."""
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
     etc = Path("/etc/apt")
     for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]:

@@ -1,19 +1,16 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start, ask and stop a test VM from a playbook or a shell."""
+"""Start a test VM, ask what it has, and stop it, from a playbook or a shell."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from vm.binaries import binaries
-from vm.machine import VM
+from .binaries import binaries
+from .machine import VM
 
 
 def main() -> None:
@@ -23,14 +20,14 @@ def main() -> None:
     start.add_argument("--machine", default="q35", choices=["q35", "pc"])
     start.add_argument("--ports", type=int, default=4, help="PCIe root ports of a q35")
     start.add_argument("--qemu", default=binaries()[0].version, help="version of QEMU, such as 10.0")
-    start.add_argument("--no-guest", action="store_true", help="stand before the first instruction")
-    verbs.add_parser("report", help="what the guest sees, as JSON")
-    verbs.add_parser("hardware", help="what QEMU has, as JSON")
+    start.add_argument("--no-guest", action="store_true", help="no guest: the VM is paused before its first instruction")
+    verbs.add_parser("report", help="print what the guest sees, as JSON")
+    verbs.add_parser("hardware", help="print what QEMU has, as JSON")
     ask = verbs.add_parser("guest", help="run a shell command in the guest")
     ask.add_argument("command")
-    verbs.add_parser("stop", help="end QEMU")
+    verbs.add_parser("stop", help="stop QEMU")
     for verb in verbs.choices.values():
-        verb.add_argument("--dir", type=Path, required=True, help="folder of the VM's sockets")
+        verb.add_argument("--dir", type=Path, required=True, help="directory of the VM's sockets")
     options = parser.parse_args()
 
     if options.verb == "start":

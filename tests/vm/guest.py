@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test guest: a kernel of the distribution and a busybox initramfs, made once and kept in the user's cache."""
+"""The test guest: a kernel of the distribution and a busybox initramfs. Both are made once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Guest(NamedTuple):
 
 @functools.cache
 def guest() -> Guest:
-    """The guest's kernel and initramfs, made if they are not there yet."""
+    """The guest's kernel and initramfs. They are made if the cache does not have them."""
     package = _kernel_package()
     kernel_dir = CACHE / "kernels" / package
     if not kernel_dir.exists():
@@ -60,11 +60,11 @@ def _kernel_package() -> str:
     if have:
         return have[-1]
     for name in ("linux-image-cloud-amd64", "linux-image-virtual"):
-        told = subprocess.run(["apt-cache", "depends", name], capture_output=True, text=True, check=False).stdout
-        for line in told.splitlines():
+        output = subprocess.run(["apt-cache", "depends", name], capture_output=True, text=True, check=False).stdout
+        for line in output.splitlines():
             if "Depends: linux-image" in line:
                 return line.split()[-1]
-    raise SystemExit("No kernel package found. Run apt-get update, and see that the machine is Debian or Ubuntu for amd64.")
+    raise SystemExit("No kernel package was found. Run apt-get update. The tests need Debian or Ubuntu for amd64.")
 
 
 def _unpack(package: str, directory: Path) -> None:
@@ -72,7 +72,7 @@ def _unpack(package: str, directory: Path) -> None:
     work = directory.with_name(f"{directory.name}.{os.getpid()}")
     work.mkdir(parents=True)
     packages = [package]
-    if "cloud" not in package:  # Ubuntu keeps the modules in a package of their own
+    if "cloud" not in package:  # Ubuntu has the modules in another package
         packages.append(package.replace("linux-image-", "linux-modules-"))
     subprocess.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages], cwd=work, check=True)
     for deb in work.glob("*.deb"):
@@ -111,7 +111,7 @@ def _make_initramfs(kernel_dir: Path, version: str, target: Path) -> None:
 
 
 def _modules(directory: Path) -> list[Path]:
-    """The files of the drivers and of all that they depend on, in the order in which they load."""
+    """The files of the drivers and of the modules that they depend on, in the order in which they must be loaded."""
     depends = {}
     for line in (directory / "modules.dep").read_text().splitlines():
         module, _colon, needs = line.partition(":")

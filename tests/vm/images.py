@@ -23,11 +23,11 @@ def make_encrypted(path: Path, format: str, secret: str) -> Path:
         f"secret,id=s,data={secret}",
         "-o",
         f"{prefix}key-secret=s,{prefix}iter-time=10{inside}",
-        path,
+        str(path),
         "16M",
     ]
     deadline = time.monotonic() + 60
     while (made := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-        # its measurement of the CPU fails now and then
+        # qemu-img's measurement of the CPU fails now and then
         assert "accurate CPU usage" in made.stderr and time.monotonic() < deadline, made
     return path

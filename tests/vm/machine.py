@@ -1,11 +1,12 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real VM for tests: started by spec, asked over a second monitor, with a guest that answers what it sees."""
+"""A real VM for tests: it is asked over a second monitor, and its guest reports what it sees."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
@@ -25,26 +26,22 @@ from .guest import guest
 BOOT_SECONDS = 90.0
 ANSWER_SECONDS = 30.0
 
-_REPORT = r"""
-for d in /sys/block/*; do [ -e $d/size ] || continue
-  scsi=$(readlink $d/device | sed -n 's|.*/\([0-9]*:[0-9]*:[0-9]*:[0-9]*\)$|\1|p')
-  serial=$(cat $d/serial $d/device/serial 2>/dev/null | head -n1 | tr -d ' ')
-  echo "disk|${d##*/}|$(cat $d/size)|$(cat $d/ro)|$serial|$scsi"; done
-for n in /sys/class/net/*; do [ ${n##*/} = lo ] && continue
-  ip link set ${n##*/} up
-  echo "nic|${n##*/}|$(cat $n/address)|$(cat $n/carrier)|$(ls -d $n/queues/rx-* | wc -l)"; done
-echo "cpus|$(cat /sys/devices/system/cpu/present)|$(cat /sys/devices/system/cpu/online)"
-echo "memory|$(sed -n 's/MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
-"""
+_REPORT = Path(__file__).with_name("report.sh")
+
+
+@functools.cache
+def _report() -> str:
+    """The script that prints what the guest sees, without its comments, because the serial port is slow."""
+    return "\n".join(line for line in _REPORT.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
 
 
 @dataclass
 class VM:
-    """A QEMU process with its sockets in *directory*; a context manager that starts and ends it.
+    """A QEMU process with its sockets in *directory*. As a context manager it starts and stops QEMU.
 
-    ``machine`` is q35 (with ``ports`` root ports rp0, rp1 …) or pc; both have the SCSI bus scsi0.0. ``native`` gives q35
-    native PCIe hotplug in place of ACPI's. Without ``boot`` there is no guest, only firmware. ``paused``: whether the VM stands
-    before its first instruction; by default one without a guest does.
+    ``machine`` is q35 (with ``ports`` root ports rp0, rp1 …) or pc. Both have the SCSI bus scsi0.0. ``native`` gives q35
+    native PCIe hotplug in place of ACPI's. Without ``boot`` there is no guest, only firmware. ``paused``: whether the VM is
+    paused before its first instruction. The default is yes for a VM without a guest.
     """
 
     directory: Path
@@ -74,7 +71,7 @@ class VM:
         return int((self.directory / "pid").read_text())
 
     def start(self) -> None:
-        """Start QEMU; return when it takes commands and its guest, if any, answers."""
+        """Start QEMU. Return when it accepts commands and its guest, if it has one, answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
@@ -94,7 +91,7 @@ class VM:
         self._wait(lambda: self.guest("true", 1.0), lambda: not Path(f"/proc/{self.pid}/exe").exists() or None)
 
     def stop(self) -> None:
-        """End QEMU by its pid and wait until it is gone."""
+        """Kill QEMU by its pid and wait until it is gone."""
         with suppress(ProcessLookupError, FileNotFoundError):
             os.kill(self.pid, signal.SIGKILL)
             with suppress(ChildProcessError):
@@ -141,15 +138,15 @@ class VM:
         ]
 
     def query(self, command: str, /, over: str = "watch", **arguments: Any) -> Any:
-        """Send a command; in the names of *arguments* underscores stand for dashes.
+        """Send a command and return QEMU's reply. In the names of *arguments* underscores stand for dashes.
 
-        It goes over the second monitor, which the code under test does not use, or with ``over="qmp"`` over the first: what
-        ``getfd`` brought is known only to the monitor that it came by.
+        It goes over the second monitor, which the code under test does not use. With ``over="qmp"`` it goes over the first one:
+        a descriptor from ``getfd`` belongs to the monitor that received it.
         """
         return self.execute(command, {key.replace("_", "-"): value for key, value in arguments.items()}, over)
 
     def execute(self, command: str, arguments: dict[str, Any], over: str = "watch") -> Any:
-        """Send a command with arguments as QMP has them."""
+        """Send a command with arguments as QMP has them, and return QEMU's reply. RuntimeError if QEMU refuses it."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
             connection.connect(str(self.directory / f"{over}.sock"))
@@ -165,24 +162,24 @@ class VM:
         return reply["return"]
 
     def guest(self, command: str, timeout: float = ANSWER_SECONDS) -> str:
-        """Run a shell command in the guest and return what it printed; RuntimeError if it fails, TimeoutError if mute."""
+        """Run a shell command in the guest and return what it printed. RuntimeError if it fails, TimeoutError without answer."""
         token = uuid.uuid4().hex[:12]
         request = f"\n{token} {base64.b64encode(command.encode()).decode()}\n"
         answer = re.compile(rf"<{token}\r?\n(.*?){token}> (\d+)\r?\n", re.DOTALL)
         deadline = time.monotonic() + timeout
         received = ""
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self.directory / "agent.sock"))
-            line.sendall(request.encode())
+        with socket.socket(socket.AF_UNIX) as serial:
+            serial.connect(str(self.directory / "agent.sock"))
+            serial.sendall(request.encode())
             while not (match := answer.search(received)):
-                line.settimeout(max(0.001, deadline - time.monotonic()))
-                received += line.recv(65536).decode(errors="replace")
+                serial.settimeout(max(0.001, deadline - time.monotonic()))
+                received += serial.recv(65536).decode(errors="replace")
         if match.group(2) != "0":
             raise RuntimeError(f"guest: {command}: status {match.group(2)}: {match.group(1)}")
         return match.group(1).replace("\r\n", "\n")
 
     def wait_command(self, command: str, timeout: float = ANSWER_SECONDS) -> None:
-        """Return when a shell command succeeds in the guest; TimeoutError when it has not in time."""
+        """Return when a shell command succeeds in the guest. TimeoutError if it does not in time."""
         deadline = time.monotonic() + timeout
         while True:
             with suppress(RuntimeError):
@@ -193,9 +190,9 @@ class VM:
             time.sleep(0.1)
 
     def report(self) -> dict[str, Any]:
-        """What the guest sees: disks (bytes), NICs, CPUs present and online as Linux lists them, MemTotal in kB."""
+        """What the guest sees: disks (sizes in bytes), NICs, CPUs present and online as Linux lists them, MemTotal in kB."""
         seen: dict[str, Any] = {"disks": [], "nics": []}
-        for line in self.guest(_REPORT).splitlines():
+        for line in self.guest(_report()).splitlines():
             kind, *values = line.split("|")
             if kind == "disk":
                 name, sectors, read_only, serial, scsi = values
@@ -212,7 +209,7 @@ class VM:
         return seen
 
     def wait_guest(self, holds: Callable[[dict[str, Any]], bool], timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """The guest's report as soon as *holds* is true of it. TimeoutError shows the last report."""
+        """Wait until *holds* is true of the guest's report and return the report. TimeoutError shows the last one."""
         deadline = time.monotonic() + timeout
         while not holds(report := self.report()):
             if time.monotonic() > deadline:
@@ -221,11 +218,11 @@ class VM:
         return report
 
     def hardware(self) -> dict[str, Any]:
-        """What can be left behind in QEMU, to compare: nodes, backends, devices, objects, chardevs, descriptor sets, CPUs."""
+        """What can be left behind in QEMU, for comparison: nodes, backends, devices, objects, chardevs, descriptor sets, CPUs."""
         network = self.query("human-monitor-command", command_line="info network")
         return {
             "nodes": sorted(node["node-name"] for node in self.query("query-named-block-nodes")),
-            # an empty hub stays for good
+            # an empty hub cannot be deleted
             "netdevs": sorted(line.lstrip("\\ ").split(":")[0] for line in network.splitlines() if ":" in line),
             "devices": self._children("/machine/peripheral"),
             "objects": self._children("/objects"),
@@ -238,7 +235,7 @@ class VM:
         return sorted(entry["name"] for entry in self.query("qom-list", path=path) if entry["type"].startswith("child<"))
 
     def _wait(self, ask: Callable[[], Any], ended: Callable[[], Any]) -> None:
-        """Repeat *ask* until it answers; RuntimeError when QEMU has *ended* or the time is over."""
+        """Repeat *ask* until it answers. RuntimeError if QEMU has *ended* or BOOT_SECONDS have passed."""
         deadline = time.monotonic() + BOOT_SECONDS
         while True:
             try:
@@ -247,5 +244,5 @@ class VM:
             except (OSError, ValueError) as error:
                 if ended() is not None or time.monotonic() > deadline:
                     log = (self.directory / "stderr").read_text(errors="replace")
-                    raise RuntimeError(f"QEMU {self.binary.version} did not come up: {error!r}\n{log}") from error
+                    raise RuntimeError(f"QEMU {self.binary.version} did not start: {error!r}\n{log}") from error
             time.sleep(0.05)

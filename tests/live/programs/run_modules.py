@@ -18,6 +18,7 @@ import syslog
 import traceback
 from pathlib import Path
 from typing import Any, Callable
+from unittest import mock
 
 from ansible.module_utils import basic
 
@@ -27,8 +28,12 @@ MODULES = "ansible_collections.vmops.qemu.plugins.modules"
 def run(main: Callable[[], None], arguments: dict[str, Any], directory: Path, number: int) -> None:
     """Run a module in this process and exit."""
     log = (directory / f"{number}.log").open("w")
-    syslog.openlog = lambda *_words: None
-    syslog.syslog = lambda _priority, message: print(message, file=log, flush=True)
+
+    def write(_priority: int, message: str) -> None:
+        print(message, file=log, flush=True)
+
+    mock.patch.object(syslog, "openlog").start()
+    mock.patch.object(syslog, "syslog", write).start()
     (directory / f"{number}.in").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
     for descriptor, name in enumerate(("in", "out", "err")):
         os.dup2(os.open(directory / f"{number}.{name}", os.O_RDWR | os.O_CREAT), descriptor)

@@ -22,7 +22,7 @@ def images(directory: Path) -> None:
     for name in (*_ALONE, *(f"hot-{name}" for name in _HOT)):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", directory / name, "1M"], check=True)
     for name, below in _BACKING.items():
-        backing = ["-b", directory / below, "-F", "qcow2"]
+        backing = ["-b", str(directory / below), "-F", "qcow2"]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, directory / name], check=True)
 
 

@@ -5,31 +5,22 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Iterable, List, Set
 
 import pytest
+
+from ansible_collections.vmops.qemu.tests.support.imports import imports
 
 COLLECTION = "ansible_collections.vmops.qemu"
 ROOT = Path(__file__).resolve().parents[4]
 UTILS = COLLECTION + ".plugins.module_utils."
 
 
-def imports(source, package):
-    """The absolute dotted names that Python code within *package* imports, wherever in the code it does so."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join(parents + ([node.module] if node.module else []))
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def is_standard(name):
+def is_standard(name: str) -> bool:
     top = name.split(".")[0]
     spec = importlib.util.find_spec(top)
     if top in sys.builtin_module_names or spec is None or spec.origin is None:
@@ -37,7 +28,7 @@ def is_standard(name):
     return spec.origin == "frozen" or (spec.origin.startswith(sysconfig.get_path("stdlib")) and "-packages" not in spec.origin)
 
 
-def strangers(source, package, allowed):
+def strangers(source: str, package: str, allowed: Iterable[str]) -> Set[str]:
     """What *source* imports beyond the standard library and the *allowed* packages."""
     return {
         name
@@ -66,7 +57,7 @@ FLOORS = {
 
 
 @pytest.mark.parametrize("folder, allowed", FLOORS.items())
-def test_each_floor_imports_only_those_below_it(folder, allowed):
+def test_each_floor_imports_only_those_below_it(folder: str, allowed: List[str]) -> None:
     package = "{}.{}".format(COLLECTION, folder.replace("/", "."))
     files = sorted((ROOT / folder).rglob("*.py"))
     found = {
@@ -93,12 +84,12 @@ def test_each_floor_imports_only_those_below_it(folder, allowed):
         ("import no_such_module", "no_such_module"),
     ],
 )
-def test_a_forbidden_import_is_found(statement, name):
+def test_a_forbidden_import_is_found(statement: str, name: str) -> None:
     assert strangers(statement, UTILS + "qmp", [UTILS + "qmp"]) == {name}
 
 
 @pytest.mark.parametrize(
     "statement", ["import os.path, sys", "from .errors import QMPError", "from . import errors", "import select"]
 )
-def test_an_allowed_import_is_let_through(statement):
+def test_an_allowed_import_is_let_through(statement: str) -> None:
     assert strangers(statement, UTILS + "qmp", [UTILS + "qmp"]) == set()

@@ -214,7 +214,12 @@ def test_vms_of_this_host_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.vmops.qemu.plugins.modules import qmp_vms_info
 
     asked: list[str | None] = []
-    monkeypatch.setattr(qmp_vms_info, "virtual_machines", lambda name: asked.append(name) or [{"pid": 42, "name": name}])
+
+    def listed(name: str | None) -> list[dict[str, Any]]:
+        asked.append(name)
+        return [{"pid": 42, "name": name}]
+
+    monkeypatch.setattr(qmp_vms_info, "virtual_machines", listed)
     result = main("qmp_vms_info", name="vm1")
     assert result["changed"] is False and result["vms"] == [{"pid": 42, "name": "vm1"}] and asked == ["vm1"]
 
@@ -255,7 +260,7 @@ def test_a_vm_that_does_not_run(module: str) -> None:
 
 
 def test_a_balloon_that_the_guest_does_not_follow(recording: Recording, changing: VMs) -> None:
-    options = {"size": "128M", "timeout": 0.1}
+    options: dict[str, Any] = {"size": "128M", "timeout": 0.1}
     assert main("qmp_balloon", recordings.monitor(recording), True, socket=SOCKET, **options)["balloon"] == {"actual": 128 << 20}
     vm = changing(recording)
     result = vm.main("qmp_balloon", **options)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import DeviceLost, UnplugPending, UnplugRefused
@@ -27,11 +29,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontend, "RESEND_SECONDS", 0.02)
 
 
-def device_del(**options: object) -> Step:
+def device_del(**options: Any) -> Step:
     return expect("device_del", {"id": "d1"}, **options)
 
 
-def listed(*ids: str, **options: object) -> Step:
+def listed(*ids: str, **options: Any) -> Step:
     reply = [{"name": "type", "type": "string"}, *({"name": one, "type": "child<x>"} for one in ids)]
     return expect("qom-list", {"path": "/machine/peripheral"}, reply=reply, **options)
 
@@ -101,7 +103,7 @@ def test_any_other_error_ends_it_at_once() -> None:
     ],
     ids=lambda message: message["event"],
 )
-def test_the_guests_no_ends_it_at_once(refusal: dict) -> None:
+def test_the_guests_no_ends_it_at_once(refusal: dict[str, Any]) -> None:
     with pytest.raises(UnplugRefused, match="refused to release d1"):
         unplug(device_del(before=[refusal]))
 
@@ -116,7 +118,7 @@ def test_the_guests_no_ends_it_at_once(refusal: dict) -> None:
     ],
     ids=["in progress", "another DIMM", "another device", "another's deletion"],
 )
-def test_other_news_is_no_answer(other: dict) -> None:
+def test_other_news_is_no_answer(other: dict[str, Any]) -> None:
     unplug(device_del(after=[other]), listed("d1", after=[DELETED]), listed())
 
 

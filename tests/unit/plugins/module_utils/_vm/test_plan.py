@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def remove(name: str) -> Step:
     return Delete("del", {"id": name})
 
 
-def wire(command: str, name: str) -> dict:
+def wire(command: str, name: str) -> dict[str, Any]:
     return {"execute": command, "arguments": {"id": name}}
 
 

@@ -9,6 +9,8 @@ import json
 import os
 import socket
 import struct
+from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
@@ -21,11 +23,11 @@ UNIX_HEADER = "Num       RefCount Protocol Flags    Type St Inode Path\n"
 class Proc:
     """A /proc of files: processes with command lines, descriptors and named unix sockets."""
 
-    def __init__(self, root):
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.peers = {}
+        self.peers: dict[int, int] = {}
 
-    def add(self, pid, *words, **known):
+    def add(self, pid: int, *words: str, **known: Any) -> Path:
         """A process; *sockets* are inodes by descriptor, *unix* lines (inode, name, listening) of its net/unix."""
         home = self.root / str(pid)
         (home / "net").mkdir(parents=True)
@@ -45,10 +47,10 @@ class Proc:
         (home / "net" / "unix").write_text(UNIX_HEADER + "0000: 00000003 00000000 00000000 0001 03 99\n" + "".join(lines))
         return home
 
-    def machines(self, name=None):
+    def machines(self, name: Any = None) -> list[dict[str, Any]]:
         return processes.virtual_machines(self.root, name, lambda: self.peers)
 
-    def monitors(self, *words, **known):
+    def monitors(self, *words: str, **known: Any) -> tuple[list[Any], bool]:
         """Where the monitors of a VM with these options are, and whether these are all."""
         self.add(1, QEMU, *words, **known)
         (vm,) = self.machines()
@@ -57,19 +59,19 @@ class Proc:
 
 
 @pytest.fixture
-def proc(tmp_path):
+def proc(tmp_path: Path) -> Proc:
     return Proc(tmp_path)
 
 
-def tcp(host, port, tls=False):
+def tcp(host: str, port: int, tls: bool = False) -> dict[str, Any]:
     return {"type": "tcp", "host": host, "port": port, "tls": tls}
 
 
-def chardev_json(address):
+def chardev_json(address: Any) -> str:
     return json.dumps({"id": "m", "backend": {"type": "socket", "data": {"addr": address}}})
 
 
-def test_a_vm_is_told_with_its_name_uuid_machine_program_and_user(proc):
+def test_a_vm_is_told_with_its_name_uuid_machine_program_and_user(proc: Proc) -> None:
     proc.add(
         7,
         QEMU,
@@ -98,12 +100,12 @@ def test_a_vm_is_told_with_its_name_uuid_machine_program_and_user(proc):
     ]
 
 
-def test_nothing_of_the_command_line_beyond_that_is_told(proc):
+def test_nothing_of_the_command_line_beyond_that_is_told(proc: Proc) -> None:
     proc.add(7, QEMU, "-object", "secret,id=s,data=swordfish", "-qmp", "unix:/run/q,server=on")
     assert "swordfish" not in json.dumps(proc.machines())
 
 
-def test_what_was_not_given_is_none(proc):
+def test_what_was_not_given_is_none(proc: Proc) -> None:
     proc.add(7, QEMU)
     (vm,) = proc.machines()
     assert (vm["name"], vm["uuid"], vm["machine"], vm["user"]) == (None, None, None, "root")
@@ -119,12 +121,12 @@ def test_what_was_not_given_is_none(proc):
         (["-machine", "{no json", "-name", '["vm1"]'], '["vm1"]', None),
     ],
 )
-def test_name_and_machine_in_each_of_their_forms(proc, words, name, machine):
+def test_name_and_machine_in_each_of_their_forms(proc: Proc, words: Any, name: Any, machine: Any) -> None:
     proc.add(7, QEMU, *words)
     assert [(vm["name"], vm["machine"]) for vm in proc.machines()] == [(name, machine)]
 
 
-def test_only_system_emulators_are_vms_in_the_order_of_their_pids(proc):
+def test_only_system_emulators_are_vms_in_the_order_of_their_pids(proc: Proc) -> None:
     for pid, words in enumerate(
         [
             ["/bin/sh", QEMU],
@@ -144,14 +146,14 @@ def test_only_system_emulators_are_vms_in_the_order_of_their_pids(proc):
     assert [vm["pid"] for vm in proc.machines()] == [3, 99, 100, 101]
 
 
-def test_only_vms_of_the_name_that_is_asked_for_are_told(proc):
+def test_only_vms_of_the_name_that_is_asked_for_are_told(proc: Proc) -> None:
     proc.add(1, QEMU, "-name", "vm1")
     proc.add(2, QEMU, "-name", "vm2")
     assert [vm["pid"] for vm in proc.machines("vm2")] == [2]
 
 
 @pytest.mark.parametrize("file", ["cmdline", "exe", "status"])
-def test_a_process_that_ends_while_it_is_read_is_left_out(proc, file):
+def test_a_process_that_ends_while_it_is_read_is_left_out(proc: Proc, file: str) -> None:
     (proc.add(1, QEMU) / file).unlink()
     proc.add(2, QEMU)
     assert [vm["pid"] for vm in proc.machines()] == [2]
@@ -191,7 +193,7 @@ def test_a_process_that_ends_while_it_is_read_is_left_out(proc, file):
         ),
     ],
 )
-def test_monitors_in_each_of_their_forms(proc, words, places):
+def test_monitors_in_each_of_their_forms(proc: Proc, words: Any, places: Any) -> None:
     assert proc.monitors(*words) == (places, True)
 
 
@@ -212,7 +214,7 @@ def test_monitors_in_each_of_their_forms(proc, words, places):
         ["-chardev", "socket,id=serial,path=/run/q"],
     ],
 )
-def test_what_nobody_can_connect_to_or_is_no_qmp_monitor_is_left_out(proc, words):
+def test_what_nobody_can_connect_to_or_is_no_qmp_monitor_is_left_out(proc: Proc, words: Any) -> None:
     assert proc.monitors(*words) == ([], True)
 
 
@@ -227,18 +229,18 @@ def test_what_nobody_can_connect_to_or_is_no_qmp_monitor_is_left_out(proc, words
         ["-qmp", "tcp:h:qmp,server=on"],
     ],
 )
-def test_a_vm_of_which_a_monitor_cannot_be_found_is_not_complete(proc, words):
+def test_a_vm_of_which_a_monitor_cannot_be_found_is_not_complete(proc: Proc, words: Any) -> None:
     assert proc.monitors(*words) == ([], False)
 
 
 @pytest.mark.parametrize("chardev", ["socket,id=m,fd=9,server=on", chardev_json({"type": "fd", "data": {"str": "9"}})])
-def test_a_monitor_that_was_given_as_a_descriptor_is_found_by_its_socket(proc, chardev):
+def test_a_monitor_that_was_given_as_a_descriptor_is_found_by_its_socket(proc: Proc, chardev: Any) -> None:
     assert proc.monitors(
         "-chardev", chardev, "-mon", "m,mode=control", sockets={8: 1, 9: 2}, unix=[(1, "/run/other", True), (2, "/run/q q", True)]
     ) == (["/run/q q"], True)
 
 
-def test_a_socket_in_a_container_is_reached_through_the_process(proc, tmp_path):
+def test_a_socket_in_a_container_is_reached_through_the_process(proc: Proc, tmp_path: Path) -> None:
     home = proc.add(1, QEMU, "-qmp", f"unix:{tmp_path}/q,server=on")
     inside = home / "root" / str(tmp_path)[1:]
     inside.mkdir(parents=True)
@@ -254,7 +256,7 @@ def test_a_socket_in_a_container_is_reached_through_the_process(proc, tmp_path):
     assert monitor["path"] == str(tmp_path / "q")
 
 
-def held(proc):
+def held(proc: Proc) -> Path:
     """A VM that listens as inode 10 and has accepted inode 11; another VM has a socket that was bound by the same name."""
     proc.add(2, QEMU, sockets={3: 20, 4: 21}, unix=[(10, "q", True), (11, "q", False), (20, "q", True), (21, "q", False)])
     return proc.add(
@@ -267,13 +269,14 @@ def held(proc):
     )
 
 
-def monitor_of(proc, pid=1):
+def monitor_of(proc: Proc, pid: int = 1) -> dict[str, Any]:
     (vm,) = [vm for vm in proc.machines() if vm["pid"] == pid]
+    monitor: dict[str, Any]
     (monitor,) = vm["monitors"]
     return monitor
 
 
-def test_the_clients_of_a_monitor_are_told_with_all_processes_that_share_the_socket(proc):
+def test_the_clients_of_a_monitor_are_told_with_all_processes_that_share_the_socket(proc: Proc) -> None:
     held(proc)
     proc.peers = {11: 30, 30: 11, 21: 31, 31: 21}
     for pid, command, inode in ((50, "socat", 30), (51, "ansible", 30), (52, "stranger", 31)):
@@ -286,7 +289,7 @@ def test_the_clients_of_a_monitor_are_told_with_all_processes_that_share_the_soc
     }
 
 
-def test_a_client_of_one_monitor_does_not_hold_the_other(proc):
+def test_a_client_of_one_monitor_does_not_hold_the_other(proc: Proc) -> None:
     proc.add(
         1,
         QEMU,
@@ -304,7 +307,7 @@ def test_a_client_of_one_monitor_does_not_hold_the_other(proc):
     assert (other["listening"], other["held_by"]) == (False, [])
 
 
-def test_a_connection_that_is_in_the_network_namespace_of_its_client_is_found(proc):
+def test_a_connection_that_is_in_the_network_namespace_of_its_client_is_found(proc: Proc) -> None:
     proc.add(1, QEMU, "-qmp", "unix:/run/q,server=on", sockets={3: 10, 4: 11}, unix=[(10, "/run/q", True)])
     os.rename(
         str(proc.add(50, "socat", command="socat", sockets={3: 30}, unix=[(11, "/run/q", False)]) / "net"), str(proc.root / "net")
@@ -313,27 +316,27 @@ def test_a_connection_that_is_in_the_network_namespace_of_its_client_is_found(pr
     assert monitor_of(proc)["held_by"] == [{"pid": 50, "command": "socat"}]
 
 
-def test_a_client_that_may_not_be_seen_still_holds(proc):
+def test_a_client_that_may_not_be_seen_still_holds(proc: Proc) -> None:
     held(proc)
     proc.peers = {11: 30}
     assert monitor_of(proc)["held_by"] == [{"pid": None, "command": None}]
 
 
-def test_a_client_that_has_gone_does_not_hold(proc):
+def test_a_client_that_has_gone_does_not_hold(proc: Proc) -> None:
     held(proc)
     proc.peers = {11: 0}
     assert monitor_of(proc)["held_by"] == []
 
 
-def test_clients_are_unknown_where_linux_does_not_tell_of_this_connection(proc):
+def test_clients_are_unknown_where_linux_does_not_tell_of_this_connection(proc: Proc) -> None:
     held(proc)
     assert monitor_of(proc)["held_by"] is None
 
 
-def test_clients_are_unknown_where_linux_refuses_to_tell_of_any(proc):
+def test_clients_are_unknown_where_linux_refuses_to_tell_of_any(proc: Proc) -> None:
     held(proc)
 
-    def refuse():
+    def refuse() -> dict[int, int]:
         raise PermissionError("no")
 
     (vm, _other) = processes.virtual_machines(proc.root, None, refuse)
@@ -341,12 +344,12 @@ def test_clients_are_unknown_where_linux_refuses_to_tell_of_any(proc):
     assert vm["monitors"][0]["listening"] is True
 
 
-def test_of_another_users_vm_what_may_be_seen_is_told(proc, monkeypatch):
+def test_of_another_users_vm_what_may_be_seen_is_told(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
     home = proc.add(1, QEMU, "-qmp", "unix:/run/q,server=on", "-qmp", "unix:q,server=on", unix=[(10, "/run/q", True)])
     listdir, readlink = os.listdir, os.readlink
 
-    def refusing(call):
-        def ask(path):
+    def refusing(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def ask(path: Any) -> Any:
             if str(path).startswith(str(home)):
                 raise PermissionError("no")
             return call(path)
@@ -361,7 +364,7 @@ def test_of_another_users_vm_what_may_be_seen_is_told(proc, monkeypatch):
     assert vm["monitors"] == [{"type": "unix", "path": "/run/q", "listening": True, "held_by": None}]
 
 
-def test_a_monitor_that_is_a_client_itself_is_held_by_its_server(proc):
+def test_a_monitor_that_is_a_client_itself_is_held_by_its_server(proc: Proc) -> None:
     proc.add(1, QEMU, "-qmp", "unix:/run/q", sockets={3: 10}, unix=[(11, "/run/q", False)])
     proc.add(50, "proxy", command="proxy", sockets={3: 11})
     proc.peers = {10: 11, 11: 10}
@@ -373,11 +376,11 @@ def test_a_monitor_that_is_a_client_itself_is_held_by_its_server(proc):
     }
 
 
-def inode(end):
+def inode(end: socket.socket) -> int:
     return os.fstat(end.fileno()).st_ino
 
 
-def test_linux_tells_both_ends_of_a_connection_and_of_none_that_is_closed():
+def test_linux_tells_both_ends_of_a_connection_and_of_none_that_is_closed() -> None:
     one, other = socket.socketpair()
     with one:
         with other:
@@ -387,12 +390,12 @@ def test_linux_tells_both_ends_of_a_connection_and_of_none_that_is_closed():
         assert number not in processes.unix_peers()
 
 
-def test_a_refusal_of_netlink_is_an_error(monkeypatch):
+def test_a_refusal_of_netlink_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(socket.socket):
-        def send(self, _data):
+        def send(self, _data: Any, _flags: int = 0, /) -> int:
             return 0
 
-        def recv(self, _size):
+        def recv(self, _size: int, _flags: int = 0, /) -> bytes:
             return struct.pack("=IHHII", 36, 2, 0, 1, 0) + struct.pack("=i16x", -13)
 
     monkeypatch.setattr(socket, "socket", Refusing)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -15,17 +16,17 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.unix_sockets i
 HEADER = b"Num       RefCount Protocol Flags    Type St Inode Path\n"
 
 
-def line(inode, name, listening=True):
+def line(inode: int, name: bytes, listening: bool = True) -> bytes:
     flags = b"00010000" if listening else b"00000000"
     return b"0000000000000000: 00000002 00000000 %s 0001 01 %d%s\n" % (flags, inode, b" " + name if name else b"")
 
 
-def no_mounts():
+def no_mounts() -> list[str]:
     return []
 
 
 @pytest.mark.parametrize("name", [b"/q", b"\0abstract\nwith\0all", b"\0"])
-def test_names_are_told_as_they_are(tmp_path, monkeypatch, name):
+def test_names_are_told_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
     monkeypatch.chdir(tmp_path)
     path = os.path.join(os.fsencode(tmp_path), b"q") if name == b"/q" else name
     with socket.socket(socket.AF_UNIX) as listener:
@@ -37,7 +38,7 @@ def test_names_are_told_as_they_are(tmp_path, monkeypatch, name):
     assert (found.file is None) == name.startswith(b"\0")
 
 
-def test_a_file_is_that_of_its_socket_and_of_no_other(tmp_path):
+def test_a_file_is_that_of_its_socket_and_of_no_other(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
         first.bind(str(one))
@@ -50,7 +51,7 @@ def test_a_file_is_that_of_its_socket_and_of_no_other(tmp_path):
         assert not is_file(str(one), found._replace(file=None), no_mounts)
 
 
-def test_a_device_that_stat_tells_otherwise_is_looked_up_among_the_mounts(tmp_path):
+def test_a_device_that_stat_tells_otherwise_is_looked_up_among_the_mounts(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "q"))
         found = by_netlink()[os.fstat(listener.fileno()).st_ino]
@@ -64,7 +65,7 @@ def test_a_device_that_stat_tells_otherwise_is_looked_up_among_the_mounts(tmp_pa
         assert not is_file(str(tmp_path / "q"), elsewhere, lambda: [f"{mount} 1 4095:78 / / rw - btrfs x rw"])
 
 
-def test_text_is_read_with_names_of_any_kind():
+def test_text_is_read_with_names_of_any_kind() -> None:
     assert by_text([HEADER + line(1, b"/q") + line(2, b"@a b", False) + line(3, b"") + line(4, b"/\xff")]) == {
         1: UnixSocket("/q", True),
         2: UnixSocket("@a b", False),
@@ -74,14 +75,14 @@ def test_text_is_read_with_names_of_any_kind():
 
 
 @pytest.mark.parametrize("forged", [line(1, b"/trap"), line(1, b""), line(1, b"/q", False), line(1, b"/q\x85")])
-def test_a_socket_of_which_two_lines_differ_is_not_told(forged):
+def test_a_socket_of_which_two_lines_differ_is_not_told(forged: bytes) -> None:
     assert by_text([HEADER + line(1, b"/q") + line(2, b"@x\n" + forged.strip(b"\n"))]) == {2: UnixSocket("@x", True)}
 
 
 @pytest.mark.parametrize("name", [b"@\n", b"@\nx y z", b"@\n0: 1 2 zz 4 5 6 7", b"@\n\n\n", b"@\x85\x0b\x1c", b"@\n" + b"9" * 90])
-def test_lines_that_are_none_are_passed_over(name):
+def test_lines_that_are_none_are_passed_over(name: bytes) -> None:
     assert by_text([HEADER + line(2, name) + line(1, b"/q")])[1] == UnixSocket("/q", True)
 
 
-def test_the_same_line_in_two_tables_is_one():
+def test_the_same_line_in_two_tables_is_one() -> None:
     assert by_text([HEADER + line(1, b"/q"), HEADER + line(1, b"/q")]) == {1: UnixSocket("/q", True)}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Unplu
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import hotplug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.hotplug import Unplug, UnplugTogether, plug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Delete, Execute, Plan, PlanFailed
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Step as PlanStep
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import Step, connected, event, expect
 
@@ -95,7 +97,7 @@ def test_after_a_request_that_qemu_refuses_no_further_one_is_sent() -> None:
 
 def test_the_time_limit_starts_again_with_each_device_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(hotplug.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def later(*ids: str) -> Step:
         step = listed(*ids)
@@ -127,7 +129,7 @@ def test_a_device_that_others_are_on_comes_after_them(bus: str) -> None:
 
 
 def test_a_rollback_unplugs_all_at_the_same_time() -> None:
-    steps = []
+    steps: list[PlanStep] = []
     for name in ("a", "b"):
         steps.append(Execute("blockdev-add", {"node-name": name}, Delete("blockdev-del", {"node-name": name})))
         steps.append(plug({"driver": "x", "id": name, "bus": f"port-{name}"})[0])
@@ -150,7 +152,7 @@ def test_a_rollback_unplugs_all_at_the_same_time() -> None:
 
 
 def test_a_rollback_that_the_guest_does_not_complete_leaves_what_is_not_undone() -> None:
-    steps = []
+    steps: list[PlanStep] = []
     for name in ("a", "b"):
         steps.append(Execute("blockdev-add", {"node-name": name}, Delete("blockdev-del", {"node-name": name})))
         steps.append(plug({"driver": "x", "id": name})[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -22,42 +23,42 @@ MESSAGES = [
 ]
 
 
-def decode(*pieces, **limits):
+def decode(*pieces: bytes, **limits: int) -> list[dict[str, Any]]:
     decoder = Decoder(**limits)
     return [message for piece in pieces for message in decoder.feed(piece)]
 
 
 @pytest.mark.parametrize("separator", [b"", b" ", b"\n", b"\r\n", b"\r\n\t \r\n"])
 @pytest.mark.parametrize("indent", [None, 4])
-def test_objects_are_told_apart_whatever_is_between_and_within_them(separator, indent):
+def test_objects_are_told_apart_whatever_is_between_and_within_them(separator: bytes, indent: int | None) -> None:
     stream = separator.join(json.dumps(message, indent=indent).encode() for message in MESSAGES)
     assert decode(stream) == MESSAGES
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_pieces_may_be_cut_anywhere_even_within_a_character_or_an_escape(size):
+def test_pieces_may_be_cut_anywhere_even_within_a_character_or_an_escape(size: int) -> None:
     stream = b"\r\n".join(json.dumps(message, ensure_ascii=False).encode() for message in MESSAGES)
     assert decode(*(stream[start : start + size] for start in range(0, len(stream), size))) == MESSAGES
 
 
-def test_a_message_is_given_as_soon_as_its_last_byte_is_there():
+def test_a_message_is_given_as_soon_as_its_last_byte_is_there() -> None:
     decoder = Decoder()
     assert list(decoder.feed(b'{"return": {}')) == []
     assert list(decoder.feed(b"}")) == [{"return": {}}]
 
 
-def test_a_reply_of_240_kilobytes_byte_by_byte_is_one_message():
+def test_a_reply_of_240_kilobytes_byte_by_byte_is_one_message() -> None:
     message = {"return": [{"name": f"entity-{number:05}", "members": []} for number in range(6000)]}
     stream = json.dumps(message).encode()
     assert len(stream) > 240000
     assert decode(*(stream[place : place + 1] for place in range(len(stream)))) == [message]
 
 
-def test_the_work_grows_with_the_length_and_not_with_its_square():
+def test_the_work_grows_with_the_length_and_not_with_its_square() -> None:
     stream = json.dumps({"return": ["x" * 60] * 62500}).encode()
     decoder = Decoder()
     deadline = time.monotonic() + 15  # about 0.5 s are needed; looking at all again for each piece would take minutes
-    messages = []
+    messages: list[dict[str, Any]] = []
     for start in range(0, len(stream), 64):
         messages += decoder.feed(stream[start : start + 64])
         assert time.monotonic() < deadline
@@ -83,36 +84,36 @@ def test_the_work_grows_with_the_length_and_not_with_its_square():
         b"{\x00}",
     ],
 )
-def test_malformed_input_is_refused_with_its_beginning_shown(stream):
+def test_malformed_input_is_refused_with_its_beginning_shown(stream: bytes) -> None:
     with pytest.raises(ProtocolError, match="no QMP message: "):
         decode(stream)
 
 
-def test_what_came_before_malformed_input_is_given_first():
+def test_what_came_before_malformed_input_is_given_first() -> None:
     decoded = Decoder().feed(b'{"return": {}} oops')
     assert next(decoded) == {"return": {}}
     with pytest.raises(ProtocolError, match="oops"):
         next(decoded)
 
 
-def test_the_error_shows_no_more_than_a_line_of_the_input():
+def test_the_error_shows_no_more_than_a_line_of_the_input() -> None:
     with pytest.raises(ProtocolError) as caught:
         decode(b"x" * 100000)
     assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("stream", [b'{"a": "1234567"}', b'{"a": "1234567'])
-def test_a_message_above_the_cap_is_refused_whole_or_not(stream):
+def test_a_message_above_the_cap_is_refused_whole_or_not(stream: bytes) -> None:
     with pytest.raises(ProtocolError, match="more than 13 bytes"):
         decode(stream, max_message=13)
 
 
-def test_the_cap_is_for_one_message_and_not_for_the_stream():
+def test_the_cap_is_for_one_message_and_not_for_the_stream() -> None:
     assert decode(b'{"a": "12345"}' * 1000, max_message=14) == [{"a": "12345"}] * 1000
 
 
-def test_nesting_is_allowed_to_the_cap_and_refused_beyond():
-    def nested(depth):
+def test_nesting_is_allowed_to_the_cap_and_refused_beyond() -> None:
+    def nested(depth: int) -> bytes:
         return b'{"a": ' * depth + b"0" + b"}" * depth
 
     assert len(decode(nested(512))) == 1
@@ -120,7 +121,7 @@ def test_nesting_is_allowed_to_the_cap_and_refused_beyond():
         decode(nested(513))
 
 
-def test_brackets_within_strings_do_not_count():
+def test_brackets_within_strings_do_not_count() -> None:
     assert decode(b'{"a": "' + b"{[" * 1000 + b'"}', max_depth=1)
 
 
@@ -130,7 +131,7 @@ def test_brackets_within_strings_do_not_count():
     [b"{}", b"[]", b'""', b"1.5", b"12345678901234567890", b'{"a":1}', b"[[[[0]]]]", '"ä"'.encode(), b'"\\ud83d\\ude00"'],
     ids=str,
 )
-def test_what_a_message_takes_in_memory_is_estimated_from_above(item, separator):
+def test_what_a_message_takes_in_memory_is_estimated_from_above(item: bytes, separator: bytes) -> None:
     decoder = Decoder()
     (message,) = [one for piece in (b'{"return":[', b",".join([item] * 500), b"]}", separator) for one in decoder.feed(piece)]
     assert len(message["return"]) == 500
@@ -148,19 +149,21 @@ def test_what_a_message_takes_in_memory_is_estimated_from_above(item, separator)
     ],
     ids=["objects", "numbers", "strings", "members"],
 )
-def test_what_would_take_too_much_memory_is_refused_before_it_is_parsed(body, separator, monkeypatch):
+def test_what_would_take_too_much_memory_is_refused_before_it_is_parsed(
+    body: bytes, separator: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoder_module, "_JSON", None)
     with pytest.raises(ProtocolError, match="takes more than 2000000 bytes of memory"):
         decode(b'{"return":' + body + b"}" + separator, max_cost=2000000)
 
 
-def test_commas_and_brackets_within_strings_cost_what_strings_cost():
+def test_commas_and_brackets_within_strings_cost_what_strings_cost() -> None:
     text = "{[,]}" * 20000
     assert decode(b'{"a": "' + text.encode() + b'"}\r\n', max_cost=300000, max_depth=1) == [{"a": text}]
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\r\n"])
-def test_many_messages_in_one_line_take_no_longer_than_in_many(blank):
+def test_many_messages_in_one_line_take_no_longer_than_in_many(blank: bytes) -> None:
     deadline = time.monotonic() + 15  # about 0.5 s are needed; to try the whole line for each would take minutes
     assert len(decode((b'{"a": 1}' + blank) * 100000 + b"\n")) == 100000
     assert time.monotonic() < deadline

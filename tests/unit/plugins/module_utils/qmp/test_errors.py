@@ -36,16 +36,17 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_every_error_is_a_qmp_error_and_a_sentence_that_begins_with_its_command(error):
+def test_every_error_is_a_qmp_error_and_a_sentence_that_begins_with_its_command(error: Exception) -> None:
     assert isinstance(error, QMPError)
+    command = getattr(error, "command", None)
     assert str(error).endswith(".")
-    assert str(error).startswith(f"{error.command}: " if getattr(error, "command", None) else ("S", "W", "T"))
+    assert str(error).startswith(f"{command}: " if command else ("S", "W", "T"))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_a_copy_of_an_error_says_the_same(error):
+def test_a_copy_of_an_error_says_the_same(error: Exception) -> None:
     assert (str(copy.copy(error)), vars(copy.copy(error))) == (str(error), vars(error))
 
 
-def test_a_busy_monitor_is_a_failed_connection():
+def test_a_busy_monitor_is_a_failed_connection() -> None:
     assert issubclass(MonitorBusy, ConnectError)

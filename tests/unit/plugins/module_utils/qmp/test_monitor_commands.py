@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from typing import Any, Callable, Dict
 from unittest import mock
 
 import pytest
@@ -27,6 +28,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import Transport
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
+    Peer,
     ScriptedMonitor,
     Step,
     connected,
@@ -41,17 +43,17 @@ from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
 DEL = ("device_del", {"id": "d0"})
 
 
-def reply_to(ident, value=None, **layout):
+def reply_to(ident: Any, value: Any = None, **layout: Any) -> bytes:
     return json.dumps({"return": {} if value is None else value, "id": ident}, **layout).encode() + b"\r\n"
 
 
-def test_arguments_go_out_as_native_json_and_the_return_value_comes_back():
+def test_arguments_go_out_as_native_json_and_the_return_value_comes_back() -> None:
     arguments = {"id": "ä", "queues": 2, "share-rw": True, "none": None, "nested": {"list": [1.5]}}
     with connected(expect("device_add", arguments, reply=[1, "x"])) as monitor:
         assert monitor.execute("device_add", arguments) == [1, "x"]
 
 
-def test_an_error_reply_is_raised_with_class_desc_and_command():
+def test_an_error_reply_is_raised_with_class_desc_and_command() -> None:
     script = [expect(*DEL, error=("DeviceNotFound", "Device 'd0' not found")), expect("query-status")]
     with connected(*script) as monitor:
         with pytest.raises(CommandError) as caught:
@@ -62,7 +64,7 @@ def test_an_error_reply_is_raised_with_class_desc_and_command():
     assert str(error) == "device_del: Device 'd0' not found"
 
 
-def test_many_commands_are_answered_in_order_with_errors_in_their_places():
+def test_many_commands_are_answered_in_order_with_errors_in_their_places() -> None:
     script = [
         expect("query-cpus-fast", reply=[1]),
         expect(*DEL, error=("GenericError", "busy")),
@@ -75,17 +77,17 @@ def test_many_commands_are_answered_in_order_with_errors_in_their_places():
     assert str(second) == "device_del: busy"
 
 
-def test_no_commands_are_no_round_trip():
+def test_no_commands_are_no_round_trip() -> None:
     with connected() as monitor:
         assert monitor.execute_many([]) == []
     with pytest.raises(Disconnected):
         monitor.execute_many([])
 
 
-def test_replies_are_matched_by_id_and_not_by_order():
+def test_replies_are_matched_by_id_and_not_by_order() -> None:
     ids = []
 
-    def answer_backwards(peer):
+    def answer_backwards(peer: Peer) -> None:
         for name in ("a", "b"):
             peer.take(name, None, 0)
             ids.append((peer.last_id, name))
@@ -96,14 +98,14 @@ def test_replies_are_matched_by_id_and_not_by_order():
         assert monitor.execute_many([Request("a"), Request("b")]) == ["a", "b"]
 
 
-def test_requests_and_replies_beyond_all_socket_buffers_do_not_block_each_other():
+def test_requests_and_replies_beyond_all_socket_buffers_do_not_block_each_other() -> None:
     arguments, reply = {"text": "q" * 5000}, "r" * 20000
     script = [expect("echo", arguments, reply=reply)] * 200
     with connected(*script) as monitor:
         assert monitor.execute_many([Request("echo", arguments)] * 200) == [reply] * 200
 
 
-def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
+def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 3)
     script = [expect("echo", {"n": n}, reply=n) for n in range(8)]
     with connected(*script) as monitor:
@@ -112,7 +114,7 @@ def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch):
     assert [call[0][1].count(b"\n") for call in send.call_args_list] == [3, 3, 2]
 
 
-def test_the_time_is_for_all_commands_of_one_call(monkeypatch):
+def test_the_time_is_for_all_commands_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
     slowly = [swallow("echo"), Step("pause", lambda peer: time.sleep(0.2)), send_bytes(reply_to)]
     with connected(*slowly * 2) as monitor:
@@ -120,7 +122,7 @@ def test_the_time_is_for_all_commands_of_one_call(monkeypatch):
             monitor.execute_many([Request("echo")] * 5, timeout=0.3)
 
 
-def test_arguments_that_are_no_json_keep_even_the_first_of_many_commands_from_being_sent(monkeypatch):
+def test_arguments_that_are_no_json_keep_even_the_first_of_many_commands_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
     with connected(expect("query-status")) as monitor:
         with pytest.raises(InvalidArguments):
@@ -128,7 +130,7 @@ def test_arguments_that_are_no_json_keep_even_the_first_of_many_commands_from_be
         assert monitor.execute("query-status") == {}
 
 
-def test_replies_that_are_too_large_together_are_refused(monkeypatch):
+def test_replies_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 2)
     script = [expect("echo", reply="x" * 900)] * 7
     with connected(*script, max_message=1000) as monitor:
@@ -138,7 +140,7 @@ def test_replies_that_are_too_large_together_are_refused(monkeypatch):
         assert monitor.closed
 
 
-def test_replies_that_take_too_much_memory_together_are_refused(monkeypatch):
+def test_replies_that_take_too_much_memory_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "MAX_COST", 100000)
     with connected(*[expect("echo", reply=[{}] * 100)] * 6) as monitor:
         assert [len(monitor.execute("echo")) for _time in range(2)] == [100, 100]
@@ -151,7 +153,7 @@ class Owner:
     """Has replies."""
 
 
-def echo_until_it_leaves(peer):
+def echo_until_it_leaves(peer: Peer) -> None:
     with contextlib.suppress(AssertionError):  # the client left
         while True:
             peer.take("echo", None, 0)
@@ -159,7 +161,7 @@ def echo_until_it_leaves(peer):
 
 
 @pytest.mark.parametrize("counted", [0, 1 << 30])
-def test_what_is_kept_of_replies_is_limited_as_long_as_it_is_kept(monkeypatch, counted):
+def test_what_is_kept_of_replies_is_limited_as_long_as_it_is_kept(monkeypatch: pytest.MonkeyPatch, counted: int) -> None:
     monkeypatch.setattr(monitor_module, "MAX_KEPT", 100000)
     monkeypatch.setattr(monitor_module, "_COUNTED", counted)
     with connected(Step("echo", echo_until_it_leaves)) as monitor:
@@ -174,7 +176,7 @@ def test_what_is_kept_of_replies_is_limited_as_long_as_it_is_kept(monkeypatch, c
         assert monitor.closed
 
 
-def test_a_pretty_printed_reply_is_one_reply():
+def test_a_pretty_printed_reply_is_one_reply() -> None:
     value = {"status": "running", "list": [{"deep": [1, 2]}]}
     script = [
         swallow("query-status"),
@@ -184,7 +186,7 @@ def test_a_pretty_printed_reply_is_one_reply():
         assert monitor.execute("query-status") == value
 
 
-def test_a_reply_of_240_kilobytes_arriving_byte_by_byte_is_taken_whole():
+def test_a_reply_of_240_kilobytes_arriving_byte_by_byte_is_taken_whole() -> None:
     schema = [{"name": str(number), "meta-type": "object", "members": []} for number in range(5000)]
     assert len(reply_to("", schema)) > 240000
     script = [swallow("query-qmp-schema"), send_bytes(lambda ident: reply_to(ident, schema), piece=1)]
@@ -192,29 +194,29 @@ def test_a_reply_of_240_kilobytes_arriving_byte_by_byte_is_taken_whole():
         assert monitor.execute("query-qmp-schema") == schema
 
 
-def test_a_reply_above_the_cap_is_refused():
+def test_a_reply_above_the_cap_is_refused() -> None:
     with connected(expect("query-block", reply="x" * 2000), max_message=1000) as monitor:
         with pytest.raises(ProtocolError, match="query-block: QEMU sent a message of more than 1000 bytes"):
             monitor.execute("query-block")
 
 
-def test_a_command_without_reply_in_time_has_an_unknown_outcome_and_ends_the_connection():
+def test_a_command_without_reply_in_time_has_an_unknown_outcome_and_ends_the_connection() -> None:
     with connected(swallow(*DEL)) as monitor:
         with pytest.raises(OutcomeUnknown, match="device_del: QEMU did not answer in time.*read the VM's state") as caught:
             monitor.execute(*DEL, timeout=0.1)
     assert (caught.value.command, monitor.closed) == ("device_del", True)
 
 
-def test_the_time_for_commands_is_set_once_for_the_connection():
+def test_the_time_for_commands_is_set_once_for_the_connection() -> None:
     with connected(swallow("stop"), command_timeout=0.1) as monitor:
         with pytest.raises(OutcomeUnknown):
             monitor.execute("stop")
 
 
-def test_events_do_not_put_off_the_deadline_of_a_command():
+def test_events_do_not_put_off_the_deadline_of_a_command() -> None:
     stop = threading.Event()
 
-    def flood(peer):
+    def flood(peer: Peer) -> None:
         while not stop.is_set():
             peer.send_message(event("RTC_CHANGE"))
 
@@ -224,7 +226,7 @@ def test_events_do_not_put_off_the_deadline_of_a_command():
         stop.set()
 
 
-def test_a_late_reply_after_a_time_out_is_never_taken_for_anothers():
+def test_a_late_reply_after_a_time_out_is_never_taken_for_anothers() -> None:
     gate = threading.Event()
     late = [swallow("query-block"), hold(gate), send_bytes(reply_to)]
     with ScriptedMonitor(late, [expect("query-status", reply="mine")]) as server:
@@ -238,9 +240,14 @@ def test_a_late_reply_after_a_time_out_is_never_taken_for_anothers():
             assert again.execute("query-status") == "mine"
 
 
-def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours():
-    ids = []
-    first = [swallow("query-block"), send_bytes(lambda ident: ids.append(ident) or b"")]
+def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours() -> None:
+    ids: list[str] = []
+
+    def note(ident: str) -> bytes:
+        ids.append(ident)
+        return b""
+
+    first = [swallow("query-block"), send_bytes(note)]
     second = [swallow("query-status"), send_bytes(lambda ident: reply_to(ids[0], "not yours") + reply_to(ident, "mine"))]
     with ScriptedMonitor(first, second) as server:
         with pytest.raises(OutcomeUnknown):
@@ -251,17 +258,17 @@ def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours():
 
 @pytest.mark.parametrize("ident", ["elsewhere-1", 7, ["a"], {"a": 1}, True, ""])
 @pytest.mark.parametrize("outcome", [{"return": {"not": "yours"}}, {"error": {"class": "GenericError", "desc": "not yours"}}])
-def test_a_reply_with_an_id_that_is_none_of_ours_is_dropped(ident, outcome):
+def test_a_reply_with_an_id_that_is_none_of_ours_is_dropped(ident: Any, outcome: dict[str, Any]) -> None:
     strange = json.dumps({**outcome, "id": ident}).encode()
     with connected(swallow(*DEL), send_bytes(strange), send_bytes(lambda ident: reply_to(ident, "mine"))) as monitor:
         assert monitor.execute(*DEL) == "mine"
 
 
-def test_an_error_without_an_id_is_the_reply_to_the_oldest_command():
+def test_an_error_without_an_id_is_the_reply_to_the_oldest_command() -> None:
     unread = b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}'
     ids = []
 
-    def answer(peer):
+    def answer(peer: Peer) -> None:
         for name in ("a", "b", "c"):
             peer.take(name, None, 0)
             ids.append(peer.last_id)
@@ -274,7 +281,7 @@ def test_an_error_without_an_id_is_the_reply_to_the_oldest_command():
     assert (second.command, second.desc) == ("b", "JSON parse error")
 
 
-def test_an_error_without_an_id_is_raised_and_the_connection_goes_on():
+def test_an_error_without_an_id_is_raised_and_the_connection_goes_on() -> None:
     unread = b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}'
     with connected(swallow(*DEL), send_bytes(unread), expect("query-status")) as monitor:
         with pytest.raises(CommandError, match="device_del: JSON parse error"):
@@ -282,7 +289,7 @@ def test_an_error_without_an_id_is_raised_and_the_connection_goes_on():
         assert monitor.execute("query-status") == {}
 
 
-def test_an_error_without_an_id_that_nobody_waits_for_is_dropped():
+def test_an_error_without_an_id_that_nobody_waits_for_is_dropped() -> None:
     unread = {"error": {"class": "GenericError", "desc": "JSON parse error"}}
     with connected(expect("stop", after=[unread, event("STOP")]), expect("cont")) as monitor:
         monitor.execute("stop")
@@ -290,10 +297,10 @@ def test_an_error_without_an_id_that_nobody_waits_for_is_dropped():
         assert monitor.execute("cont") == {}
 
 
-def test_requests_are_compact_and_their_ids_short():
+def test_requests_are_compact_and_their_ids_short() -> None:
     lines = []
 
-    def answer(peer):
+    def answer(peer: Peer) -> None:
         lines.append(peer.socket.recv(1000))
         peer.last_id = json.loads(lines[0])["id"]
         peer.send(reply_to(peer.last_id))
@@ -316,11 +323,11 @@ def test_requests_are_compact_and_their_ids_short():
         (lambda ident: json.dumps({"id": ident}).encode(), "neither a return value nor a proper error"),
         (lambda ident: json.dumps({"id": ident, "error": "no"}).encode(), "neither a return value nor a proper error"),
         (b'{"event": "STOP"}', "an event without a proper timestamp"),
-        (json.dumps(event("STOP", [1])).encode(), "an event whose data is no object"),
+        (json.dumps({**event("STOP"), "data": [1]}).encode(), "an event whose data is no object"),
         (b'{"event": "STOP", "timestamp": {"seconds": "1", "microseconds": 0}}', "an event without a proper timestamp"),
     ],
 )
-def test_malformed_input_names_the_pending_command_and_ends_the_connection(data, reason):
+def test_malformed_input_names_the_pending_command_and_ends_the_connection(data: bytes, reason: str) -> None:
     with connected(swallow(*DEL), send_bytes(data)) as monitor:
         with pytest.raises(ProtocolError) as caught:
             monitor.execute(*DEL)
@@ -329,7 +336,7 @@ def test_malformed_input_names_the_pending_command_and_ends_the_connection(data,
     assert reason in str(caught.value)
 
 
-def test_malformed_input_with_no_command_pending_names_none():
+def test_malformed_input_with_no_command_pending_names_none() -> None:
     gate = threading.Event()
     with connected(hold(gate), send_bytes(b"oops")) as monitor:
         gate.set()
@@ -339,14 +346,14 @@ def test_malformed_input_with_no_command_pending_names_none():
 
 
 @pytest.mark.parametrize("data", [b"", b'{"return": {"half": '])
-def test_an_end_before_or_amid_the_reply_is_a_disconnection_with_the_command(data):
+def test_an_end_before_or_amid_the_reply_is_a_disconnection_with_the_command(data: bytes) -> None:
     with connected(swallow(*DEL), send_bytes(data), hang_up()) as monitor:
         with pytest.raises(Disconnected, match="device_del: the connection broke before the reply.*connect again") as caught:
             monitor.execute(*DEL)
     assert (caught.value.command, monitor.closed) == ("device_del", True)
 
 
-def test_of_many_commands_the_first_without_reply_is_named():
+def test_of_many_commands_the_first_without_reply_is_named() -> None:
     script = [expect("query-status"), swallow(*DEL), swallow("query-block"), hang_up()]
     with connected(*script) as monitor:
         with pytest.raises(Disconnected) as caught:
@@ -355,14 +362,14 @@ def test_of_many_commands_the_first_without_reply_is_named():
 
 
 @pytest.mark.parametrize("method, error", [("send", BrokenPipeError), ("receive", ConnectionResetError)])
-def test_a_connection_that_breaks_is_a_disconnection_whatever_the_system_calls_it(method, error):
+def test_a_connection_that_breaks_is_a_disconnection_whatever_the_system_calls_it(method: str, error: type[OSError]) -> None:
     with connected(Step("whatever", lambda peer: peer.socket.recv(100))) as monitor:
         with mock.patch.object(Transport, method, side_effect=error), pytest.raises(Disconnected) as caught:
             monitor.execute("stop")
     assert (caught.value.command, monitor.closed) == ("stop", True)
 
 
-def test_a_qemu_that_stops_reading_does_not_hold_us_beyond_the_deadline():
+def test_a_qemu_that_stops_reading_does_not_hold_us_beyond_the_deadline() -> None:
     gate = threading.Event()
     drain = Step("drain", lambda peer: list(iter(lambda: peer.socket.recv(65536), b"")))
     with connected(hold(gate), drain) as monitor:
@@ -372,7 +379,8 @@ def test_a_qemu_that_stops_reading_does_not_hold_us_beyond_the_deadline():
     assert (caught.value.command, monitor.closed) == ("echo", True)
 
 
-CIRCLE, DEEP = {}, {}
+CIRCLE: Dict[str, Any] = {}
+DEEP: Dict[str, Any] = {}
 CIRCLE["x"] = CIRCLE
 for _level in range(200000):
     DEEP = {"x": DEEP}
@@ -383,7 +391,7 @@ for _level in range(200000):
     [{"x": float("nan")}, {"x": [{"y": float("-inf")}]}, {"x": object()}, {("x",): 1}, CIRCLE, DEEP],
     ids=["nan", "inf", "object", "key", "circle", "deep"],
 )
-def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments):
+def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments: dict[str, Any]) -> None:
     with connected(expect("query-status")) as monitor:
         with pytest.raises(InvalidArguments, match=r"^device_add: its arguments cannot be sent \(.+\); give JSON types"):
             monitor.execute("device_add", arguments)
@@ -396,7 +404,7 @@ NEARLY = [1, 0x1B, 0x7F, 0xD7FF, 0xE000, 0xFDCF, 0xFDF0, 0xFFFD, 0x10000, 0x1FDD
 
 @pytest.mark.parametrize("code", UNREAD, ids=hex)
 @pytest.mark.parametrize("shape", [lambda text: {"x": text}, lambda text: {"x": [{text: 1}]}], ids=["value", "key"])
-def test_a_text_that_qemu_does_not_read_is_refused_before_anything_is_sent(code, shape):
+def test_a_text_that_qemu_does_not_read_is_refused_before_anything_is_sent(code: int, shape: Callable[[str], Any]) -> None:
     with connected(expect("query-status")) as monitor:
         with pytest.raises(InvalidArguments, match=rf"^device_add: .*U\+{code:04X} in it, which QEMU does not read"):
             monitor.execute("device_add", shape(f"a{chr(code)}b"))
@@ -404,12 +412,12 @@ def test_a_text_that_qemu_does_not_read_is_refused_before_anything_is_sent(code,
 
 
 @pytest.mark.parametrize("text", [*map(chr, NEARLY), "\\u0000", "\\\\u0000", "\\ufffe", "\\ud800", "\\x00"], ids=ascii)
-def test_a_text_that_only_looks_like_one_is_sent_as_it_is(text):
+def test_a_text_that_only_looks_like_one_is_sent_as_it_is(text: str) -> None:
     with connected(expect("echo", {text: [text]}, reply=text)) as monitor:
         assert monitor.execute("echo", {text: [text]}) == text
 
 
-def test_an_interrupted_command_ends_the_connection():
+def test_an_interrupted_command_ends_the_connection() -> None:
     with connected(swallow("stop")) as monitor:
         with mock.patch.object(Transport, "receive", side_effect=KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
@@ -420,7 +428,7 @@ def test_an_interrupted_command_ends_the_connection():
 # -- descriptors
 
 
-def test_a_descriptor_goes_with_its_command():
+def test_a_descriptor_goes_with_its_command() -> None:
     reader, writer = os.pipe()
     with ScriptedMonitor([expect("getfd", {"fdname": "tap0"}, fds=1)]) as server:
         with Monitor.connect(server.address) as monitor:
@@ -431,14 +439,14 @@ def test_a_descriptor_goes_with_its_command():
     os.close(reader)
 
 
-def test_two_descriptors_are_refused_and_the_connection_goes_on():
+def test_two_descriptors_are_refused_and_the_connection_goes_on() -> None:
     with connected(expect("query-status")) as monitor:
         with pytest.raises(ValueError, match="one file descriptor to a message"):
             monitor.execute("getfd", {"fdname": "tap0"}, fds=[0, 1])
         assert monitor.execute("query-status") == {}
 
 
-def test_descriptors_over_tcp_are_refused_and_the_connection_goes_on():
+def test_descriptors_over_tcp_are_refused_and_the_connection_goes_on() -> None:
     with connected(expect("query-status"), tcp=True) as monitor:
         with pytest.raises(ConnectError, match="Only a unix socket passes file descriptors"):
             monitor.execute("getfd", {"fdname": "tap0"}, fds=[0])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, Callable
 
 import pytest
 
@@ -19,6 +20,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     Version,
 )
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
+    Peer,
     ScriptedMonitor,
     Step,
     connected,
@@ -32,7 +34,7 @@ from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
 )
 
 
-def connect_error(*steps, timeout=5.0):
+def connect_error(*steps: Step, timeout: float = 5.0) -> str:
     """The text of the ConnectError that a client of a server with this script gets."""
     with ScriptedMonitor(steps, negotiate=False) as server:
         with pytest.raises(ConnectError) as caught:
@@ -42,7 +44,7 @@ def connect_error(*steps, timeout=5.0):
 
 
 @pytest.mark.parametrize("tcp", [False, True])
-def test_a_monitor_is_ready_after_greeting_and_negotiation(tcp):
+def test_a_monitor_is_ready_after_greeting_and_negotiation(tcp: bool) -> None:
     script = [
         send(greeting(8, 2, 2, "Debian 1:8.2.2")),
         expect("qmp_capabilities"),
@@ -54,13 +56,13 @@ def test_a_monitor_is_ready_after_greeting_and_negotiation(tcp):
         assert monitor.execute("query-status") == {"status": "running"}
 
 
-def test_an_event_before_the_greeting_is_kept():
+def test_an_event_before_the_greeting_is_kept() -> None:
     script = [send(event("RESUME"), greeting()), expect("qmp_capabilities")]
     with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address) as monitor:
         assert [kept.name for kept in monitor.events(0)] == ["RESUME"]
 
 
-def test_an_event_during_the_negotiation_is_kept():
+def test_an_event_during_the_negotiation_is_kept() -> None:
     script = [send(greeting()), expect("qmp_capabilities", before=[event("STOP")])]
     with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address) as monitor:
         assert monitor.wait_event(lambda kept: kept.name == "STOP", 0, 5)
@@ -77,7 +79,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("strange", FOREIGN, ids=str)
-def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(strange):
+def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(strange: Any) -> None:
     script = [
         send(strange, greeting(), strange),
         expect("qmp_capabilities", before=[strange, event("STOP"), strange]),
@@ -88,7 +90,7 @@ def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(
         assert [kept.name for kept in monitor.events(0)] == ["STOP"]
 
 
-def test_a_negotiation_that_the_client_before_has_brought_about_is_one():
+def test_a_negotiation_that_the_client_before_has_brought_about_is_one() -> None:
     already = ("CommandNotFound", "Capabilities negotiation is already complete, command ignored")
     script = [send(greeting()), expect("qmp_capabilities", error=already), expect("query-status", reply="mine")]
     with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address, 5) as monitor:
@@ -98,7 +100,7 @@ def test_a_negotiation_that_the_client_before_has_brought_about_is_one():
 @pytest.mark.parametrize(
     "offered, known", [(["oob", "more"], ("oob", "more")), ([], ()), (None, ()), ("oob", ()), ([1, "x"], ("x",))]
 )
-def test_the_capabilities_of_the_greeting_are_published(offered, known):
+def test_the_capabilities_of_the_greeting_are_published(offered: Any, known: Any) -> None:
     said = greeting()
     said["QMP"]["capabilities"] = offered
     with ScriptedMonitor([send(said), expect("qmp_capabilities")], negotiate=False) as server:
@@ -106,7 +108,7 @@ def test_the_capabilities_of_the_greeting_are_published(offered, known):
             assert monitor.capabilities == known
 
 
-def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do():
+def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do() -> None:
     with ScriptedMonitor([]) as server, Monitor.connect(server.address):
         with pytest.raises(MonitorBusy) as caught:
             Monitor.connect(server.address, timeout=0.1)
@@ -114,7 +116,7 @@ def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do():
         assert hint in str(caught.value)
 
 
-def test_a_client_in_line_is_served_when_the_one_before_it_leaves():
+def test_a_client_in_line_is_served_when_the_one_before_it_leaves() -> None:
     with ScriptedMonitor([], [expect("query-status", reply={"status": "paused"})]) as server:
         first = Monitor.connect(server.address)
         threading.Timer(0.1, first.close).start()
@@ -122,16 +124,16 @@ def test_a_client_in_line_is_served_when_the_one_before_it_leaves():
             assert second.execute("query-status") == {"status": "paused"}
 
 
-def test_nothing_is_sent_before_the_greeting():
+def test_nothing_is_sent_before_the_greeting() -> None:
     with ScriptedMonitor([], negotiate=False) as server:  # which would complain of a single byte
         with pytest.raises(MonitorBusy):
             Monitor.connect(server.address, timeout=0.1)
 
 
-def test_a_flood_of_events_without_a_greeting_is_a_busy_monitor_too():
+def test_a_flood_of_events_without_a_greeting_is_a_busy_monitor_too() -> None:
     stop = threading.Event()
 
-    def flood(peer):
+    def flood(peer: Peer) -> None:
         while not stop.is_set():
             peer.send_message(event("BALLOON_CHANGE"))
 
@@ -154,17 +156,17 @@ def test_a_flood_of_events_without_a_greeting_is_a_busy_monitor_too():
         (b'{"QMP": {"version": {"qemu": {"major": "x"}}}}', "another program"),
     ],
 )
-def test_a_socket_of_another_kind_is_told_by_its_first_words(data, kind):
+def test_a_socket_of_another_kind_is_told_by_its_first_words(data: bytes, kind: str) -> None:
     text = connect_error(send_bytes(data), timeout=0.5)
     assert f"this is not a QMP monitor but {kind}, which said " in text
     assert text.endswith("give the socket of QEMU's -qmp option.")
 
 
-def test_a_qemu_that_is_too_old_is_told_with_its_version():
+def test_a_qemu_that_is_too_old_is_told_with_its_version() -> None:
     assert "this is QEMU 3.1.1; at least 4.0.0 is needed" in connect_error(send(greeting(3, 1, 1)))
 
 
-def test_a_connection_closed_before_the_greeting_is_told():
+def test_a_connection_closed_before_the_greeting_is_told() -> None:
     assert "closed before a greeting came" in connect_error(hang_up())
 
 
@@ -176,17 +178,17 @@ def test_a_connection_closed_before_the_greeting_is_told():
         (send_bytes(b"garbage"), "garbage"),
     ],
 )
-def test_a_failing_negotiation_is_no_connection(step, reason):
+def test_a_failing_negotiation_is_no_connection(step: Step, reason: str) -> None:
     text = connect_error(send(greeting()), *((step,) if "qmp" in step.name else (swallow("qmp_capabilities"), step)), timeout=0.5)
     assert "QEMU greeted but did not negotiate" in text
     assert reason in text
 
 
-def test_a_connection_closed_during_the_negotiation_is_no_connection():
+def test_a_connection_closed_during_the_negotiation_is_no_connection() -> None:
     assert "did not negotiate" in connect_error(send(greeting()), swallow("qmp_capabilities"), hang_up())
 
 
-def test_a_failed_connect_leaves_no_socket_open():
+def test_a_failed_connect_leaves_no_socket_open() -> None:
     old, new = [send(greeting(2, 12, 0))], [send(greeting()), expect("qmp_capabilities")]
     with ScriptedMonitor(old, new, negotiate=False) as server:
         with pytest.raises(ConnectError):
@@ -194,7 +196,7 @@ def test_a_failed_connect_leaves_no_socket_open():
         Monitor.connect(server.address).close()  # served only when the first has left
 
 
-def test_no_socket_at_the_path_is_a_connect_error():
+def test_no_socket_at_the_path_is_a_connect_error() -> None:
     with pytest.raises(ConnectError, match="there is no such socket"):
         Monitor.connect(UnixAddress("/nonexistent/qmp.sock"))
 
@@ -210,7 +212,7 @@ def test_no_socket_at_the_path_is_a_connect_error():
         lambda monitor: monitor.poll_events(1),
     ],
 )
-def test_every_call_after_close_says_that_the_connection_is_closed(call):
+def test_every_call_after_close_says_that_the_connection_is_closed(call: Callable[[Monitor], object]) -> None:
     with ScriptedMonitor([]) as server:
         monitor = Monitor.connect(server.address)
         monitor.close()
@@ -220,7 +222,7 @@ def test_every_call_after_close_says_that_the_connection_is_closed(call):
     assert monitor.closed
 
 
-def test_quit_is_answered_before_the_connection_ends():
+def test_quit_is_answered_before_the_connection_ends() -> None:
     shutdown = event("SHUTDOWN", {"guest": False, "reason": "host-qmp-quit"})
     with connected(expect("quit", after=[shutdown]), hang_up()) as monitor:
         mark = monitor.mark()

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,17 +24,17 @@ OTHER = 54322
 class System:
     """The real ``os``, in which some files belong to others."""
 
-    def __init__(self):
-        self.owners = {}
+    def __init__(self) -> None:
+        self.owners: dict[tuple[int, int], int] = {}
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
-    def give(self, path, uid):
+    def give(self, path: Path, uid: int) -> None:
         found = os.lstat(path)
         self.owners[found.st_dev, found.st_ino] = uid
 
-    def fstat(self, descriptor):
+    def fstat(self, descriptor: int) -> os.stat_result:
         found = os.fstat(descriptor)
         values = list(found)
         values[stat.ST_UID] = self.owners.get((found.st_dev, found.st_ino), found.st_uid)
@@ -39,19 +42,19 @@ class System:
 
 
 @pytest.fixture
-def system(monkeypatch):
+def system(monkeypatch: pytest.MonkeyPatch) -> System:
     system = System()
     monkeypatch.setattr(access, "os", system)
     return system
 
 
-def owner(path):
+def owner(path: object) -> int:
     with access.reached(str(path)) as file:
         assert os.path.samestat(os.stat(file.path), os.stat(str(path)))
         return file.owner
 
 
-def test_a_file_is_held_whatever_becomes_of_its_path(tmp_path):
+def test_a_file_is_held_whatever_becomes_of_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("one")
     with access.reached(str(tmp_path / "file")) as file:
         (tmp_path / "file").rename(tmp_path / "aside")
@@ -60,7 +63,7 @@ def test_a_file_is_held_whatever_becomes_of_its_path(tmp_path):
             assert held.read() == "one"
 
 
-def test_nothing_stays_open(tmp_path):
+def test_nothing_stays_open(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     (tmp_path / "link").symlink_to("./nothing")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "link", "/proc/self/exe"):
@@ -71,7 +74,7 @@ def test_nothing_stays_open(tmp_path):
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_relative_paths_links_and_dots_lead_where_they_should(tmp_path, monkeypatch):
+def test_relative_paths_links_and_dots_lead_where_they_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
@@ -81,14 +84,14 @@ def test_relative_paths_links_and_dots_lead_where_they_should(tmp_path, monkeypa
         assert owner(path) == os.geteuid()
 
 
-def test_links_in_a_circle_come_to_an_end(tmp_path):
+def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links"):
         owner(tmp_path / "a")
 
 
-def test_a_file_of_another_user_in_its_own_directory_is_reached(tmp_path, system):
+def test_a_file_of_another_user_in_its_own_directory_is_reached(tmp_path: Path, system: System) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "file").touch()
     system.give(tmp_path / "own", STRANGER)
@@ -98,7 +101,9 @@ def test_a_file_of_another_user_in_its_own_directory_is_reached(tmp_path, system
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
 @pytest.mark.parametrize("what", ["file", "link", "directory"])
-def test_what_belongs_to_another_user_is_refused_where_any_user_may_write(tmp_path, system, mode, what):
+def test_what_belongs_to_another_user_is_refused_where_any_user_may_write(
+    tmp_path: Path, system: System, mode: int, what: str
+) -> None:
     shared = tmp_path / "shared"
     (shared / "directory").mkdir(parents=True)
     shared.chmod(mode)
@@ -112,7 +117,7 @@ def test_what_belongs_to_another_user_is_refused_where_any_user_may_write(tmp_pa
         owner(path)
 
 
-def test_the_owner_of_a_shared_directory_may_have_things_in_it(tmp_path, system):
+def test_the_owner_of_a_shared_directory_may_have_things_in_it(tmp_path: Path, system: System) -> None:
     (tmp_path / "file").touch()
     tmp_path.chmod(0o1777)
     system.give(tmp_path, STRANGER)
@@ -121,7 +126,9 @@ def test_the_owner_of_a_shared_directory_may_have_things_in_it(tmp_path, system)
 
 
 @pytest.mark.parametrize(("target", "refused"), [(STRANGER, False), (OTHER, True), (0, True)])
-def test_a_link_of_another_user_leads_only_to_what_is_that_users_too(tmp_path, system, target, refused):
+def test_a_link_of_another_user_leads_only_to_what_is_that_users_too(
+    tmp_path: Path, system: System, target: int, refused: bool
+) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("file")
     system.give(tmp_path / "link", STRANGER)
@@ -133,16 +140,16 @@ def test_a_link_of_another_user_leads_only_to_what_is_that_users_too(tmp_path, s
         assert owner(tmp_path / "link") == STRANGER
 
 
-def test_a_link_of_another_user_into_the_void_is_refused(tmp_path, system):
+def test_a_link_of_another_user_into_the_void_is_refused(tmp_path: Path, system: System) -> None:
     (tmp_path / "link").symlink_to("nothing")
     system.give(tmp_path / "link", STRANGER)
     with pytest.raises(ConnectError, match="link of another user"):
         owner(tmp_path / "link")
 
 
-def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path, monkeypatch):
+def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.delattr(access.os, "O_PATH")
+    monkeypatch.delattr(os, "O_PATH")
     with access.reached(str(tmp_path / "file")) as file:
         assert file == (str(tmp_path / "file"), os.geteuid())
 
@@ -158,7 +165,7 @@ def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path, monkeypa
         (0, None, False),
     ],
 )
-def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer, file, refused):
+def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer: int, file: int, refused: bool) -> None:
     if refused:
         with pytest.raises(ConnectError, match=f"/q: the socket .*pid 7.* is one of uid {STRANGER}"):
             access.refuse_peer("/q", file, peer, 7)
@@ -168,22 +175,22 @@ def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer, file, refused)
 
 
 @pytest.mark.parametrize("name", ["/q", "\0vmops-test-of-peers"])
-def test_nothing_is_said_to_a_process_of_another_user(tmp_path, monkeypatch, name):
+def test_nothing_is_said_to_a_process_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = name if name.startswith("\0") else f"{tmp_path}{name}"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         listener.settimeout(5)
-        transport_module.connect(UnixAddress(path), transport_module.time.monotonic() + 5).close()
+        transport_module.connect(UnixAddress(path), time.monotonic() + 5).close()
         listener.accept()[0].close()
         monkeypatch.setattr(transport_module, "_peer", lambda sock: (7, STRANGER))
         with pytest.raises(ConnectError, match=f"uid {STRANGER}"):
-            transport_module.connect(UnixAddress(path), transport_module.time.monotonic() + 5)
+            transport_module.connect(UnixAddress(path), time.monotonic() + 5)
         with listener.accept()[0] as accepted:
             assert accepted.recv(1) == b""
 
 
-def test_files_that_any_user_may_write_to_are_no_files_for_tls(tmp_path):
+def test_files_that_any_user_may_write_to_are_no_files_for_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     (tmp_path / "ca.pem").chmod(0o644)
     access.refuse_open_file("ca.pem", str(tmp_path / "ca.pem"))
@@ -192,6 +199,6 @@ def test_files_that_any_user_may_write_to_are_no_files_for_tls(tmp_path):
         access.refuse_open_file("ca.pem", str(tmp_path / "ca.pem"))
 
 
-def test_users_are_told_by_name_where_they_have_one():
+def test_users_are_told_by_name_where_they_have_one() -> None:
     assert access.user(0) == "root (uid 0)"
     assert access.user(4294967294) == "uid 4294967294"

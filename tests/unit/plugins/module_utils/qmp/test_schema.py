@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Iterator
+
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Member, Schema
@@ -40,12 +42,12 @@ ENTITIES = [
 
 
 @pytest.fixture
-def schema():
+def schema() -> Iterator[Schema]:
     with connected(expect("query-qmp-schema", reply=ENTITIES)) as monitor:
         yield Schema(monitor)
 
 
-def test_commands_and_events_are_known_by_name_and_asked_for_once(schema):
+def test_commands_and_events_are_known_by_name_and_asked_for_once(schema: Schema) -> None:
     assert schema.has_command("blockdev-add")
     assert not schema.has_command("STOP")
     assert not schema.has_command("cpu-add")
@@ -53,7 +55,7 @@ def test_commands_and_events_are_known_by_name_and_asked_for_once(schema):
     assert not schema.has_event("blockdev-add")
 
 
-def test_a_commands_arguments_are_those_of_all_its_variants(schema):
+def test_a_commands_arguments_are_those_of_all_its_variants(schema: Schema) -> None:
     assert schema.command_arguments("blockdev-add") == {
         "driver": Member(optional=False, type="enum"),
         "read-only": Member(optional=True, type="boolean"),
@@ -62,7 +64,7 @@ def test_a_commands_arguments_are_those_of_all_its_variants(schema):
     }
 
 
-def test_a_command_that_is_not_there_takes_nothing(schema):
+def test_a_command_that_is_not_there_takes_nothing(schema: Schema) -> None:
     assert schema.command_arguments("cpu-add") == {}
     assert not schema.has_member("cpu-add", "id")
 
@@ -80,11 +82,11 @@ def test_a_command_that_is_not_there_takes_nothing(schema):
         (["file", "match"], False),
     ],
 )
-def test_a_member_is_found_along_its_path(schema, path, known):
+def test_a_member_is_found_along_its_path(schema: Schema, path: list[str], known: bool) -> None:
     assert schema.has_member("blockdev-add", *path) is known
 
 
-def test_a_devices_properties_are_asked_for_once_and_keep_type_description_and_default():
+def test_a_devices_properties_are_asked_for_once_and_keep_type_description_and_default() -> None:
     listed = [
         {"name": "serial", "type": "str"},
         {"name": "num-queues", "type": "uint16", "description": "how many", "default-value": 65535},
@@ -98,7 +100,7 @@ def test_a_devices_properties_are_asked_for_once_and_keep_type_description_and_d
             }
 
 
-def test_an_unknown_driver_is_qemus_own_error():
+def test_an_unknown_driver_is_qemus_own_error() -> None:
     error = ("DeviceNotFound", "Device 'nope' not found")
     with connected(expect("device-list-properties", {"typename": "nope"}, error=error)) as monitor:
         with pytest.raises(CommandError) as caught:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import HIDD
         "credentials",
     ],
 )
-def test_names_of_secrets_are_recognised_and_their_misspellings(name):
+def test_names_of_secrets_are_recognised_and_their_misspellings(name: str) -> None:
     assert is_secret_name(name)
 
 
@@ -63,7 +64,7 @@ def test_names_of_secrets_are_recognised_and_their_misspellings(name):
         "秘密",
     ],
 )
-def test_names_that_hold_no_secret_are_not_taken_for_such(name):
+def test_names_that_hold_no_secret_are_not_taken_for_such(name: str) -> None:
     assert not is_secret_name(name)
 
 
@@ -80,7 +81,7 @@ def test_names_that_hold_no_secret_are_not_taken_for_such(name):
         ("metadata", False),
     ],
 )
-def test_properties_that_hold_a_secret(name, expected):
+def test_properties_that_hold_a_secret(name: str, expected: bool) -> None:
     assert is_secret_property(name) is expected
 
 
@@ -104,13 +105,13 @@ def test_properties_that_hold_a_secret(name, expected):
         ("virtio-blk-pci,id=d1,serial=key=x", "virtio-blk-pci,id=d1,serial=key=x", set()),
     ],
 )
-def test_texts_with_secrets_in_them(text, shown, found):
+def test_texts_with_secrets_in_them(text: str, shown: str, found: set[str]) -> None:
     redactor = Redactor()
     assert (redactor.text(text), redactor.found) == (shown, found)
 
 
 @pytest.mark.parametrize("prefix", ["json:", ""])
-def test_json_in_a_text_is_looked_into(prefix):
+def test_json_in_a_text_is_looked_into(prefix: str) -> None:
     text = prefix + json.dumps({"driver": "https", "cookie": "c", "file": {"filename": "https://u:p@h/"}})
     shown = prefix + json.dumps({"driver": "https", "cookie": HIDDEN, "file": {"filename": f"https://u:{HIDDEN}@h/"}})
     assert Redactor().text(text) == shown
@@ -119,7 +120,7 @@ def test_json_in_a_text_is_looked_into(prefix):
     assert Redactor().text(prefix + '{"cookie":' * 100000) == prefix + HIDDEN
 
 
-def test_a_message_shows_no_secret_that_it_quotes():
+def test_a_message_shows_no_secret_that_it_quotes() -> None:
     text = """Could not open 'https://u:p@h/x': {'cookie': 'it\\'s', "password": "x\\"y"} 'size': '1'"""
     assert Redactor().text(text, within=True) == (
         f"""Could not open 'https://u:{HIDDEN}@h/x': {{'cookie': '{HIDDEN}', "password": "{HIDDEN}"}} 'size': '1'"""
@@ -149,14 +150,14 @@ def test_a_message_shows_no_secret_that_it_quotes():
     ids=str,
 )
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_request_that_is_not_well_formed_shows_no_secret(request_, strict):
+def test_a_request_that_is_not_well_formed_shows_no_secret(request_: Any, strict: bool) -> None:
     redactor = Redactor(strict)
     shown = json.dumps(redactor.request(request_))
     assert '"x"' not in shown and "vnc x" not in shown
     assert redactor.found
 
 
-def test_what_is_not_known_to_be_harmless_is_not_shown_of_free_options():
+def test_what_is_not_known_to_be_harmless_is_not_shown_of_free_options() -> None:
     value = {"driver": "https", "kooky": "x", "n": 1, "file": {"x": ["y", True]}, "path": ["z"], "none": None}
     shown = {"driver": "https", "kooky": HIDDEN, "n": HIDDEN, "file": {"x": [HIDDEN, HIDDEN]}, "path": ["z"], "none": None}
     redactor = Redactor(strict=True)

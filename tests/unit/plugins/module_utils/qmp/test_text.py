@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
@@ -30,7 +32,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
         ("\ud83d", "U+D83D"),
     ],
 )
-def test_the_first_character_that_qemu_does_not_read_is_found(text, found):
+def test_the_first_character_that_qemu_does_not_read_is_found(text: str, found: Any) -> None:
     assert unreadable(text) == found
 
 
@@ -48,21 +50,21 @@ def test_the_first_character_that_qemu_does_not_read_is_found(text, found):
         ('Grüße, 世界 😀 \\ "quoted"', 'Grüße, 世界 😀 \\ "quoted"'),
     ],
 )
-def test_what_would_control_a_terminal_is_made_visible_and_nothing_else(text, visible):
+def test_what_would_control_a_terminal_is_made_visible_and_nothing_else(text: str, visible: str) -> None:
     assert printable(text) == visible
     value = {"plain": {text: [text, (text, 1, None)]}}
     make_printable(value)
     assert value == {"plain": {visible: [visible, [visible, 1, None]]}}
 
 
-def test_errors_of_qemu_are_printable_and_keep_what_came():
+def test_errors_of_qemu_are_printable_and_keep_what_came() -> None:
     error = CommandError("GenericError", "no \x1b[2Jfile", "blockdev-add")
     assert (str(error), error.desc) == ("blockdev-add: no \\x1b[2Jfile", "no \x1b[2Jfile")
     assert str(ProtocolError("a\rb", "stop")) == "stop: a\\x0db"
 
 
-def test_what_nests_too_deep_to_be_shown_is_left_out():
-    deep = "end"
+def test_what_nests_too_deep_to_be_shown_is_left_out() -> None:
+    deep: Any = "end"
     for _level in range(100000):
         deep = [deep]
     value = {"deep": deep, "flat": "x"}
@@ -71,7 +73,7 @@ def test_what_nests_too_deep_to_be_shown_is_left_out():
     assert str(value).count("[") == 99 and "nests too deep" in str(value)
 
 
-def test_texts_that_are_too_long_together_are_left_out():
+def test_texts_that_are_too_long_together_are_left_out() -> None:
     value = {"a": "x" * (10 << 20), "b": ["y" * (5 << 20), "é" * (1 << 20), "z"]}
     make_printable(value)
     assert len(value["a"]) == 10 << 20 and len(value["b"][0]) == 5 << 20

@@ -156,7 +156,12 @@ def test_another_authority_is_refused(serve: Callable[..., TlsAddress], tmp_path
 
 def test_files_that_cannot_be_used(serve: Callable[..., TlsAddress], certificate: Certificate) -> None:
     address = serve(lambda client: client.recv(1))
-    for wrong in ({"ca": "/nosuch"}, {"ca": str(certificate.key)}, {"cert": str(certificate.cert), "key": str(certificate.cert)}):
+    files: list[dict[str, Any]] = [
+        {"ca": "/nosuch"},
+        {"ca": str(certificate.key)},
+        {"cert": str(certificate.cert), "key": str(certificate.cert)},
+    ]
+    for wrong in files:
         with pytest.raises(ConnectError, match="TLS files cannot be used"):
             connect(address._replace(**wrong), soon())
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp.trace import HIDDEN
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.secrets import HIDDEN
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
     connected,
     event,
@@ -20,7 +21,7 @@ from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
 )
 
 
-def traced(command, arguments=None, *, fds=0, **script):
+def traced(command: str, arguments: Any = None, *, fds: int = 0, **script: Any) -> list[Any]:
     """What a tracer sees of one command, without the negotiation: [request, reply, ...]."""
     seen = []
     step = expect(command, arguments, fds=fds, **script)  # what is sent is not redacted
@@ -30,7 +31,7 @@ def traced(command, arguments=None, *, fds=0, **script):
     return seen[3:]
 
 
-def test_the_tracer_sees_greeting_requests_replies_and_events_in_their_order():
+def test_the_tracer_sees_greeting_requests_replies_and_events_in_their_order() -> None:
     seen = []
     with connected(expect("stop", before=[event("STOP")]), tracer=lambda *told: seen.append(told)) as monitor:
         monitor.execute("stop")
@@ -45,12 +46,12 @@ def test_the_tracer_sees_greeting_requests_replies_and_events_in_their_order():
     ]
 
 
-def test_the_tracer_sees_error_replies():
+def test_the_tracer_sees_error_replies() -> None:
     (_direction, _request), (direction, reply) = traced("stop", error=("GenericError", "no"))
     assert (direction, reply["error"]) == ("receive", {"class": "GenericError", "desc": "no"})
 
 
-def test_descriptors_are_shown_as_their_number():
+def test_descriptors_are_shown_as_their_number() -> None:
     assert traced("getfd", {"fdname": "tap0"}, fds=1)[0][1]["fds"] == 1
     assert "fds" not in traced("getfd", {"fdname": "tap0"})[0][1]
 
@@ -86,12 +87,12 @@ def test_descriptors_are_shown_as_their_number():
         ("human-monitor-command", {"command-line": "info network"}, {"command-line": "info network"}),
     ],
 )
-def test_a_request_is_shown_without_its_secrets_and_with_all_else(command, arguments, shown):
+def test_a_request_is_shown_without_its_secrets_and_with_all_else(command: str, arguments: Any, shown: Any) -> None:
     assert traced(command, arguments)[0][1]["arguments"] == shown
 
 
 @pytest.mark.parametrize("name, shown", [("data", HIDDEN), ("password", HIDDEN), ("rawdata", HIDDEN), ("size", "value")])
-def test_the_value_of_a_secret_property_is_not_shown(name, shown):
+def test_the_value_of_a_secret_property_is_not_shown(name: str, shown: Any) -> None:
     request, reply = traced("qom-get", {"path": "/objects/s", "property": name}, reply="value")
     assert request[1]["arguments"] == {"path": "/objects/s", "property": name}
     assert reply[1]["return"] == shown

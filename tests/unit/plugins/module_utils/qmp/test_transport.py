@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Callable, Iterator, Tuple
 from unittest import mock
 
 import pytest
@@ -21,13 +23,18 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import transport as transport_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import DeadlinePassed, Transport, connect
 
+Pair = Tuple[Transport, socket.socket]
+UnixListener = Tuple[socket.socket, UnixAddress]
+TcpListener = Tuple[socket.socket, TcpAddress]
+Crowd = Callable[[int, Any], None]
 
-def soon(seconds=0.1):
+
+def soon(seconds: float = 0.1) -> float:
     return time.monotonic() + seconds
 
 
 @pytest.fixture
-def pair():
+def pair() -> Iterator[Pair]:
     """A transport and the socket at its other end."""
     ours, theirs = socket.socketpair()
     theirs.settimeout(10)
@@ -36,7 +43,7 @@ def pair():
 
 
 @pytest.fixture
-def unix_listener(tmp_path):
+def unix_listener(tmp_path: Path) -> Iterator[UnixListener]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen(0)
@@ -44,7 +51,7 @@ def unix_listener(tmp_path):
 
 
 @pytest.fixture
-def tcp_listener():
+def tcp_listener() -> Iterator[TcpListener]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -52,11 +59,11 @@ def tcp_listener():
 
 
 @pytest.fixture
-def crowd():
+def crowd() -> Iterator[Crowd]:
     """Fills the queue of clients at a place: ``crowd(family, place)``."""
     with ExitStack() as stack:
 
-        def fill(family, place):
+        def fill(family: int, place: Any) -> None:
             for _count in range(4):
                 client = stack.enter_context(socket.socket(family))
                 client.setblocking(False)
@@ -68,27 +75,27 @@ def crowd():
 # -- connecting
 
 
-def test_addresses_read_as_people_write_them():
+def test_addresses_read_as_people_write_them() -> None:
     assert str(UnixAddress("/run/vm.qmp")) == "/run/vm.qmp"
     assert str(TcpAddress("localhost", 4444)) == "localhost:4444"
     assert str(TcpAddress("::1", 4444)) == "[::1]:4444"
 
 
-def test_a_unix_transport_knows_its_peer_and_passes_descriptors(unix_listener):
+def test_a_unix_transport_knows_its_peer_and_passes_descriptors(unix_listener: UnixListener) -> None:
     transport = connect(unix_listener[1], soon())
     assert (transport.peer_pid, transport.passes_fds) == (os.getpid(), True)
     transport.close()
     transport.close()
 
 
-def test_the_peer_is_unknown_where_the_system_does_not_tell(unix_listener):
+def test_the_peer_is_unknown_where_the_system_does_not_tell(unix_listener: UnixListener) -> None:
     with mock.patch.object(transport_module, "_SO_PEERCRED", None):
         transport = connect(unix_listener[1], soon())
     assert transport.peer_pid is None
     transport.close()
 
 
-def test_a_tcp_transport_knows_no_peer_and_refuses_descriptors(tcp_listener):
+def test_a_tcp_transport_knows_no_peer_and_refuses_descriptors(tcp_listener: TcpListener) -> None:
     transport = connect(tcp_listener[1], soon(5))
     assert (transport.peer_pid, transport.passes_fds) == (None, False)
     with pytest.raises(ConnectError, match="Only a unix socket passes file descriptors"):
@@ -96,19 +103,19 @@ def test_a_tcp_transport_knows_no_peer_and_refuses_descriptors(tcp_listener):
     transport.close()
 
 
-def plain_file(path):
+def plain_file(path: Path) -> None:
     path.write_text("")
 
 
-def directory(path):
+def directory(path: Path) -> None:
     path.mkdir()
 
 
-def nothing(_path):
+def nothing(_path: Path) -> None:
     pass
 
 
-def left_over_socket(path):
+def left_over_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
 
@@ -122,26 +129,28 @@ def left_over_socket(path):
         (left_over_socket, "nobody listens on this socket; the QEMU that made it has ended"),
     ],
 )
-def test_a_path_that_is_no_monitor_is_refused_in_one_sentence(tmp_path, make, sentence):
+def test_a_path_that_is_no_monitor_is_refused_in_one_sentence(
+    tmp_path: Path, make: Callable[[Path], None], sentence: str
+) -> None:
     make(tmp_path / "s")
     with pytest.raises(ConnectError) as caught:
         connect(UnixAddress(str(tmp_path / "s")), soon())
     assert str(caught.value).startswith("{}: {}".format(tmp_path / "s", sentence))
 
 
-def test_a_datagram_socket_is_refused(tmp_path):
+def test_a_datagram_socket_is_refused(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(tmp_path / "s"))
         with pytest.raises(ConnectError, match="this is no stream socket"):
             connect(UnixAddress(str(tmp_path / "s")), soon())
 
 
-def test_a_path_longer_than_the_system_takes_is_refused():
+def test_a_path_longer_than_the_system_takes_is_refused() -> None:
     with pytest.raises(ConnectError, match="path too long"):
         connect(UnixAddress("/" + "x" * 200), soon())
 
 
-def test_a_socket_without_permission_is_refused(tmp_path):
+def test_a_socket_without_permission_is_refused(tmp_path: Path) -> None:
     # Root may connect to every socket, so the system's answer is made up.
     (tmp_path / "s").touch()
     with mock.patch.object(transport_module, "_open", side_effect=OSError(errno.EACCES, "")):
@@ -149,14 +158,14 @@ def test_a_socket_without_permission_is_refused(tmp_path):
             connect(UnixAddress(str(tmp_path / "s")), soon())
 
 
-def test_a_full_queue_of_clients_is_a_busy_monitor(unix_listener, crowd):
+def test_a_full_queue_of_clients_is_a_busy_monitor(unix_listener: UnixListener, crowd: Crowd) -> None:
     listener, address = unix_listener
     crowd(socket.AF_UNIX, address.path)
     with pytest.raises(MonitorBusy, match="queue of clients is full.*libvirt.*second socket"):
         connect(address, soon())
 
 
-def test_a_queue_that_moves_on_in_time_lets_us_in(unix_listener, crowd):
+def test_a_queue_that_moves_on_in_time_lets_us_in(unix_listener: UnixListener, crowd: Crowd) -> None:
     listener, address = unix_listener
     crowd(socket.AF_UNIX, address.path)
     accepted = []
@@ -167,14 +176,14 @@ def test_a_queue_that_moves_on_in_time_lets_us_in(unix_listener, crowd):
     accepted[0].close()
 
 
-def test_a_tcp_host_that_does_not_answer_is_given_up_at_the_deadline(tcp_listener, crowd):
+def test_a_tcp_host_that_does_not_answer_is_given_up_at_the_deadline(tcp_listener: TcpListener, crowd: Crowd) -> None:
     _listener, address = tcp_listener
     crowd(socket.AF_INET, tuple(address))
     with pytest.raises(ConnectError, match="no answer; check host, port and firewall"):
         connect(address, soon())
 
 
-def test_a_refused_tcp_port_is_told():
+def test_a_refused_tcp_port_is_told() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectError, match=r"cannot connect \(Connection refused\); check host and port"):
@@ -182,40 +191,40 @@ def test_a_refused_tcp_port_is_told():
 
 
 @pytest.mark.parametrize("host, port", [("", 1), ("a..b", 1)])
-def test_a_host_or_port_that_cannot_be_is_told(host, port):
+def test_a_host_or_port_that_cannot_be_is_told(host: str, port: int) -> None:
     with pytest.raises(ConnectError, match="cannot connect .*check host and port"):
         connect(TcpAddress(host, port), soon())
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
-def test_a_port_that_is_none_is_told_and_not_taken_for_another(tcp_listener, port):
+def test_a_port_that_is_none_is_told_and_not_taken_for_another(tcp_listener: TcpListener, port: int) -> None:
     _listener, address = tcp_listener
     with pytest.raises(ConnectError, match="a port is 1 to 65535"):
         connect(TcpAddress(address.host, address.port + 65536 if port == 65536 else port), soon())
 
 
 @pytest.mark.parametrize("end", ["\0", "\0b", "\ud800"])
-def test_a_path_that_cannot_be_is_not_taken_for_another(unix_listener, end):
+def test_a_path_that_cannot_be_is_not_taken_for_another(unix_listener: UnixListener, end: str) -> None:
     _listener, address = unix_listener
     with pytest.raises(ConnectError, match="has a NUL byte in it|no file has such a name"):
         connect(UnixAddress(address.path + end), soon())
 
 
-def test_a_host_with_a_nul_byte_is_not_taken_for_another(tcp_listener):
+def test_a_host_with_a_nul_byte_is_not_taken_for_another(tcp_listener: TcpListener) -> None:
     _listener, address = tcp_listener
     with pytest.raises(ConnectError, match="has a NUL byte in it"):
         connect(TcpAddress(address.host + "\0.elsewhere", address.port), soon())
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has abstract sockets")
-def test_an_abstract_socket_is_connected_to():
+def test_an_abstract_socket_is_connected_to() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0vmops-{os.getpid()}")
         listener.listen(1)
         connect(UnixAddress(f"\0vmops-{os.getpid()}"), soon()).close()
 
 
-def test_each_address_of_a_host_is_tried(tcp_listener):
+def test_each_address_of_a_host_is_tried(tcp_listener: TcpListener) -> None:
     listener, address = tcp_listener
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -228,7 +237,7 @@ def test_each_address_of_a_host_is_tried(tcp_listener):
 # -- bytes
 
 
-def test_bytes_go_both_ways_and_the_end_is_seen(pair):
+def test_bytes_go_both_ways_and_the_end_is_seen(pair: Pair) -> None:
     transport, other = pair
     transport.send(b"ping", deadline=soon())
     assert other.recv(10) == b"ping"
@@ -238,7 +247,7 @@ def test_bytes_go_both_ways_and_the_end_is_seen(pair):
     assert transport.receive(soon()) == b""
 
 
-def test_receive_looks_once_although_the_deadline_has_passed(pair):
+def test_receive_looks_once_although_the_deadline_has_passed(pair: Pair) -> None:
     transport, other = pair
     other.sendall(b"pong")
     assert transport.receive(soon(-1)) == b"pong"
@@ -246,37 +255,37 @@ def test_receive_looks_once_although_the_deadline_has_passed(pair):
         transport.receive(soon(-1))
 
 
-def test_receive_gives_up_at_the_deadline_and_not_before(pair):
+def test_receive_gives_up_at_the_deadline_and_not_before(pair: Pair) -> None:
     before = time.monotonic()
     with pytest.raises(DeadlinePassed):
         pair[0].receive(before + 0.1)
     assert 0.1 <= time.monotonic() - before < 5
 
 
-def test_a_deadline_may_be_years_away(pair):
+def test_a_deadline_may_be_years_away(pair: Pair) -> None:
     transport, other = pair
     threading.Timer(0.05, other.sendall, [b"x"]).start()
     assert transport.receive(float("inf")) == b"x"
 
 
-def test_send_gives_up_at_the_deadline_when_nobody_reads(pair):
+def test_send_gives_up_at_the_deadline_when_nobody_reads(pair: Pair) -> None:
     with pytest.raises(DeadlinePassed):
         pair[0].send(b"x" * 10000000, deadline=soon())
 
 
-def test_a_broken_connection_is_an_os_error_when_sending(pair):
+def test_a_broken_connection_is_an_os_error_when_sending(pair: Pair) -> None:
     transport, other = pair
     other.close()
     with pytest.raises(OSError):
         transport.send(b"x", deadline=soon())
 
 
-def test_send_takes_in_what_the_peer_sends_first(pair):
+def test_send_takes_in_what_the_peer_sends_first(pair: Pair) -> None:
     transport, other = pair
     flood, request = b"f" * 3000000, b"r" * 3000000
-    read = []
+    read: list[bytes] = []
 
-    def peer():
+    def peer() -> None:
         other.sendall(flood)
         while sum(map(len, read)) < len(request):
             read.append(other.recv(65536))
@@ -292,13 +301,13 @@ def test_send_takes_in_what_the_peer_sends_first(pair):
     assert received == flood
 
 
-def test_what_a_peer_sends_that_does_not_read_is_kept_up_to_a_limit(pair, monkeypatch):
+def test_what_a_peer_sends_that_does_not_read_is_kept_up_to_a_limit(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     transport, other = pair
     monkeypatch.setattr(transport_module, "_MOST_UNREAD", 1000000)
     other.settimeout(10)
     sent = []
 
-    def flood():
+    def flood() -> None:
         with suppress(OSError):
             while True:
                 sent.append(other.send(b"f" * 65536))
@@ -313,7 +322,7 @@ def test_what_a_peer_sends_that_does_not_read_is_kept_up_to_a_limit(pair, monkey
     assert 1000000 <= kept < 1000000 + transport_module._CHUNK
 
 
-def test_what_was_kept_is_given_in_pieces(pair, monkeypatch):
+def test_what_was_kept_is_given_in_pieces(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     transport, other = pair
     monkeypatch.setattr(transport_module, "_CHUNK", 1000)
     other.sendall(b"a" * 1500)
@@ -324,10 +333,10 @@ def test_what_was_kept_is_given_in_pieces(pair, monkeypatch):
         transport.receive(soon())
 
 
-def test_a_peer_that_sends_no_more_still_gets_all(pair):
+def test_a_peer_that_sends_no_more_still_gets_all(pair: Pair) -> None:
     transport, other = pair
     other.shutdown(socket.SHUT_WR)
-    read = []
+    read: list[bytes] = []
     thread = threading.Thread(target=lambda: read.extend(iter(lambda: other.recv(65536), b"")))
     thread.start()
     transport.send(b"r" * 3000000, deadline=soon(10))
@@ -337,11 +346,11 @@ def test_a_peer_that_sends_no_more_still_gets_all(pair):
     assert sum(map(len, read)) == 3000000
 
 
-def test_a_false_alarm_of_readiness_is_waited_out(pair):
+def test_a_false_alarm_of_readiness_is_waited_out(pair: Pair) -> None:
     transport, other = pair
     real_wait, alarms = transport_module._wait, [select.POLLIN, select.POLLIN]
 
-    def wait(*arguments):
+    def wait(*arguments: Any) -> Any:
         if alarms:
             return alarms.pop()
         return real_wait(*arguments)
@@ -359,13 +368,13 @@ def test_a_false_alarm_of_readiness_is_waited_out(pair):
 # -- descriptors
 
 
-def receive_fds(sock):
+def receive_fds(sock: socket.socket) -> tuple[bytes, list[int]]:
     data, ancillary, _flags, _address = sock.recvmsg(10000000, socket.CMSG_SPACE(64))
     fds = [number for _level, _type, content in ancillary for number in memoryview(content).cast("i")]
     return data, fds
 
 
-def test_a_descriptor_travels_with_the_very_message_and_stays_open_here(pair):
+def test_a_descriptor_travels_with_the_very_message_and_stays_open_here(pair: Pair) -> None:
     transport, other = pair
     reader, writer = os.pipe()
     transport.send(b"message", [writer], deadline=soon())
@@ -378,11 +387,13 @@ def test_a_descriptor_travels_with_the_very_message_and_stays_open_here(pair):
         os.close(fd)
 
 
-def test_a_descriptor_is_sent_once_although_its_message_takes_many_writes(pair):
+def test_a_descriptor_is_sent_once_although_its_message_takes_many_writes(pair: Pair) -> None:
     transport, other = pair
-    message, pieces, fds = b"m" * 3000000, [], []
+    message = b"m" * 3000000
+    pieces: list[bytes] = []
+    fds: list[tuple[int, int]] = []
 
-    def peer():
+    def peer() -> None:
         while sum(map(len, pieces)) < len(message):
             data, came = receive_fds(other)
             pieces.append(data)
@@ -398,7 +409,7 @@ def test_a_descriptor_is_sent_once_although_its_message_takes_many_writes(pair):
     os.close(fds[0][1])
 
 
-def test_two_descriptors_to_a_message_are_refused(pair):
+def test_two_descriptors_to_a_message_are_refused(pair: Pair) -> None:
     transport, other = pair
     with pytest.raises(ValueError, match="one file descriptor to a message"):
         transport.send(b"x", [0, 1], deadline=soon())
