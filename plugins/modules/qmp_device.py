@@ -159,22 +159,42 @@ reserved:
   elements: dict
   sample: []
 device:
-  description: The device as it is after the run, or would be in check mode; null when there is none.
+  description:
+    - The device after the run, or as it would be in check mode; null if the VM does not have it. Its members that are options of
+      this module can be given to it again, and then change nothing.
   returned: success
   type: dict
   contains:
     id:
-      description: Its id.
+      description: Name of the device.
       type: str
     driver:
-      description: What it is.
+      description: QEMU's name of the driver.
       type: str
     bus:
-      description: Its bus.
+      description: The bus that the device is on.
+      returned: if it is on a bus
       type: str
     addr:
-      description: Its PCI address on the bus, hexadecimal.
+      description: Its address on the bus, as in O(addr).
+      returned: for PCI and channel devices
       type: str
+    chardev:
+      description: Id of its character device.
+      returned: if it has one
+      type: str
+    guest_cid:
+      description: Address of the guest.
+      returned: for vhost-vsock devices
+      type: int
+    romfile:
+      description: Its option ROM.
+      returned: if it is not the default of the driver
+      type: str
+    disable_modern:
+      description: Whether it uses only the legacy protocol of virtio.
+      returned: if it is not the default of the driver
+      type: bool
     at_launch:
       description: Whether the VM was started with it.
       type: bool

@@ -13,13 +13,20 @@ from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..model.hardware import Device, Hardware
-from ..model.slots import slot_of, slot_options
 from ..model.values import check_id, nearest
 from ..plan.command_line import device_argument
 from ..plan.hotplug import Plug, Unplug, plug
 from ..plan.plan import PassDescriptor, Plan, Step
 from .current import backends_of, current_arguments
-from .frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
+from .frontend import (
+    FrontendSpec,
+    device_arguments,
+    device_differences,
+    frontend_results,
+    planned_results,
+    recreated_arguments,
+    refuse,
+)
 from .memory.plans import is_memory
 from .option_table import Option
 
@@ -87,7 +94,7 @@ def plan_present(hardware: Hardware, spec: DeviceSpec) -> Plan:
         launch = _present_arguments(hardware, device)
     after = before
     if arguments:
-        after = {"id": spec.id, "driver": driver, **slot_options(arguments), "at_launch": False}
+        after = {"id": spec.id, **planned_results(arguments, PROPERTIES)}
     return Plan(tuple(steps), before, after, tuple(unverified), ("-device", device_argument(launch, hardware.version)))
 
 
@@ -119,10 +126,12 @@ def _removed_chardev(device: Device) -> str | None:
 
 
 def describe(hardware: Hardware, device_id: str) -> dict[str, Any] | None:
+    """The device as the options that create it, and ``at_launch``; None if the VM does not have it."""
     device = hardware.device(device_id)
     if device is None:
         return None
-    return {"id": device_id, "driver": device.driver, **slot_of(device), "at_launch": device.at_launch}
+    chardev = {"chardev": device.properties["chardev"]} if device.properties.get("chardev") else {}
+    return {"id": device_id, **chardev, **frontend_results(hardware, device, PROPERTIES)}
 
 
 def _present_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
