@@ -50,7 +50,7 @@ def memory(hardware: Hardware) -> dict[str, Any]:
     """Bytes of RAM at start and plugged, and the memory devices; ``maximum`` and ``slots`` None where QEMU does not tell."""
     summary = hardware.cache.ask("query-memory-size-summary")
     room = room_beside(hardware)
-    devices = hardware.cache.ask_or([], "query-memory-devices")
+    devices = hardware.memory_devices
     return {
         "base": summary["base-memory"],
         "plugged": summary.get("plugged-memory", 0),

@@ -14,18 +14,30 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
 
 Options = Dict[str, Any]
 """One option's value by its keys: nested from JSON, or flat with dotted keys, all of them text."""
-_IMPLIED = {"device": "driver", "drive": "file", "blockdev": "driver", "netdev": "type"}
+_IMPLIED = {
+    "device": "driver",
+    "drive": "file",
+    "blockdev": "driver",
+    "netdev": "type",
+    "object": "qom-type",
+    "chardev": "backend",
+}
+_FILE_OF_OPTIONS = "readconfig"
 _MOST_BYTES = 4 << 20
 """Of a command line that are read; Linux takes no longer one by default."""
 
 
 class Launched(NamedTuple):
-    """``devices`` by id, ``drives`` by id, ``nodes`` (of -blockdev and -drive) by node name, ``netdevs`` by id."""
+    """``devices`` by id, ``drives`` by id, ``nodes`` (of -blockdev and -drive) by node name, ``netdevs``, ``objects`` and
+    ``chardevs`` by id. ``complete``: whether all that QEMU was started with is here, and nothing in a file (``-readconfig``)."""
 
     devices: dict[str, Options]
     drives: dict[str, Options]
     nodes: dict[str, Options]
     netdevs: dict[str, Options] = {}
+    objects: dict[str, Options] = {}
+    chardevs: dict[str, Options] = {}
+    complete: bool = False
 
 
 def read(pid: int | None) -> Launched:
@@ -42,7 +54,13 @@ def of_words(words: List[str]) -> Launched:
     """What these words of a command line say."""
     found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
     nodes = [*found["blockdev"], *found["drive"]]
-    return Launched(_by(found["device"], "id"), _by(found["drive"], "id"), _by(nodes, "node-name"), _by(found["netdev"], "id"))
+    return Launched(
+        _by(found["device"], "id"),
+        _by(found["drive"], "id"),
+        _by(nodes, "node-name"),
+        *(_by(found[option], "id") for option in ("netdev", "object", "chardev")),
+        complete=any(words) and not any(word.lstrip("-") == _FILE_OF_OPTIONS for word in words),
+    )
 
 
 def parse(text: str, implied: str) -> Options:

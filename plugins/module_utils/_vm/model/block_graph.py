@@ -128,7 +128,7 @@ def _of_node(hardware: Hardware, disk_id: str, node: Node | None, everything: bo
 
 def _without_id(hardware: Hardware, disk_id: str) -> Device | None:
     """The device without an id on the ``-drive`` or the node of this name."""
-    for entry in hardware.cache.ask("query-block"):
+    for entry in hardware.block_devices:
         path = str(entry.get("qdev", ""))
         names = (entry["device"], (entry.get("inserted") or {}).get("node-name"))
         if path.startswith(f"{PERIPHERAL}-anon/") and disk_id in names:
@@ -138,7 +138,7 @@ def _without_id(hardware: Hardware, disk_id: str) -> Device | None:
 
 def _refuse_drive(hardware: Hardware, name: str) -> None:
     """Raise where a ``-drive`` has the name and no device of that name, nor one without a name, is on it."""
-    entry = next((one for one in hardware.cache.ask("query-block") if one["device"] == name), None)
+    entry = next((one for one in hardware.block_devices if one["device"] == name), None)
     if entry and entry.get("qdev"):
         path = str(entry["qdev"])
         user = path if path.startswith("/machine/unattached") else path.replace(f"{PERIPHERAL}/", "").partition("/")[0]
@@ -152,7 +152,7 @@ def _refuse_drive(hardware: Hardware, name: str) -> None:
 
 def _entry(hardware: Hardware, device: Device) -> dict[str, Any]:
     """What ``query-block`` says of the device, which may have its backend in a device inside."""
-    for entry in hardware.cache.ask("query-block"):
+    for entry in hardware.block_devices:
         qdev = str(entry.get("qdev", ""))
         if qdev in (device.id, device.path) or qdev.startswith(f"{device.path}/"):
             found: dict[str, Any] = entry

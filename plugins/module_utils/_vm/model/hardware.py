@@ -13,7 +13,7 @@ import os
 import re
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Iterable, NamedTuple
+from typing import AbstractSet, Any, Iterable, NamedTuple
 
 from ...qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from ..errors import Conflict, InvalidOption, Unsupported
@@ -150,7 +150,12 @@ class Cpu(NamedTuple):
 
 
 class Hardware:
-    """What the VM behind *monitor* has. Each part is read on first use and then stays; make a new one to look again."""
+    """What the VM behind *monitor* has. Each part is read on first use and then stays; make a new one to look again.
+
+    ``gone``: the ids of devices that QEMU still reports in places where nothing here can tell, see Forecast.
+    """
+
+    gone: AbstractSet[str] = frozenset()
 
     def __init__(self, monitor: Monitor) -> None:
         self.cache = QueryCache(monitor)
@@ -356,12 +361,17 @@ class Hardware:
             for entry in listing
         }
 
+    @cached_property
+    def block_devices(self) -> list[dict[str, Any]]:
+        """The answer to ``query-block``: each drive of the launch, and each device with a node."""
+        return list(self.cache.ask("query-block"))
+
     def drive_of(self, device: Device) -> Node | None:
         """The node on top of a disk's stack: by its name, or by that of the ``-drive`` that the VM was launched with."""
         name = device.properties.get("drive") or ""
         if not name or name in self.nodes:
             return self.nodes.get(name)
-        drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.cache.ask("query-block")}
+        drives = {entry["device"]: entry.get("inserted", {}).get("node-name") for entry in self.block_devices}
         return self.nodes.get(drives.get(name) or "")
 
     # Objects
@@ -418,7 +428,12 @@ class Hardware:
         text = self.cache.ask("human-monitor-command", **{"command-line": "info network"})
         return parse_netdevs(text)
 
-    # CPUs
+    # Memory and CPUs
+
+    @cached_property
+    def memory_devices(self) -> list[dict[str, Any]]:
+        """The answer to ``query-memory-devices``; empty where this QEMU does not have it."""
+        return list(self.cache.ask_or([], "query-memory-devices"))
 
     @cached_property
     def cpus(self) -> list[Cpu]:

@@ -176,7 +176,7 @@ def _throttled(hardware: Hardware, group: str) -> set[str]:
     nodes = {node.name for node in hardware.nodes.values() if group in _groups(node.filename)}
     return nodes | {
         str(entry.get("qdev") or entry["device"])
-        for entry in hardware.cache.ask("query-block")
+        for entry in hardware.block_devices
         if entry.get("inserted", {}).get("group") == group
     }
 

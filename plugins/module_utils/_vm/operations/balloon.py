@@ -72,7 +72,7 @@ def plan(hardware: Hardware, size: int) -> Plan:
 
 def _reach(hardware: Hardware) -> int:
     """Bytes of which QEMU's balloon takes away: those at start and DIMMs, not virtio-mem, which has a size of its own."""
-    devices = hardware.cache.ask_or([], "query-memory-devices")
+    devices = hardware.memory_devices
     dimms = sum(int(one["data"].get("size", 0)) for one in devices if one["type"] == "dimm")
     return int(hardware.cache.ask("query-memory-size-summary")["base-memory"]) + dimms
 

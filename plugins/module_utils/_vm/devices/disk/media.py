@@ -177,7 +177,7 @@ def _drive(hardware: Hardware, drive_id: str) -> dict[str, Any]:
     check_id(drive_id)
     if drive_id not in hardware.ids:
         raise InvalidOption(f"The VM has no drive {drive_id!r}.")
-    drive = _entry(hardware.cache.ask("query-block"), drive_id)
+    drive = _entry(hardware.block_devices, drive_id)
     if not drive.get("removable"):
         raise Conflict(f"{drive_id} has no medium that can be changed; a scsi-cd has.")
     return drive

@@ -79,7 +79,7 @@ def refuse_shared_group(hardware: Hardware, disk_id: str, entry: Mapping[str, An
     group = (entry.get("inserted") or {}).get("group")
     others = [
         str(one.get("qdev") or one["device"])
-        for one in hardware.cache.ask("query-block")
+        for one in hardware.block_devices
         if group and (one.get("inserted") or {}).get("group") == group and one.get("qdev") != entry.get("qdev")
     ]
     names = sorted(other.replace(f"{PERIPHERAL}/", "").replace("/virtio-backend", "") for other in others)

@@ -47,11 +47,7 @@ def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None
     base = int(hardware.cache.ask("query-memory-size-summary")["base-memory"])
     slots = _number(machine.get("slots")) or 0
     maximum = _number(machine.get("max-size")) or base + (_number(region) or 0)
-    others = [
-        entry["data"]
-        for entry in hardware.cache.ask_or([], "query-memory-devices")
-        if memory_id is None or entry["data"].get("id") != memory_id
-    ]
+    others = [entry["data"] for entry in hardware.memory_devices if memory_id is None or entry["data"].get("id") != memory_id]
     taken = frozenset(one["slot"] for one in others if "slot" in one)
     held = sum(one.get("max-size", one.get("size", 0)) for one in others)
     return Room(slots - len(taken), maximum - base - held, base, taken, held, slots)

@@ -228,7 +228,7 @@ def describe(hardware: Hardware, piece_id: str) -> dict[str, Any] | None:
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
     """All memory devices that have an id."""
     found = []
-    for entry in hardware.cache.ask_or([], "query-memory-devices"):
+    for entry in hardware.memory_devices:
         data = entry["data"]
         if not data.get("id"):
             continue

@@ -184,7 +184,7 @@ def check_range(hardware: Hardware, piece: MemorySpec, size: int) -> None:
             f"addr {addr:#x} is outside of where memory devices go in this VM: with {size} bytes from "
             f"{limits[0]:#x} to {limits[1] - size:#x}."
         )
-    for entry in hardware.cache.ask_or([], "query-memory-devices"):
+    for entry in hardware.memory_devices:
         data = entry["data"]
         start, length = data.get("addr", data.get("memaddr", 0)), data.get("max-size", data.get("size", 0))
         if data.get("id") != piece.id and start < addr + size and addr < start + length:

@@ -180,7 +180,7 @@ def macs(hardware: Hardware) -> dict[str, str]:
     """The MAC address of each NIC of the VM by its name, those that QEMU was started with and that have no id too."""
     line = re.compile(r"(?:^|[\s\\])([^\s\\]+): index=\d+,type=nic,\S*?macaddr=([0-9A-Fa-f:]{17})", re.MULTILINE)
     found = line.findall(_network(hardware))
-    return {name: mac.lower() for name, mac in found}
+    return {name: mac.lower() for name, mac in found if name not in hardware.gone}
 
 
 def refuse_users(hardware: Hardware, netdev: Netdev, force: bool) -> None:
