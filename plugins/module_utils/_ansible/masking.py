@@ -80,8 +80,7 @@ class Masking:
         self, params: Mapping[str, Any], spec: Mapping[str, Any], aliases: Mapping[str, str], secret_places: SecretPlaces
     ) -> None:
         redactor = Redactor(strict=True)
-        shown = {name: _option(value, spec.get(aliases.get(name, name)), redactor) for name, value in params.items()}
-        self.options = {**shown, **secret_places(params, redactor)}
+        self.options = {**shown_options(params, spec, redactor, aliases), **secret_places(params, redactor)}
         self._replacements = [*_replacements(redactor.found)]
 
     def text(self, text: str) -> str:
@@ -109,6 +108,14 @@ class Masking:
         return copy
 
 
+def shown_options(
+    params: Mapping[str, Any], spec: Mapping[str, Any], redactor: Redactor, aliases: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Options as they may be shown. *spec* has those that there are."""
+    names = aliases or {}
+    return {name: _option(value, spec.get(names.get(name, name)), redactor) for name, value in params.items()}
+
+
 def _option(value: Any, spec: Mapping[str, Any] | None, redactor: Redactor) -> Any:
     """One option as it may be shown. *spec* is that of Ansible, None for one that the module does not have."""
     if value is None:
@@ -120,11 +127,13 @@ def _option(value: Any, spec: Mapping[str, Any] | None, redactor: Redactor) -> A
         value = {"dict": as_dict, "list": as_list}.get(str(kind), lambda one: one)(value)
         if kind == "list" and spec.get("elements") == "dict" and isinstance(value, list):
             value = [as_dict(one) for one in value]
-            return [redactor.value(one) if isinstance(one, dict) else redactor.hide(one) for one in value]
+            own = spec.get("options")
+            shown = redactor.value if own is None else lambda one: shown_options(one, own, redactor)
+            return [shown(one) if isinstance(one, dict) else redactor.hide(one) for one in value]
         if kind == "dict" and not isinstance(value, dict):
             return _hidden(value, redactor)
         if "options" in spec:
-            return {name: _option(one, spec["options"].get(name), redactor) for name, one in value.items()}
+            return shown_options(value, spec["options"], redactor)
         return redactor.value(value)
     if isinstance(value, (dict, list)):
         return _hidden(value, redactor)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
 from .._vm.facts import SUBSETS
@@ -18,6 +18,7 @@ from . import failure
 from .connection import LEAST_SECONDS, check_values, connect
 from .masking import SecretPlaces, no_secret_places
 
+PlanT = TypeVar("PlanT", bound=Plan)
 Params = Mapping[str, Any]
 """The options of a task, checked and with their defaults, as AnsibleModule has them."""
 
@@ -124,29 +125,13 @@ def run(work: Operation | Kind | Information, params: Params, check_mode: bool, 
 
 def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, Any]:
     params, spec = task.params, task.spec
-    hardware = Hardware(monitor)
-    try:
-        plan = operation.plan(hardware, spec)
-    except (Conflict, NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
-        hardware = Hardware(monitor)
-        plan = operation.plan(hardware, spec)
-    result = {
-        "changed": plan.changed,
-        "status": params.get("state"),
-        "commands": [redacted(command) for command in plan.commands()],
-        "diff": {"before": plan.before or {}, "after": plan.after or {}},
-        "launch_args": list(plan.launch_args),
-        "unverified": list(plan.unverified),
-    }
-    for warning in plan.warnings:
-        task.warn(warning)
+    hardware, plan = planned(operation.plan, monitor, spec)
+    result = as_planned(plan, task)
     if task.check_mode:
-        if plan.doubts:
-            raise plan.doubts[0]
-        planned = {operation.result: plan.after} if operation.result else (operation.preview or operation.report)(hardware, spec)
+        shown = {operation.result: plan.after} if operation.result else (operation.preview or operation.report)(hardware, spec)
         if "reserved" in params:
             result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
-        return {**result, **planned}
+        return {**result, **shown}
     results: dict[str, Any] = {}
     if plan.steps:
         try:
@@ -162,9 +147,42 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
             task.warn(str(error.cause))
             result.update(status="unplug_pending", commands=[redacted(command) for command in error.sent])
     del hardware  # a second copy of what it caches would be held otherwise
+    return {**result, **read_back(monitor, plan, result, lambda now: operation.report(now, spec)), **results}
+
+
+def planned(make: Callable[[Hardware, Any], PlanT], monitor: Monitor, spec: Any) -> tuple[Hardware, PlanT]:
+    """The VM as it is, and the plan that *make* makes for it."""
+    hardware = Hardware(monitor)
+    try:
+        return hardware, make(hardware, spec)
+    except (Conflict, NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+        hardware = Hardware(monitor)
+        return hardware, make(hardware, spec)
+
+
+def as_planned(plan: Plan, task: Task) -> dict[str, Any]:
+    """What the result of a task says of its *plan*. Raises the first doubt in check mode."""
+    for warning in plan.warnings:
+        task.warn(warning)
+    if task.check_mode and plan.doubts:
+        raise plan.doubts[0]
+    return {
+        "changed": plan.changed,
+        "status": task.params.get("state"),
+        "commands": [redacted(command) for command in plan.commands()],
+        "diff": {"before": plan.before or {}, "after": plan.after or {}},
+        "launch_args": list(plan.launch_args),
+        "unverified": list(plan.unverified),
+    }
+
+
+def read_back(
+    monitor: Monitor, plan: Plan, result: Mapping[str, Any], report: Callable[[Hardware], dict[str, Any]]
+) -> dict[str, Any]:
+    """What *report* reads of the VM after the plan was applied."""
     monitor.read_again(LEAST_SECONDS)
     try:
-        return {**result, **operation.report(Hardware(monitor), spec), **results}
+        return report(Hardware(monitor))
     except QMPError as error:
         if not plan.steps:
             raise

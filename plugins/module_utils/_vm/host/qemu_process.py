@@ -58,8 +58,10 @@ def of_words(words: List[str]) -> Launched:
         _by(found["device"], "id"),
         _by(found["drive"], "id"),
         _by(nodes, "node-name"),
-        *(_by(found[option], "id") for option in ("netdev", "object", "chardev")),
-        complete=any(words) and not any(word.lstrip("-") == _FILE_OF_OPTIONS for word in words),
+        _by(found["netdev"], "id"),
+        _by(found["object"], "id"),
+        _by(found["chardev"], "id"),
+        any(words) and not any(word.lstrip("-") == _FILE_OF_OPTIONS for word in words),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Iterable, Mapping
 
-from ...qmp import Monitor
 from .block_graph import below
 from .hardware import PERIPHERAL, Bus, Chardev, Device, Hardware, Netdev, Node, natural
 from .slots import parse_addr
@@ -29,8 +28,9 @@ class Forecast(Hardware):
     ``device_add`` or ``object-add`` set. A command that it does not know changes nothing here.
     """
 
-    def __init__(self, monitor: Monitor) -> None:
-        super().__init__(monitor)
+    def __init__(self, hardware: Hardware) -> None:
+        """Begin with *hardware*, which is not to be used any more: what was read of it changes with the forecast."""
+        self.__dict__.update(hardware.__dict__)
         self.gone: set[str] = set()
 
     def expect(self, commands: Iterable[Mapping[str, Any]]) -> None:

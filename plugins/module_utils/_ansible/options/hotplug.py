@@ -1,0 +1,235 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of vmops.qemu.qmp_hotplug: lists of items, each with the options of the module of its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ..._vm import desired
+from ..._vm.desired import Item, Part, WholePlan
+from ..._vm.errors import HardwareError, InvalidOption
+from ..._vm.model.hardware import Hardware
+from ..._vm.plan import race
+from ..._vm.plan.plan import PlanFailed, Run, redacted
+from ...qmp import Monitor
+from ...qmp.secrets import Redactor
+from .. import failure
+from ..masking import as_dict, as_list, no_secret_places, shown_options
+from ..run import Kind, Operation, Params, Task, as_planned, planned, read_back
+from . import blockdev, chardev, cpu_hotplug, device, memory_hotplug, netdev, object
+
+KINDS: dict[str, Kind] = {
+    "cpus": cpu_hotplug.KIND,
+    "memory": memory_hotplug.KIND,
+    "objects": object.KIND,
+    "chardevs": chardev.KIND,
+    "devices": device.KIND,
+    "blockdevs": blockdev.KIND,
+    "netdevs": netdev.KIND,
+}
+LISTS = {name: kind for name, kind in KINDS.items() if name != "cpus"}
+OPTIONS: dict[str, Any] = {
+    "cpus": {"type": "raw"},
+    **{name: {"type": "list", "elements": "dict", "options": kind.options, **kind.rules} for name, kind in LISTS.items()},
+    "exact": {"type": "bool", "default": False},
+    "on_pending": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+}
+_SLOT = ("bus", "addr", "scsi_id", "lun", "slot")
+_CLAIMS = ("mac", "ifname", "guest_cid")
+"""Options whose value only one item can have."""
+
+
+class Desired(NamedTuple):
+    """All items of a task. ``exact``: the kinds of which nothing else is to be there."""
+
+    items: list[Item]
+    exact: list[str]
+
+
+def desired_hardware(params: Params) -> Desired:
+    """The items of all lists, and ``cpus``. Raises InvalidOption that names the item."""
+    given = [name for name in KINDS if params[name] is not None]
+    items = [
+        _item(name, index, one, params["on_pending"])
+        for name in given
+        for index, one in enumerate(params[name] if name in LISTS else [_cpus(params[name])])
+    ]
+    totals = [item.name for item in items if item.kind == "memory" and item.id is None]
+    if len(totals) > 1:
+        raise InvalidOption(f"{' and '.join(totals)} both have total. Give it once.")
+    return Desired(items, given if params["exact"] else [])
+
+
+def _cpus(value: Any) -> dict[str, Any]:
+    """The options of qmp_cpu_hotplug from ``cpus``, which is a number or has these options."""
+    options = as_dict(value) if isinstance(value, str) and not value.strip().isdigit() else value
+    options = options if isinstance(options, dict) else {"count": value}
+    kind = KINDS["cpus"]
+    checked = ArgumentSpecValidator(kind.options, **kind.rules).validate(options)
+    if checked.error_messages:
+        raise InvalidOption(f"cpus: {checked.error_messages[0]}. Give a number, or the options of qmp_cpu_hotplug.")
+    return dict(checked.validated_parameters)
+
+
+def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: str) -> Item:
+    kind = KINDS[name]
+    absent = params["state"] == "absent"
+    item = Item(
+        name,
+        index,
+        params.get("id"),
+        plan=_unplanned,
+        describe=_unplanned,
+        absent=absent and name != "cpus",
+        texts=frozenset(_texts([value for option, value in params.items() if option != "id"])),
+        claims={option: str(params[option]).lower() for option in _CLAIMS if params.get(option)},
+        slot=_slot(name, params),
+        may_pend="report" in (params["on_pending"], on_pending),
+    )
+    try:
+        spec = kind.spec(params)
+    except HardwareError as error:
+        raise type(error)(f"{item.name}: {error}", **error.details, item=desired.details(item)) from error
+    plan = partial(_plan, kind.absent if absent else kind.present, spec)
+    return Item(**{**vars(item), "plan": plan, "describe": partial(_plan, kind.describe, spec)})
+
+
+def _plan(make: Callable[[Hardware, Any], Any], spec: Any, hardware: Hardware) -> Any:
+    return make(hardware, spec)
+
+
+def _unplanned(hardware: Hardware) -> Any:
+    raise NotImplementedError
+
+
+def _slot(name: str, params: Mapping[str, Any]) -> str:
+    if name == "objects" or (name == "chardevs" and not params["driver"]):
+        return "none"
+    return "named" if any(params.get(option) is not None for option in _SLOT) else "any"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in *value*, at any depth."""
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+
+
+def _removal(on_pending: str, name: str, thing: str) -> Item:
+    """The item that removes what no item has, by the option ``exact``."""
+    kind = KINDS[name]
+    checked = ArgumentSpecValidator(kind.options).validate({"id": thing, "state": "absent"})
+    return _item(name, None, checked.validated_parameters, on_pending)
+
+
+def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The items as they may be shown, of those kinds that have secrets in places of their own."""
+    kinds = {name: kind for name, kind in LISTS.items() if kind.secret_places is not no_secret_places}
+    found = {name: as_list(params[name]) for name in kinds if params.get(name) is not None}
+    return {
+        name: [_shown(kinds[name], as_dict(one), redactor) for one in items] if isinstance(items, list) else redactor.hide(items)
+        for name, items in found.items()
+    }
+
+
+def _shown(kind: Kind, item: Any, redactor: Redactor) -> Any:
+    if not isinstance(item, dict):
+        return redactor.hide(item)
+    return {**shown_options(item, kind.options, redactor), **kind.secret_places(item, redactor)}
+
+
+@dataclass(frozen=True)
+class Hotplug(Operation):
+    """The whole of a VM's hardware as one plan, with a result for each item."""
+
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
+        spec: Desired = task.spec
+        _hardware, plan = planned(partial(_whole_plan, on_pending=task.params["on_pending"]), monitor, spec)
+        result = {**as_planned(plan, task), "status": "present", "order": desired.order(plan.parts)}
+        if task.check_mode:
+            return {**result, **_by_kind(plan, [part.plan.after for part in _in_task_order(plan)])}
+        run = Run(monitor, task.params["timeout"])
+        if plan.steps:
+            try:
+                run = plan.apply(monitor, task.params["timeout"])
+            except PlanFailed as error:
+                error.cause = race.lost(error.cause)
+                raise _of_item(failure.of_plan(error), plan.item_of(error)) from error
+            result.update(
+                commands=[redacted(command) for command in run.sent], launch_args=list(desired.launch_args(plan.parts, run))
+            )
+        for pending in run.pending:
+            task.warn(str(pending))
+        if run.pending:
+            result["status"] = "unplug_pending"
+        return {**result, **read_back(monitor, plan, result, lambda now: _report(plan, run, now))}
+
+
+def _whole_plan(hardware: Hardware, spec: Desired, on_pending: str) -> WholePlan:
+    return desired.plan(hardware, spec.items, spec.exact, partial(_removal, on_pending))
+
+
+def _report(plan: WholePlan, run: Run, now: Hardware) -> dict[str, Any]:
+    parts = _in_task_order(plan)
+    if sum(part.item.kind != "objects" for part in parts) > 1:
+        now.devices  # noqa: B018 - all at once, in place of one by one
+    return _by_kind(plan, [part.item.describe(now) for part in parts], run)
+
+
+def _in_task_order(plan: WholePlan) -> list[Part]:
+    """The items in the order of the task, and after them what ``exact`` removes."""
+    return sorted(plan.parts, key=lambda part: (part.item.index is None, part.item.index or 0))
+
+
+def _by_kind(plan: WholePlan, states: Sequence[Any], run: Run | None = None) -> dict[str, Any]:
+    """The result for each item, in lists by kind."""
+    pending = {str(error.details["device"]) for error in run.pending} if run else set()
+    result: dict[str, Any] = {}
+    for part, state in zip(_in_task_order(plan), states):
+        item, one = part.item, part.plan
+        devices = {str(command["arguments"]["id"]) for command in one.commands() if command["execute"] == "device_del"}
+        entry = {
+            "id": item.id,
+            "changed": one.changed,
+            "action": part.action,
+            "status": "unplug_pending" if devices & pending else "absent" if item.absent else "present",
+            KINDS[item.kind].result: state,
+            "unverified": list(one.unverified),
+            "launch_args": list(desired.launch_args([part], run)),
+        }
+        if item.kind == "cpus":
+            result["cpus"] = entry
+        else:
+            result.setdefault(item.kind, []).append(entry)
+    return result
+
+
+def _of_item(failed: failure.Failure, item: Item | None) -> failure.Failure:
+    """The same failure, of which the message says at which item the plan failed."""
+    if item is None:
+        return failed
+    result = failed.result
+    details = {**result["details"], "item": desired.details(item)}
+    return failure.Failure(**{**result, "msg": f"{item.name}: {result['msg']}", "details": details})
+
+
+OPERATION = Hotplug(
+    plan=partial(_whole_plan, on_pending="fail"),
+    report=lambda hardware, spec: {},
+    options=OPTIONS,
+    spec=desired_hardware,
+    rules={"required_one_of": [tuple(KINDS)]},
+    secret_places=secret_places,
+)

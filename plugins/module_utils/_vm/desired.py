@@ -1,0 +1,383 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The desired hardware of a VM: many items, and one plan for all of them.
+
+Each item is planned for the VM as the plans before it will leave it (see Forecast). So no slot is given twice, an item can use
+what another one adds, and what the VM cannot take is refused before the first command.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+from .devices.disk.secrets import left_over
+from .devices.memory.plans import is_memory
+from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
+from .model.forecast import Forecast
+from .model.hardware import Device, Hardware
+from .model.users import users_of_object
+from .plan.hotplug import Plug, StillThere, Unplug, UnplugTogether
+from .plan.plan import Plan, PlanFailed, Run, Step
+
+KINDS = ("objects", "memory", "chardevs", "devices", "blockdevs", "netdevs", "cpus")
+"""In the order in which they are added if nothing else speaks for another one: what others need comes first."""
+
+SLOTS = ("none", "named", "any")
+"""Whether a thing takes a slot, and whether its task names it: those that take any come after those that name theirs."""
+
+_PORTS = ("virtserialport", "virtconsole")
+_OF_QEMU = re.compile(r"(serial|parallel|compat_monitor|vc|gdb|spice|qtest)[\w.-]*\Z")
+"""Ids of character devices that QEMU makes at its start for options other than -chardev."""
+_NEVER_DELETED = ("can-bus", "main-loop")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that a task has present or absent.
+
+    ``kind`` and ``index`` say where the task has it; the index is None for what the option ``exact`` removes. ``texts`` are all
+    texts in its options: one may be the id of another item. ``claims`` are values that only one item may have, by option.
+    ``slot``: one of SLOTS. ``may_pend``: whether its unplug may still be pending at the end.
+    """
+
+    kind: str
+    index: int | None
+    id: str | None
+    plan: Callable[[Hardware], Plan]
+    describe: Callable[[Hardware], Any]
+    absent: bool = False
+    texts: frozenset[str] = frozenset()
+    claims: Mapping[str, str] = field(default_factory=dict)
+    slot: str = "any"
+    may_pend: bool = False
+
+    @property
+    def name(self) -> str:
+        """The item for a message, as ``blockdevs[0] (data1)``."""
+        place = self.kind if self.index is None or self.kind == "cpus" else f"{self.kind}[{self.index}]"
+        return f"{place} ({self.id})" if self.id else place
+
+
+class Part(NamedTuple):
+    """An item with its own plan."""
+
+    item: Item
+    plan: Plan
+
+    @property
+    def action(self) -> str:
+        """``added``, ``changed``, ``removed`` or ``none``."""
+        if not self.plan.changed:
+            return "none"
+        if self.plan.before is None:
+            return "added"
+        return "removed" if self.plan.after is None else "changed"
+
+
+@dataclass(frozen=True)
+class WholePlan(Plan):
+    """The plan for all items. ``parts``: the items in the order in which the plan has them."""
+
+    parts: tuple[Part, ...] = ()
+
+    def item_of(self, failure: PlanFailed) -> Item | None:
+        """The item at which the plan failed, None where that is not known."""
+        device = getattr(failure.cause, "details", {}).get("device")
+        last = failure.sent[-1:]
+        for part in self.parts:
+            if any(step is failure.step for step in part.plan.steps):
+                return part.item
+        for part in self.parts:
+            commands = part.plan.commands()
+            if device and any(command.get("arguments", {}).get("id") == device for command in commands):
+                return part.item
+        return next((part.item for part in self.parts if last and last[0] in part.plan.commands()), None)
+
+
+def plan(
+    hardware: Hardware, items: Sequence[Item], exact: Iterable[str] = (), removal: Callable[[str, str], Item] | None = None
+) -> WholePlan:
+    """The plan to have all *items*. What else there is of the kinds in *exact* is removed, by the item that *removal* makes."""
+    refuse_twice(items)
+    forecast = Forecast(hardware)
+    surplus, warnings = _surplus(forecast, items, exact)
+    removals = [removal(kind, name) for kind, name in surplus] if removal else []
+    parts = _planned(forecast, _in_order([*items, *removals]))
+    return WholePlan(
+        tuple(_steps(parts)),
+        _side(parts, lambda plan: plan.before),
+        _side(parts, lambda plan: plan.after),
+        (),
+        launch_args(parts),
+        (*warnings, *(f"{part.item.name}: {warning}" for part in parts for warning in part.plan.warnings)),
+        tuple(_about(part.item, doubt) for part in parts for doubt in part.plan.doubts),
+        tuple(parts),
+    )
+
+
+def launch_args(parts: Sequence[Part], run: Run | None = None) -> tuple[str, ...]:
+    """The launch arguments of all items, each option once. *run* has those that were known only at the end."""
+    late = run.launch_args if run else {}
+    words = [word for part in parts for word in late.get(str(part.item.id), part.plan.launch_args)]
+    return tuple(word for pair in dict.fromkeys(zip(words[::2], words[1::2])) for word in pair)
+
+
+def order(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """The items in the order of the plan, in groups of one kind and state: ``kind``, ``state``, ``ids`` and ``indices``."""
+    groups = groupby((part.item for part in parts), lambda item: (item.kind, item.absent))
+    return [
+        {
+            "kind": kind,
+            "state": "absent" if absent else "present",
+            "ids": [item.id for item in some],
+            "indices": [item.index for item in some],
+        }
+        for (kind, absent), some in ((key, list(group)) for key, group in groups)
+    ]
+
+
+# -- what is refused without a look at the VM
+
+
+def refuse_twice(items: Iterable[Item]) -> None:
+    """Raise InvalidOption for items with one id, or with one of the values that only one can have."""
+    found: dict[tuple[str, str], Item] = {}
+    for item in items:
+        claims = [] if item.absent else list(item.claims.items())
+        if item.id is not None:  # objects have ids of their own, all other kinds share theirs
+            claims.append(("id" if item.kind != "objects" else "id of an object", item.id))
+        for option, value in claims:
+            first = found.setdefault((option, value), item)
+            if first is not item:
+                raise InvalidOption(
+                    f"{first.name} and {item.name} have the same {option}, {value}. Give each item its own.",
+                    items=[first.name, item.name],
+                )
+
+
+# -- the order
+
+
+def _in_order(items: Sequence[Item]) -> list[Item]:
+    """Removals first, users before what they use; then the others, what they refer to before them.
+
+    Among those that do not refer to each other they are in the order of SLOTS, and then of KINDS.
+    """
+    removals = sorted((item for item in items if item.absent), key=_priority, reverse=True)
+    return [*removals, *_sorted_by_references([item for item in items if not item.absent])]
+
+
+def _priority(item: Item) -> tuple[Any, ...]:
+    """A sort key. A total of memory comes after the memory that has ids."""
+    index = -1 if item.index is None else item.index
+    return SLOTS.index(item.slot), KINDS.index(item.kind), item.id is None, index, item.id or ""
+
+
+def _sorted_by_references(items: Sequence[Item]) -> list[Item]:
+    by_id: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        if item.id:
+            by_id.setdefault(item.id, []).append(number)
+    needs: list[set[int]] = []
+    needed_by: list[list[int]] = [[] for _item in items]
+    for number, item in enumerate(items):
+        found = {other for text in item.texts for name in (text, text.rpartition(".")[0]) for other in by_id.get(name, ())}
+        needs.append(found - {number})
+        for other in needs[-1]:
+            needed_by[other].append(number)
+    ready = [(_priority(item), number) for number, item in enumerate(items) if not needs[number]]
+    heapq.heapify(ready)
+    left = set(range(len(items)))
+    result = []
+    while left:
+        # where each waits for another one, some text is an id by chance
+        number = heapq.heappop(ready)[1] if ready else min(left, key=lambda one: _priority(items[one]))
+        if number not in left:
+            continue
+        left.discard(number)
+        result.append(items[number])
+        for other in needed_by[number]:
+            needs[other].discard(number)
+            if not needs[other] and other in left:
+                heapq.heappush(ready, (_priority(items[other]), other))
+    return result
+
+
+def _planned(hardware: Forecast, items: Sequence[Item]) -> list[Part]:
+    """A plan for each item, for the VM as the plans before will leave it.
+
+    What cannot be planned yet is tried again after the others: it may need what one of them adds or removes.
+    """
+    parts: list[Part] = []
+    unexpected: Plan | None = None
+    waiting = list(items)
+    while waiting:
+        deferred: list[tuple[Item, HardwareError]] = []
+        for item in waiting:
+            if unexpected:
+                hardware.expect(unexpected.commands())
+                unexpected = None
+            try:
+                unexpected = _with_buses(hardware, item.plan(hardware))
+                parts.append(Part(item, unexpected))
+            except (Conflict, NoFreeSlot, InvalidOption, Unsupported) as error:
+                deferred.append((item, error))
+        if len(deferred) == len(waiting):
+            raise _about(*deferred[0])
+        waiting = [item for item, _error in deferred]
+    return parts
+
+
+def _with_buses(hardware: Hardware, plan: Plan) -> Plan:
+    """*plan* with the bus of each device that it unplugs, from which it follows what can be unplugged at the same time."""
+    if not any(isinstance(step, Unplug) for step in plan.steps):
+        return plan
+    steps: list[Step] = []
+    for step in plan.steps:
+        device = hardware.device(step.device) if isinstance(step, Unplug) else None
+        steps.append(replace(step, bus=device.bus) if device and isinstance(step, Unplug) else step)
+    return replace(plan, steps=tuple(steps))
+
+
+def _about(item: Item, error: HardwareError) -> HardwareError:
+    """The same error, of which the message says which item it is about."""
+    return type(error)(f"{item.name}: {error}", **{**error.details, "item": details(item)})
+
+
+def details(item: Item) -> dict[str, Any]:
+    """Which item it is, for the details of a failure."""
+    return {"kind": item.kind, "index": item.index, "id": item.id}
+
+
+# -- one plan of many
+
+
+def _steps(parts: Iterable[Part]) -> Iterable[Step]:
+    """All steps; unplugs that follow each other at the same time, and one look at all plugged devices at the end."""
+    plugged: list[str] = []
+    for removes, some in groupby((part for part in parts if part.plan.steps), _only_removes):
+        if removes:
+            yield from _together(list(some))
+            continue
+        for part in some:
+            for step in part.plan.steps:
+                if isinstance(step, StillThere):
+                    plugged += step.devices
+                else:
+                    yield step
+    if plugged:
+        yield StillThere(tuple(plugged))
+
+
+def _only_removes(part: Part) -> bool:
+    steps = part.plan.steps
+    unplugs = any(isinstance(step, Unplug) and step.undo_step is None for step in steps)
+    return part.item.absent or (unplugs and not any(isinstance(step, Plug) for step in steps))
+
+
+def _together(parts: Sequence[Part]) -> Iterable[Step]:
+    """The steps of removals: those before the unplugs, all unplugs, each with what follows it, and what has none."""
+    unplugs: list[Unplug] = []
+    after: list[list[Step]] = []
+    last: list[Step] = []
+    may_pend: set[str] = set()
+    for part in parts:
+        number = len(unplugs)
+        has_unplug = any(isinstance(step, Unplug) for step in part.plan.steps)
+        for step in part.plan.steps:
+            if isinstance(step, Unplug):
+                unplugs.append(step)
+                after.append([])
+                may_pend |= {step.device} if part.item.may_pend else set()
+            elif not has_unplug:
+                last.append(step)
+            elif len(unplugs) > number:
+                after[-1].append(step)
+            else:
+                yield step
+    if unplugs:
+        yield UnplugTogether(tuple(unplugs), tuple(map(tuple, after)), frozenset(may_pend))
+    yield from last
+
+
+def _side(parts: Iterable[Part], of: Callable[[Plan], Any]) -> dict[str, Any]:
+    """One side of the diff: by kind and id what changes."""
+    side: dict[str, Any] = {}
+    for part in parts:
+        state = of(part.plan)
+        if part.plan.changed and state is not None:
+            if part.item.kind == "cpus":
+                side["cpus"] = state
+            else:
+                side.setdefault(part.item.kind, {})[part.item.id or "total"] = state
+    return side
+
+
+# -- what is not listed
+
+
+def _surplus(hardware: Hardware, items: Sequence[Item], exact: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Kind and id of what was plugged while the VM runs and is not among *items*, and warnings of what cannot be known.
+
+    Only what is complete: a node, a backend or an object that belongs to something else is left alone.
+    """
+    found: list[tuple[str, str]] = []
+    warnings: list[str] = []
+    line = hardware.command_line
+    launched = {"blockdevs": line.nodes, "netdevs": line.netdevs, "chardevs": line.chardevs}
+    plugged: dict[str, set[str]] = {}
+    for device in hardware.devices:
+        if device.id and not device.at_launch:
+            plugged.setdefault(_kind_of(hardware, device), set()).add(device.id)
+    for kind in exact:
+        listed = {str(item.id) for item in items if item.kind == kind}
+        if kind == "cpus" or (
+            kind == "memory" and any(item.kind == kind and item.id is None for item in items)
+        ):  # a number of vCPUs and a total are exact by themselves
+            continue
+        others = (_objects(hardware) if kind == "objects" else _chardevs(hardware) if kind == "chardevs" else set()) - listed
+        if others and not line.complete:
+            warnings.append(
+                f"{kind}: exact: true does not remove {', '.join(sorted(others))}: QEMU does not report whether the VM "
+                "was started with them, and its command line is not visible from here. Remove them with state: absent."
+            )
+            others = set()
+        surplus = (plugged.get(kind, set()) | others) - listed - launched.get(kind, {}).keys()
+        found += [(kind, name) for name in sorted(surplus)]
+    return found, warnings
+
+
+def _kind_of(hardware: Hardware, device: Device) -> str:
+    """Which of the kinds manages *device*."""
+    if "drive" in device.types:
+        return "blockdevs"
+    if "netdev" in device.types:
+        return "netdevs"
+    if is_memory(device):
+        return "memory"
+    if device.driver in _PORTS and device.properties.get("chardev") == device.id:
+        return "chardevs"
+    return "cpus" if any(device.path == cpu.path for cpu in hardware.cpus) else "devices"
+
+
+def _objects(hardware: Hardware) -> set[str]:
+    """The objects that QEMU's command line does not have and that belong to nothing else: not the secrets of a disk, the backends
+    of memory, nor what the machine made for itself."""
+    return {
+        name
+        for name, kind in hardware.objects.items()
+        if name not in hardware.command_line.objects
+        and kind not in _NEVER_DELETED
+        and not (kind.startswith("memory-backend-") and (name.endswith(".mem") or users_of_object(hardware, name)))
+        and not (kind == "secret" and name in left_over(hardware, name.rpartition(".")[0]))
+    }
+
+
+def _chardevs(hardware: Hardware) -> set[str]:
+    """The character devices that QEMU's command line does not have. Each may have a port, or be used by something else."""
+    return {name for name in hardware.chardevs if name not in hardware.command_line.chardevs and not _OF_QEMU.match(name)}
