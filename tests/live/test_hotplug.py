@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 MAC = "52:54:00:00:00:01"

@@ -34,9 +34,19 @@ KINDS: dict[str, Kind] = {
     "netdevs": netdev.KIND,
 }
 LISTS = {name: kind for name, kind in KINDS.items() if name != "cpus"}
+_NOT_OF_ITEMS: dict[str, Any] = {"reserved": []}
+"""An option of single tasks with its default: here no slot is given twice anyway."""
 OPTIONS: dict[str, Any] = {
     "cpus": {"type": "raw"},
-    **{name: {"type": "list", "elements": "dict", "options": kind.options, **kind.rules} for name, kind in LISTS.items()},
+    **{
+        name: {
+            "type": "list",
+            "elements": "dict",
+            "options": {option: spec for option, spec in kind.options.items() if option not in _NOT_OF_ITEMS},
+            **kind.rules,
+        }
+        for name, kind in LISTS.items()
+    },
     "exact": {"type": "bool", "default": False},
     "on_pending": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
@@ -93,7 +103,7 @@ def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: s
         may_pend="report" in (params["on_pending"], on_pending),
     )
     try:
-        spec = kind.spec(params)
+        spec = kind.spec({**_NOT_OF_ITEMS, **params})
     except HardwareError as error:
         raise type(error)(f"{item.name}: {error}", **error.details, item=desired.details(item)) from error
     plan = partial(_plan, kind.absent if absent else kind.present, spec)
