@@ -76,6 +76,13 @@ CASES = [
     ),
     Case("qmp_command", {"execute": "cont"}, "replies", ("cont",), repeats=True),
     Case("qmp_qom", _POLL, "qom", ("qom-set",)),
+    Case(
+        "qmp_hotplug",
+        {"netdevs": [{"id": "n1", "type": "user"}], "objects": [{"id": "o1", "qom_type": "iothread"}]},
+        "order",
+        ("object-add", "netdev_add", "device_add"),
+        ("netdev_del", "object-del"),
+    ),
 ]
 """A task of every module that changes something, but for qmp_balloon, which without a guest has no end."""
 NEEDED: dict[str, Options] = {**{case.module: case.options for case in CASES}, "qmp_balloon": {"size": "1G"}, "qmp_info": {}}
@@ -147,6 +154,12 @@ def test_the_options_of_the_connection_have_rules(module: str, options: Options,
         ("qmp_migrate", {"uri": "x", "channels": [{}]}, "mutually exclusive: uri|channels"),
         ("qmp_netdev", {"id": "n1", "type": "pigeon"}, "value of type must be one of"),
         ("qmp_object", {"id": "o1", "state": "there"}, "value of state must be one of"),
+        ("qmp_hotplug", {}, "one of the following is required: cpus, memory, objects"),
+        ("qmp_hotplug", {"blockdevs": [{"file": "/f"}]}, "missing required arguments: id found in blockdevs"),
+        ("qmp_hotplug", {"blockdevs": [{"id": "d1", "file": "/f", "backend": {}}]}, "mutually exclusive: file|backend"),
+        ("qmp_hotplug", {"netdevs": [{"id": "n1", "speed": 1}]}, "netdevs.speed"),
+        ("qmp_hotplug", {"cpus": {"count": 1, "topology": {}}}, "cpus: parameters are mutually exclusive: count|topology"),
+        ("qmp_hotplug", {"cpus": "many"}, "cpus: argument 'count' is of type"),
         ("qmp_power", {}, "missing required arguments: state"),
         ("qmp_qom", {"path": "/machine", "value": 1}, "required by 'value': property"),
     ],
@@ -166,6 +179,7 @@ def test_the_options_of_a_module_have_rules(module: str, options: Options, said:
         ("qmp_device", {"id": "a", "timeout": -1}, "timeout -1.0 is not a valid time"),
         ("qmp_device", {"id": "a", "connect_timeout": "inf"}, "connect_timeout inf is not a valid time"),
         ("qmp_qom", {"path": "/machine", "property": "x", "value": float("nan")}, "value contains nan"),
+        ("qmp_hotplug", {"blockdevs": [{"id": "d1", "size": "big"}]}, "blockdevs[0] (d1): size 'big' is not a size"),
     ],
 )
 def test_values_that_mean_nothing_are_rejected_before_the_vm_is_asked(module: str, options: Options, said: str) -> None:
