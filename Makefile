@@ -23,7 +23,7 @@ help:
 demo:
 	./demo/run
 
-# The totals tell also of a nox that failed, so that they are the last word.
+# The totals come last. They also show that nox itself failed.
 test: $(NOX)
 	rm -rf $(RESULTS)
 	mkdir -p $(RESULTS)

@@ -26,7 +26,7 @@ RESULTS = CACHE / "results"
 ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
 SANITY_ANSIBLE_CORE = ("ansible-core==2.19.*; python_version < '3.14'", "ansible-core; python_version >= '3.14'")
-"""The last whose ansible-test checks modules for Python 3.8, except where it does not run."""
+"""The last one whose ansible-test checks modules for Python 3.8. Python 3.14 needs a newer one."""
 PACKAGES = ["ansible_collections.vmops.qemu.plugins", "ansible_collections.vmops.qemu.tests"]
 
 # pyenv's own commands stand for Pythons that may not be active; the Pythons themselves go first
@@ -35,16 +35,16 @@ os.environ["PATH"] = os.pathsep.join([*map(str, PYENV.glob("versions/3.*/bin")),
 
 
 def works(python: str) -> bool:
-    """Whether virtual environments can be made with it."""
-    told = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False) if shutil.which(python) else None
-    return told is not None and told.returncode == 0
+    """Whether this Python can create virtual environments."""
+    run = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False) if shutil.which(python) else None
+    return run is not None and run.returncode == 0
 
 
 PYTHONS = [version for version in (f"3.{minor}" for minor in range(8, 15)) if works(f"python{version}")]
 
 
 def python_of(minors: range) -> str:
-    """The newest Python of Ansible's range that is here. Without one, nox reports the session as failed."""
+    """The newest Python of this range that the machine has. Without one, nox reports the session as failed."""
     here = [f"3.{minor}" for minor in minors if f"3.{minor}" in PYTHONS]
     return here[-1] if here else f"3.{minors[-1]}"
 
@@ -54,11 +54,11 @@ INTEGRATION = [
     nox.param(python_of(range(11, 14)), "ansible-core==2.19.*", id="2.19"),
     nox.param(python_of(range(11, 15)), ANSIBLE_CORE, id="newest"),
 ]
-"""Python and ansible-core: the oldest that is promised, the one after it, and the newest that a Python here can run."""
+"""Python and ansible-core: the oldest supported version, the one after it, and the newest that a Python here can run."""
 
 
 def linked(session: nox.Session) -> dict[str, str]:
-    """The environment in which the checkout is found as a collection, and in which Ansible takes the session's Python."""
+    """An environment in which Python and Ansible find the checkout as a collection. Ansible uses the session's Python."""
     link = LINKED / "ansible_collections" / "vmops" / "qemu"
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
@@ -74,7 +74,7 @@ def linked(session: nox.Session) -> dict[str, str]:
 def copied(session: nox.Session) -> Path:
     """A fresh copy of what git tracks or would track, at the path that Ansible wants, below .cache/NAME-OF-SESSION.
 
-    It is a repository of its own, for this one ignores it, and then so does ansible-test.
+    It is a git repository of its own, because this one ignores .cache, and ansible-test would then ignore the copy.
     """
     root = CACHE / session.name
     collection = root / "ansible_collections" / "vmops" / "qemu"
@@ -173,7 +173,7 @@ def coverage(session: nox.Session) -> None:
 
 
 def pytest(session: nox.Session, tier: str, dist: str, *words: str) -> None:
-    """Run the tests of a tier on all processors, which are dealt out as pytest-xdist does it with *dist*."""
+    """Run the tests of a tier on all processors. *dist*: how pytest-xdist distributes them."""
     session.run(
         "pytest",
         "-q",
@@ -191,7 +191,7 @@ def pytest(session: nox.Session, tier: str, dist: str, *words: str) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Property-based tests of what comes from QEMU and from tasks, as root: the truth is asked of a real QEMU."""
+    """Property-based tests of input from QEMU and from tasks, as root, because a real QEMU gives the true answers."""
     session.install("pytest", "pytest-xdist", "hypothesis", ANSIBLE_CORE)
     pytest(session, "fuzz", "load")
 
@@ -213,7 +213,7 @@ def live(session: nox.Session) -> None:
 
 @nox.session
 def fault_injection(session: nox.Session) -> None:
-    """Faults caused on purpose, as root; a sample of them, or with TORTURE=all all."""
+    """Injected faults, as root. A sample of them, or all with TORTURE=all."""
     session.install("pytest", "pytest-xdist", "pyyaml", ANSIBLE_CORE)
     pytest(session, "fault_injection", "loadgroup")
 
@@ -223,7 +223,7 @@ def fault_injection(session: nox.Session) -> None:
 def integration(session: nox.Session, core: str) -> None:
     """Playbooks, the role and the demo against real QEMU with a Linux guest, as root.
 
-    All with the newest ansible-core. With older ones, what depends on ansible-core; or with TORTURE=all all.
+    With older versions of ansible-core only the tests that depend on it run, or all with TORTURE=all.
     """
     session.install("pytest", "pytest-xdist", "pyyaml", "ansible-runner", core)
     sample = [] if core == ANSIBLE_CORE or os.environ.get("TORTURE") == "all" else ["-m", "not newest_core"]

@@ -54,12 +54,12 @@ def temporary_tap(name: str) -> Iterator[str]:
 class Rig:
     """One kind on one VM, ``vm``. ``peer`` is the second VM, if the kind needs one."""
 
-    def __init__(self, kind: Kind, directory: Path, store: Path, tap: str) -> None:
+    def __init__(self, kind: Kind, directory: Path, store: Path, tap: str, luks: Path | None = None) -> None:
         self.kind = kind
         self.caused: set[int] = set()
         """The commands at which the last run with a fault met it, by number."""
         self._directory, self._store, self._tap = directory, store, tap
-        self._luks: Path | None = None
+        self._luks = luks  # an encrypted image to copy, because it takes long to make one
         self._number = 0
         self._waits: dict[str, set[int]] = {}
         self._images: set[Path] = set()
@@ -134,7 +134,7 @@ class Rig:
     def twin(self) -> Iterator[Rig]:
         """A rig of the same kind with its own VM."""
         with temporary_tap(f"vmops{os.getpid()}x{next(_numbers)}") as tap:
-            twin = Rig(self.kind, self._directory, self._store, tap)
+            twin = Rig(self.kind, self._directory, self._store, tap, self._luks)
             try:
                 yield twin
             finally:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of the property tests, and a real QEMU as the source of true answers."""
+"""Settings of the property-based tests, and a real QEMU as the source of true answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A monitor without a socket: what it sends is made here, what it receives is kept as the bytes that it was."""
+"""A monitor without a socket. It sends what a test makes, and keeps the bytes that it receives."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import co
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import greeting
 
 ADDRESS = UnixAddress("/vm.qmp")
-PIECE = 256 * 1024  # bytes, as the real transport reads them
+CHUNK = 256 * 1024  # bytes, as the real transport reads them
 
 Reply = Callable[[dict[str, Any]], Iterable[bytes]]
 
 
 class Peer:
-    """Stands in for the transport of a Monitor. *reply* makes the bytes that answer one request, in pieces; they may have no
-    end. *first* comes before all requests, in place of a true greeting and negotiation. ``received``: what was sent to it."""
+    """Takes the place of the transport of a Monitor.
+
+    *reply* makes the bytes that answer one request, in chunks, which may be endless. *first* is sent before all requests, in
+    place of a true greeting and negotiation. ``received``: what was sent to it.
+    """
 
     peer_pid = None
     passes_fds = True
@@ -33,7 +36,7 @@ class Peer:
     def __init__(self, reply: Reply, first: Iterable[bytes] | None = None) -> None:
         self.received: list[bytes] = []
         self._reply = reply
-        self._pieces = iter([line(greeting())] if first is None else first)
+        self._chunks = iter([line(greeting())] if first is None else first)
         self._rest: list[Iterator[bytes]] = []
         self._negotiated = first is not None
 
@@ -47,18 +50,18 @@ class Peer:
 
     def receive(self, deadline: float) -> bytes:
         while True:
-            piece = next(self._pieces, None)
-            if piece is not None:
-                return piece
+            chunk = next(self._chunks, None)
+            if chunk is not None:
+                return chunk
             if not self._rest:
                 raise DeadlinePassed
-            self._pieces = self._rest.pop(0)
+            self._chunks = self._rest.pop(0)
 
     def close(self) -> None:
         pass
 
     def requests(self) -> list[dict[str, Any]]:
-        """What came, as QEMU's own reading of it: the values of a stream, however many there are to a line."""
+        """The requests that were received, as QEMU reads them: the values of a stream, also if a line has several."""
         decoder, text, found = json.JSONDecoder(), b"".join(self.received).decode("ascii"), []
         while text.strip():
             value, end = decoder.raw_decode(text.lstrip())
@@ -69,7 +72,7 @@ class Peer:
 
 @contextlib.contextmanager
 def instead_of_a_socket(peer: Peer) -> Iterator[None]:
-    """Who connects a Monitor to ADDRESS gets *peer*."""
+    """A Monitor that is connected to ADDRESS gets *peer*."""
     with mock.patch.object(monitor_module, "connect", lambda *to: peer if to[0] == ADDRESS else transport_connect(*to)):
         yield
 

@@ -22,7 +22,7 @@ Answer = Callable[[dict[str, Any]], Iterable[bytes]]
 
 
 class Stranger:
-    """Listens at ``path`` and answers each request with what *answer* makes of it, in pieces; the negotiation is true."""
+    """Listens at ``path`` and answers each request with what *answer* makes of it, in chunks. The negotiation is true."""
 
     def __init__(self, directory: Path, answer: Answer) -> None:
         self.path = str(directory / "stranger.sock")
@@ -51,10 +51,10 @@ class Stranger:
                 with self._client as client, client.makefile("rb") as requests, contextlib.suppress(OSError):
                     client.sendall(line(greeting()))
                     for request in map(json.loads, requests):
-                        for piece in self._pieces(request):
-                            client.sendall(piece)
+                        for chunk in self._chunks(request):
+                            client.sendall(chunk)
 
-    def _pieces(self, request: dict[str, Any]) -> Iterable[bytes]:
+    def _chunks(self, request: dict[str, Any]) -> Iterable[bytes]:
         if request["execute"] == "qmp_capabilities":
             return [line({"return": {}, "id": request["id"]})]
         return self._answer(request)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules against a QEMU whose answers are not what they should be: one result, with one sentence, and never a traceback."""
+"""Modules against a QEMU that answers wrongly: each ends with one result and one sentence, and never with a traceback."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import printable
 
 from .peer import Peer, line
 from .truth import READING, Truth, run
-from .values import EVIL, HALF, anything, places, replaced, texts
+from .values import EVIL, HALF, anything, paths_in, replaced, texts
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "facts": ("qmp_info", {"gather_subset": ["all"]}),
     "disk as it is": ("qmp_blockdev", {"id": "d1", "backend": {"driver": "raw"}, "bus": "rp0", "serial": "one", "size": "2M"}),
     "new disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "size": "2M", "passphrase": "x", "format": "luks"}),
     "SCSI disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "driver": "scsi-hd"}),
-    "disk anew": ("qmp_blockdev", {"id": "d2", "file": "/x", "recreate": True, "force": True}),
+    "disk recreated": ("qmp_blockdev", {"id": "d2", "file": "/x", "recreate": True, "force": True}),
     "no disk": ("qmp_blockdev", {"id": "d1", "state": "absent", "force": True}),
     "NIC as it is": ("qmp_netdev", {"id": "n1", "type": "user"}),
     "new NIC": ("qmp_netdev", {"id": "x1", "type": "user", "options": {"hostfwd": ["tcp::1-:1"]}}),
@@ -81,19 +81,19 @@ CODES = {
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def said(value: Any) -> list[str]:
+def texts_of(value: Any) -> list[str]:
     """All texts in *value*."""
     if isinstance(value, dict):
-        return [text for pair in value.items() for one in pair for text in said(one)]
+        return [text for pair in value.items() for one in pair for text in texts_of(one)]
     if isinstance(value, list):
-        return [text for one in value for text in said(one)]
+        return [text for one in value for text in texts_of(one)]
     return [value] if isinstance(value, str) else []
 
 
 def check(result: dict[str, Any]) -> None:
-    """A success, or a failure with a sentence and a code of the closed list; with nothing in it that controls a terminal."""
+    """Assert a success, or a failure with a sentence and a code of the closed list. Nothing in it controls a terminal."""
     assert "exception" not in result
-    shown = said({name: value for name, value in result.items() if name != "invocation"})
+    shown = texts_of({name: value for name, value in result.items() if name != "invocation"})
     assert not [text for text in shown if CONTROLS.search(text)]
     if result.get("failed"):
         assert result["error_code"] in CODES
@@ -101,30 +101,30 @@ def check(result: dict[str, Any]) -> None:
 
 
 class Liar:
-    """Answers as *truth* does, but for the request *victim*, which gets the *lie*. ``told``: what was returned, by request."""
+    """Answers as *truth* does. Only the request *victim* gets the *lie*. ``returned``: the return values, by request."""
 
     def __init__(self, truth: Truth, victim: str = "", lie: Any = None) -> None:
-        self.told: dict[str, Any] = {}
+        self.returned: dict[str, Any] = {}
         self._truth, self._victim, self._lie = truth, victim, lie
 
     def __call__(self, request: dict[str, Any]) -> Iterable[bytes]:
-        said = self._truth(request)
+        answer = self._truth(request)
         key = json.dumps([request["execute"], request.get("arguments")])
-        if "return" in said:
-            self.told[key] = said["return"]
-        return [line({"id": request["id"], **({"return": self._lie} if key == self._victim else said)})]
+        if "return" in answer:
+            self.returned[key] = answer["return"]
+        return [line({"id": request["id"], **({"return": self._lie} if key == self._victim else answer)})]
 
     def asked(self) -> dict[str, list[str]]:
         """The requests that got a value, by command."""
         return {
-            command: [key for key in self.told if json.loads(key)[0] == command]
-            for command in sorted({json.loads(key)[0] for key in self.told})
+            command: [key for key in self.returned if json.loads(key)[0] == command]
+            for command in sorted({json.loads(key)[0] for key in self.returned})
         }
 
 
 @functools.cache
 def true_answers(truth: Truth, name: str) -> Liar:
-    """What a run is told by a peer that does not lie."""
+    """The answers to a run from a peer that does not lie."""
     module, options = RUNS[name]
     honest = Liar(truth)
     run(module, options, Peer(honest))
@@ -132,8 +132,8 @@ def true_answers(truth: Truth, name: str) -> Liar:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str) -> None:
-    """Else what follows would show little."""
+def test_the_runs_succeed_or_fail_truthfully_without_lies(truth: Truth, name: str) -> None:
+    """Otherwise the other tests would prove little."""
     module, options = RUNS[name]
     result = run(module, options, Peer(Liar(truth)))
     check(result)
@@ -144,11 +144,11 @@ def test_the_runs_come_to_a_truthful_end_without_lies(truth: Truth, name: str) -
 @given(data=st.data())
 def test_one_wrong_value_in_one_answer_ends_a_run_in_one_result(truth: Truth, name: str, data: st.DataObject) -> None:
     module, options = RUNS[name]
-    told = true_answers(truth, name).told
+    returned = true_answers(truth, name).returned
     asked = true_answers(truth, name).asked()
     victim = data.draw(st.sampled_from(asked[data.draw(st.sampled_from(list(asked)))]))
-    place = data.draw(st.sampled_from(places(told[victim])))
-    lie = replaced(told[victim], place, data.draw(st.one_of(st.sampled_from([..., HALF]), anything)))
+    path = data.draw(st.sampled_from(paths_in(returned[victim])))
+    lie = replaced(returned[victim], path, data.draw(st.one_of(st.sampled_from([..., HALF]), anything)))
     check(run(module, options, Peer(Liar(truth, victim, lie))))
 
 
@@ -181,11 +181,11 @@ def test_any_names_have_a_natural_order(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("evil", [HALF, *filter(None, EVIL)], ids=lambda name: ascii(name)[:20])
-def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str) -> None:
+def test_a_device_of_any_name_is_returned_in_printable_text(truth: Truth, evil: str) -> None:
     """QEMU 10 takes any id, so another tool may have plugged a device of this one."""
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:
-        said = truth(
+        answer = truth(
             {
                 **request,
                 "arguments": {
@@ -197,26 +197,26 @@ def test_a_device_of_any_name_is_told_in_printable_text(truth: Truth, evil: str)
             else request
         )
         if request["execute"] == "qom-list" and request["arguments"]["path"] == "/machine/peripheral":
-            said = {"return": [*said["return"], {"name": evil, "type": "child<virtio-blk-pci>"}]}
-        return [line({"id": request["id"], **said})]
+            answer = {"return": [*answer["return"], {"name": evil, "type": "child<virtio-blk-pci>"}]}
+        return [line({"id": request["id"], **answer})]
 
     result = run("qmp_info", {"gather_subset": ["devices", "disks", "capacity"]}, Peer(reply))
     check(result)
     assert not result.get("failed") or evil == HALF, result
-    if evil != HALF:  # of which nothing more can be asked
+    if evil != HALF:  # QEMU cannot be asked about it
         assert printable(evil) in [device["id"] for device in result["devices"]]
 
 
-def test_what_is_asked_is_read_only_in_the_shape_that_is_documented(truth: Truth) -> None:
-    """A command that a run comes to read must be in the table of shapes, or be one whose answer is checked elsewhere."""
+def test_the_shape_of_each_answer_is_checked(truth: Truth) -> None:
+    """A command that a run reads must be in the table of shapes, or its answer is checked elsewhere."""
     free = {"qom-get", "query-qmp-schema", "device-list-properties"}
     for name in RUNS:
         assert {command for command in true_answers(truth, name).asked() if command.startswith(READING)} <= _REPLIES.keys() | free
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_a_monitor_says_is_printable_wherever_it_comes_to_stand(truth: Truth, name: str) -> None:
-    """Each text that is no name of ours has a control in it, and so has each error."""
+def test_the_words_of_a_monitor_are_printable_everywhere_in_a_result(truth: Truth, name: str) -> None:
+    """Each text and each error of QEMU has control characters in it."""
     module, options = RUNS[name]
     for refused in (False, True):
 
@@ -237,17 +237,17 @@ SECRETS = ("top\rsecret", "top\x1b[2Jsecret", "top secret\r", "\u202etop secret"
 
 @pytest.mark.parametrize("secret", SECRETS, ids=ascii)
 @pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
-def test_a_secret_with_controls_in_it_is_shown_in_no_form(truth: Truth, secret: str, fails: bool) -> None:
-    """Also where QEMU repeats it."""
+def test_a_secret_with_control_characters_is_not_shown_in_any_form(truth: Truth, secret: str, fails: bool) -> None:
+    """Not even if QEMU repeats it."""
 
     def reply(request: dict[str, Any]) -> Iterable[bytes]:
-        said = truth(request)
+        answer = truth(request)
         if fails and request["execute"] == "object-add":
-            said = {"error": {"class": "GenericError", "desc": f"I do not like {secret}\r\nat all"}}
+            answer = {"error": {"class": "GenericError", "desc": f"I do not like {secret}\r\nat all"}}
         elif request["execute"] == "qom-list" and request["arguments"]["path"] == "/objects":
-            said = {"return": [*said["return"], {"name": f"{secret}\n", "type": "child<x>"}]}
-        return [line({**said, "id": request["id"]})]
+            answer = {"return": [*answer["return"], {"name": f"{secret}\n", "type": "child<x>"}]}
+        return [line({**answer, "id": request["id"]})]
 
-    told = json.dumps(run("qmp_object", {"id": "s9", "qom_type": "secret", "secret": secret}, Peer(reply)))
-    assert "secret" not in told.replace('"secret"', "").replace("secret,id=s9", ""), told
-    assert ("do not like" in told) == fails
+    output = json.dumps(run("qmp_object", {"id": "s9", "qom_type": "secret", "secret": secret}, Peer(reply)))
+    assert "secret" not in output.replace('"secret"', "").replace("secret,id=s9", ""), output
+    assert ("do not like" in output) == fails

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The decoder: whatever comes, in whatever pieces, gives objects or a ProtocolError, in bounded memory and time."""
+"""The decoder turns any stream, in any chunks, into objects or a ProtocolError, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp.decoder import MAX_
 from .values import objects
 
 CAP = 1 << 19  # bytes of a message here
-PIECE = 4096
+CHUNK = 4096
 blanks = st.text(" \t\r\n", max_size=3).map(str.encode)
 forms = st.fixed_dictionaries({"indent": st.sampled_from([None, 1, 4]), "ensure_ascii": st.booleans()})
 
@@ -39,27 +39,27 @@ def streams(draw: st.DrawFn) -> tuple[list[dict[str, Any]], bytes]:
 
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """*data* in pieces."""
+    """*data* in chunks."""
     if len(data) < 2000 and draw(st.booleans()):
-        return [data[place : place + 1] for place in range(len(data))]
+        return [data[cut : cut + 1] for cut in range(len(data))]
     ends = sorted(draw(st.sets(st.integers(0, len(data)), max_size=8)))
     return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)])]
 
 
-def outcome(pieces: list[bytes], **limits: int) -> tuple[list[dict[str, Any]], bool]:
-    """The objects that came of *pieces*, and whether the decoder then refused the rest."""
+def outcome(chunks: list[bytes], **limits: int) -> tuple[list[dict[str, Any]], bool]:
+    """The objects from *chunks*, and whether the decoder then refused the rest."""
     decoder = Decoder(**limits)
     found: list[dict[str, Any]] = []
     try:
-        for piece in pieces:
-            found.extend(decoder.feed(piece))
+        for chunk in chunks:
+            found.extend(decoder.feed(chunk))
     except ProtocolError:
         return found, True
     return found, False
 
 
 @given(st.data(), streams())
-def test_objects_come_out_as_they_went_in_however_the_stream_is_cut(data: st.DataObject, sent: Any) -> None:
+def test_objects_are_decoded_as_they_were_encoded_however_the_stream_is_cut(data: st.DataObject, sent: Any) -> None:
     assert outcome(data.draw(cuts(sent[1]))) == (sent[0], False)
 
 
@@ -67,8 +67,8 @@ def test_objects_come_out_as_they_went_in_however_the_stream_is_cut(data: st.Dat
 def test_any_bytes_give_the_same_objects_and_refusal_however_they_are_cut(
     data: st.DataObject, stream: bytes, noise: bytes
 ) -> None:
-    place = data.draw(st.integers(0, len(stream)))
-    stream = stream[:place] + noise + stream[place + data.draw(st.integers(0, 2)) :]
+    cut = data.draw(st.integers(0, len(stream)))
+    stream = stream[:cut] + noise + stream[cut + data.draw(st.integers(0, 2)) :]
     assert outcome(data.draw(cuts(stream))) == outcome([stream])
 
 
@@ -78,7 +78,7 @@ def test_a_number_that_qemu_cannot_mean_is_refused(number: str) -> None:
 
 
 @given(st.integers(1, 4 * MAX_DEPTH), st.sampled_from(['{"a":', '{"a":[', '{"a":[[[']), st.booleans())
-def test_nesting_is_taken_up_to_the_limit_and_refused_beyond(depth: int, opening: str, closed: bool) -> None:
+def test_nesting_is_accepted_up_to_the_limit_and_refused_beyond(depth: int, opening: str, closed: bool) -> None:
     closing = opening[::-1].translate(str.maketrans("{[", "}]")).replace(':"a"', "")
     brackets = len(closing)
     whole = outcome([(opening * depth + "0" + closing * depth * closed).encode()])
@@ -100,36 +100,36 @@ def test_nesting_is_taken_up_to_the_limit_and_refused_beyond(depth: int, opening
         (b'{"a":[', b'"",'),
     ],
 )
-def test_a_message_without_end_is_refused_at_the_cap_in_bounded_memory_and_time(head: bytes, body: bytes) -> None:
+def test_an_endless_message_is_refused_at_the_cap_in_bounded_memory_and_time(head: bytes, body: bytes) -> None:
     decoder, sent, began = Decoder(CAP), 0, time.monotonic()
-    piece = body * (PIECE // len(body))
+    chunk = body * (CHUNK // len(body))
     tracemalloc.start()
     try:
         with pytest.raises(ProtocolError, match="more than"):
             list(decoder.feed(head))
             while sent < 2 * CAP:
-                list(decoder.feed(piece))
-                sent += len(piece)
+                list(decoder.feed(chunk))
+                sent += len(chunk)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert sent <= CAP + PIECE
+    assert sent <= CAP + CHUNK
     assert peak < 3 * CAP
     assert time.monotonic() - began < 10
 
 
-def test_blanks_without_end_take_no_memory() -> None:
+def test_endless_blanks_take_no_memory() -> None:
     decoder = Decoder(CAP)
     tracemalloc.start()
     try:
-        for _piece in range(8 * CAP // PIECE):
-            assert not list(decoder.feed(b" \r\n\t" * (PIECE // 4)))
+        for _chunk in range(8 * CAP // CHUNK):
+            assert not list(decoder.feed(b" \r\n\t" * (CHUNK // 4)))
         assert tracemalloc.get_traced_memory()[1] < CAP
     finally:
         tracemalloc.stop()
 
 
-def test_one_message_beyond_the_cap_is_refused_even_if_it_comes_whole() -> None:
+def test_a_message_beyond_the_cap_is_refused_even_if_it_arrives_whole() -> None:
     whole = b'{"a":"' + b"x" * CAP + b'"}'
     assert outcome([whole], max_message=CAP) == ([], True)
     assert outcome([whole], max_message=2 * CAP)[0]

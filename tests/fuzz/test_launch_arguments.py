@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Launch arguments go through the parser of a real QEMU and come out as they went in."""
+"""Launch arguments have the same values after a real QEMU has parsed them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 from .values import EVIL
 
 WORDS = [text for text in EVIL if text and len(text) < 40 and "\0" not in text]
-"""What a command line can hold at all."""
+"""Texts that a command line can have."""
 SERIALS = [text for text in WORDS if len(text.encode()) <= 20][:10]
 
 
-def test_values_with_commas_quotes_and_line_ends_survive_qemus_own_reading_of_the_command_line(tmp_path: Path) -> None:
+def test_values_with_commas_quotes_and_line_ends_survive_qemus_parser_of_the_command_line(tmp_path: Path) -> None:
     files = {f"f{number}": str(tmp_path / word) for number, word in enumerate(WORDS) if "/" not in word}
     for path in files.values():
         Path(path).write_bytes(b"\0" * 512)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitor against a peer that lies, babbles and floods: each call ends in time, with a value or a QMPError."""
+"""The monitor against a peer that lies and floods: each call ends in time, with a value or a QMPError."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as m
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import event, greeting
 
 from .peer import Peer, connect, line
-from .values import anything, places, replaced, texts
+from .values import anything, paths_in, replaced, texts
 
 OURS = "the id of the request"
 members = st.fixed_dictionaries(
@@ -46,7 +46,7 @@ members = st.fixed_dictionaries(
         "QMP": anything,
     },
 )
-"""Messages in which any member may be there or not and of any type."""
+"""Messages in which any member may be missing, or may have any type."""
 
 
 def say(*messages: dict[str, Any]) -> Peer:
@@ -64,7 +64,9 @@ def say(*messages: dict[str, Any]) -> Peer:
 @example([{"event": "E", "timestamp": {"seconds": 10**19, "microseconds": -1}}, {"id": OURS, "error": {"class": 1, "desc": []}}])
 @example([{"id": OURS, "return": 0}, {"id": OURS, "return": 1}])
 @example([{"event": "E", "timestamp": {"seconds": 0, "microseconds": 0}}])
-def test_any_messages_give_a_value_or_one_error_and_an_error_of_the_protocol_closes(messages: list[dict[str, Any]]) -> None:
+def test_any_messages_end_in_a_value_or_one_error_and_a_protocol_error_closes_the_connection(
+    messages: list[dict[str, Any]],
+) -> None:
     monitor = connect(say(*messages))
     try:
         monitor.execute("query-status", timeout=0.01)
@@ -79,11 +81,11 @@ def test_any_messages_give_a_value_or_one_error_and_an_error_of_the_protocol_clo
 
 
 @given(st.data())
-def test_any_greeting_gives_a_connection_or_a_connect_error(data: st.DataObject) -> None:
+def test_any_greeting_ends_in_a_connection_or_a_connect_error(data: st.DataObject) -> None:
     true = greeting()
-    place = data.draw(st.sampled_from(places(true)))
-    said = replaced(true, place, data.draw(st.one_of(st.just(...), anything)))
-    first = [line(said) if isinstance(said, dict) else repr(said).encode()]
+    path = data.draw(st.sampled_from(paths_in(true)))
+    message = replaced(true, path, data.draw(st.one_of(st.just(...), anything)))
+    first = [line(message) if isinstance(message, dict) else repr(message).encode()]
     reply = data.draw(members)
     peer = Peer(lambda request: [line({**reply, "id": request["id"]} if reply.get("id") == OURS else reply)], first)
     try:
@@ -95,7 +97,7 @@ def test_any_greeting_gives_a_connection_or_a_connect_error(data: st.DataObject)
 
 
 @given(anything.filter(lambda ident: ident is not None))
-def test_an_answer_to_an_id_never_sent_is_taken_for_none_of_ours(ident: Any) -> None:
+def test_an_answer_to_an_id_that_was_never_sent_is_ignored(ident: Any) -> None:
     outcomes: list[dict[str, Any]] = [{"return": "no"}, {"error": {}}]
     strange = ({**outcome, "id": ident} for outcome in outcomes)
     monitor = connect(say(*strange, {"return": 1, "id": OURS}))
@@ -121,7 +123,7 @@ def test_a_schema_of_any_shape_is_read_or_refused(reply: Any, properties: Any) -
 
 
 @pytest.mark.parametrize("inner", ["1", "2", "nowhere"])
-def test_a_schema_whose_types_go_round_in_circles_is_read_to_an_end(inner: str) -> None:
+def test_a_schema_whose_types_refer_to_each_other_is_read_to_an_end(inner: str) -> None:
     variants = [{"case": "a", "type": "2"}, {"case": "b", "type": inner}]
     entities = [
         {"name": "x", "meta-type": "command", "arg-type": "1"},
@@ -140,7 +142,7 @@ def test_a_schema_whose_types_go_round_in_circles_is_read_to_an_end(inner: str) 
 @pytest.mark.parametrize(
     "message", [pytest.param(event("E"), id="events"), pytest.param(event("E", {"x": "y" * 5000}), id="large events")]
 )
-def test_a_flood_of_events_does_not_keep_a_command_beyond_its_time(message: dict[str, Any]) -> None:
+def test_a_flood_of_events_does_not_delay_a_command_beyond_its_timeout(message: dict[str, Any]) -> None:
     monitor, began = connect(Peer(lambda request: itertools.repeat(line(message) * 1000))), time.monotonic()
     with pytest.raises(OutcomeUnknown):
         monitor.execute("query-status", timeout=0.3)
@@ -148,7 +150,7 @@ def test_a_flood_of_events_does_not_keep_a_command_beyond_its_time(message: dict
 
 
 def flood(data: dict[str, Any] | None, count: int) -> Peer:
-    """A peer that tells of *count* events before it answers."""
+    """A peer that sends *count* events before it answers."""
 
     def reply(request: dict[str, Any]) -> Iterator[bytes]:
         yield from itertools.repeat(line(event("E", data)) * 100, count // 100)
@@ -157,7 +159,7 @@ def flood(data: dict[str, Any] | None, count: int) -> Peer:
     return Peer(reply)
 
 
-def test_the_time_that_events_take_grows_with_their_number_alone() -> None:
+def test_the_time_for_events_grows_only_with_their_number() -> None:
     def seconds(count: int) -> float:
         monitor, began = connect(flood(None, count)), time.process_time()
         since = monitor.mark()
@@ -188,7 +190,7 @@ def test_the_queue_stays_bounded_under_a_flood_of_events(data: Any, count: int, 
     assert peak < 8_000_000
 
 
-def test_replies_that_are_each_allowed_are_refused_before_they_fill_the_memory() -> None:
+def test_replies_that_are_large_only_together_are_refused_before_they_fill_the_memory() -> None:
     text = "y" * 90_000
     peer = Peer(lambda request: [line({"return": text, "id": request["id"]})])
     monitor = connect(peer, max_message=100_000)
@@ -204,7 +206,7 @@ def test_replies_that_are_each_allowed_are_refused_before_they_fill_the_memory()
 
 
 def texts_of(value: Any) -> str:
-    """All texts in *value* in one."""
+    """All texts in *value*, joined."""
     if isinstance(value, dict):
         return "".join(map(texts_of, [*value, *value.values()]))
     return "".join(map(texts_of, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
@@ -212,7 +214,7 @@ def texts_of(value: Any) -> str:
 
 @given(st.lists(st.dictionaries(texts, st.one_of(anything, st.floats(), st.lists(st.floats())), max_size=3), max_size=600))
 @example([{}] * 599 + [{"x": {"y": [float("inf")]}}])
-def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str, Any]]) -> None:
+def test_either_all_arguments_are_sent_as_they_are_or_none(arguments: list[dict[str, Any]]) -> None:
     peer = Peer(lambda request: [line({"return": {}, "id": request["id"]})])
     monitor = connect(peer)
     try:
@@ -226,7 +228,7 @@ def test_all_arguments_are_sent_as_they_are_or_none_is(arguments: list[dict[str,
         assert not unreadable(texts_of(arguments))
 
 
-def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_larger_than_the_queue_is_still_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "MAX_EVENT_BYTES", 100)
     monitor = connect(say(event("BIG", {"x": "y" * 1000}), {"return": 1, "id": OURS}))
     since = monitor.mark()
@@ -234,7 +236,7 @@ def test_an_event_larger_than_the_queue_is_told_all_the_same(monkeypatch: pytest
     assert [one.name for one in monitor.events(since)] == ["BIG"]
 
 
-def test_what_is_nested_to_the_limit_can_be_traced() -> None:
+def test_a_message_nested_to_the_limit_can_be_traced() -> None:
     seen: list[dict[str, Any]] = []
     deep: Any = 0
     for _level in range(500):

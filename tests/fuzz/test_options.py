@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options as a survey's user may fill them in: no text of theirs becomes a command, an argument or a word of a command line."""
+"""Options from a survey's user: no text of theirs becomes a command, an argument or a word of a command line."""
 
 from __future__ import annotations
 
@@ -41,13 +41,12 @@ CHANGING = {
     "job-finalize": {"id"},
     "qmp_capabilities": set(),
 }
-"""The commands whose arguments no option adds to, with all that they take."""
+"""Commands to which no option adds arguments, with all arguments that are sent."""
 OPEN = {"device_add", "netdev_add", "object-add", "blockdev-mirror"}
-"""Those to which an option adds arguments, of the names that QEMU has for them."""
+"""Commands to which an option adds arguments. Their names must be known to QEMU."""
 FIXED = {"driver", "id", "drive", "netdev", "type", "qom-type", "bus", "addr", "scsi-id", "lun", "data"}
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 HMP = {"info network", "info jit"}
-DICTS = {"properties", "options", "backend", "topology", "backend_secrets"}
 
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -84,7 +83,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "qmp_media": {"id": "cd1", "file": "/x", "format": "raw"},
     "qmp_block_job": {"id": "x1", "type": "mirror", "disk": "d2", "target": "t2", "sync": "full", "speed": "1M"},
 }
-"""Options that a survey may ask for, filled in well."""
+"""Options that a survey may have, with good values."""
 MORE = {
     "qmp_blockdev": ["backend", "backend_secrets", "properties", "scsi_id", "lun"],
     "qmp_netdev": ["properties", "ifname", "script", "downscript", "chardev", "vhostdev", "queues"],
@@ -95,10 +94,10 @@ MORE = {
     "qmp_media": [],
     "qmp_block_job": ["options", "base"],
 }
-"""Others that it may."""
+"""Other options that a survey may have."""
 DICTS = {"properties", "options", "backend", "topology", "backend_secrets"}
 SECRETS = {"passphrase", "secret", "backend_secrets"}
-"""Where Ansible strikes out in the result whatever looks like the value, commas too."""
+"""Options whose value Ansible masks in the result, with everything that looks like it, even a comma."""
 KEYS = {
     "qmp_blockdev": "filename",
     "qmp_netdev": "hostname",
@@ -108,7 +107,7 @@ KEYS = {
     "qmp_device": "rng",
     "qmp_block_job": "granularity",
 }
-"""A name that a dict of each module may well have."""
+"""A valid key for the dicts of each module."""
 common = st.sampled_from(["id", "driver", "hostfwd", "addr", "serial", "execute", "device", "job-id", "backend"])
 dicts = st.dictionaries(st.one_of(common, texts), anything, max_size=3)
 
@@ -123,7 +122,7 @@ def survey(module: str, hostile: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_sent(truth: Truth, peer: Peer) -> None:
-    """Each line that was sent is one request, as a reader of lines and as one of a stream sees it, for what was meant."""
+    """Assert that each line that was sent is one request, also for a reader of the stream, and that nothing was added to it."""
     lines = b"".join(peer.received).split(b"\n")
     assert lines.pop() == b""
     assert [json.loads(one) for one in lines] == peer.requests()
@@ -143,16 +142,16 @@ def check_sent(truth: Truth, peer: Peer) -> None:
 
 
 def known_names(truth: Truth, command: str, arguments: dict[str, Any]) -> set[str]:
-    """The names that QEMU has for what an open command takes."""
+    """The arguments that QEMU knows for a command of OPEN."""
     if command == "device_add":
-        said = truth({"execute": "device-list-properties", "arguments": {"typename": arguments["driver"]}})
-        return {entry["name"] for entry in said["return"]}
+        answer = truth({"execute": "device-list-properties", "arguments": {"typename": arguments["driver"]}})
+        return {entry["name"] for entry in answer["return"]}
     entities = truth({"execute": "query-qmp-schema"})["return"]
     return {member["name"] for entity in entities if entity["meta-type"] == "object" for member in entity["members"]}
 
 
 def check_run(truth: Truth, module: str, hostile: dict[str, Any], check: bool = False) -> list[str]:
-    """Run it with options of which some are hostile, see that nothing was injected, and return the commands that it sent."""
+    """Run a module with *hostile* options, assert that nothing was injected, and return the commands that were sent."""
     peer = Peer(lambda request: [line({"id": request["id"], **truth(request)})])
     result = run(module, survey(module, hostile), peer, check)
     check_sent(truth, peer)
@@ -169,8 +168,8 @@ def check_run(truth: Truth, module: str, hostile: dict[str, Any], check: bool = 
 
 
 @pytest.mark.parametrize("module", GOOD)
-def test_a_survey_that_is_filled_in_well_comes_to_a_change(truth: Truth, module: str) -> None:
-    """Else what follows would show little."""
+def test_good_values_lead_to_a_change(truth: Truth, module: str) -> None:
+    """Otherwise the other tests would prove little."""
     sent = check_run(truth, module, {})
     assert {"device_add", "object-add", "blockdev-open-tray", "blockdev-mirror"} & set(sent), sent
 
@@ -188,7 +187,7 @@ def test_no_text_in_any_option_injects_a_command_or_an_argument(truth: Truth, mo
 
 @pytest.mark.parametrize("module", GOOD)
 @given(data=st.data())
-def test_nor_do_several_together(truth: Truth, module: str, data: st.DataObject) -> None:
+def test_several_hostile_options_inject_nothing(truth: Truth, module: str, data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from([*GOOD[module], *MORE[module]]), max_size=3))
     hostile = {name: data.draw(dicts if name in DICTS else st.one_of(texts, anything)) for name in sorted(names - {"id"})}
     hostile["state"] = data.draw(st.sampled_from(["present", "absent"]))
@@ -196,7 +195,7 @@ def test_nor_do_several_together(truth: Truth, module: str, data: st.DataObject)
 
 
 def unescaped(word: str) -> list[str]:
-    """The parts of a value on QEMU's command line: a comma ends one, two of them stand for one inside."""
+    """The parts of a value on QEMU's command line. A comma ends a part; two commas stand for one inside a part."""
     return [part.replace("\0,", ",") for part in re.split(r"(?<!\0),", word.replace(",,", "\0,"))]
 
 
@@ -213,7 +212,7 @@ def unescaped(word: str) -> list[str]:
         ("qmp_cpu_hotplug", {"count": 10**30}),
     ],
 )
-def test_what_once_broke_a_module_is_told_in_one_sentence(truth: Truth, module: str, options: dict[str, Any]) -> None:
+def test_values_that_once_broke_a_module_are_refused_in_one_sentence(truth: Truth, module: str, options: dict[str, Any]) -> None:
     result = run(module, options, Peer(lambda request: [line({"id": request["id"], **truth(request)})]))
     assert result["failed"] and result["msg"]
     assert result["error_code"] in ("invalid_option", "no_free_slot", "command_failed", "conflict")
@@ -230,6 +229,6 @@ def test_a_hint_to_make_a_tap_is_safe_to_paste_into_a_shell(name: str, queues: i
 
 
 @pytest.mark.parametrize("path", EVIL, ids=lambda path: ascii(path)[:20])
-def test_a_socket_of_any_name_is_connected_to_or_told_not_to_be_one(path: str) -> None:
+def test_a_socket_of_any_name_is_refused_with_a_connect_error(path: str) -> None:
     with pytest.raises(ConnectError):
         Monitor.connect(UnixAddress(path), timeout=0.1)

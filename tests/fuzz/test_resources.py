@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever a monitor sends, and however slowly: a task stays below 150 MB and ends when its time is over."""
+"""A task stays below 150 MB and ends at its timeout, whatever a monitor sends and however slowly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def array(item: bytes, count: int) -> bytes:
 
 
 def largest(item: bytes, end: bytes = b"]") -> bytes:
-    """As many of *item* as one message may have."""
+    """An array with as many of *item* as one message may have."""
     few = 1000
     taken = decoder.Decoder()
     list(taken.feed(b'{"a":' + array(item, few) + b"} "))
@@ -60,16 +60,16 @@ floods = pytest.mark.parametrize("flood", FLOODS if ALL else SAMPLE)
 
 
 class Flood:
-    """Answers as *truth* does, with something large in each answer to the *victims*, or in every one."""
+    """Answers as *truth* does, but with something large in each answer to the *victims*, or in every answer."""
 
     def __init__(self, truth: Truth, something: bytes, *victims: str) -> None:
         self._truth, self._something, self._victims = truth, something, victims
 
     def __call__(self, request: dict[str, Any]) -> Iterable[bytes]:
-        said = self._truth(request)
-        answer = said.get("return")
+        reply = self._truth(request)
+        answer = reply.get("return")
         if self._victims and request["execute"] not in self._victims or answer is None:
-            return [line({"id": request["id"], **said})]
+            return [line({"id": request["id"], **reply})]
         mark = "in place of this"
         if isinstance(answer, dict) and "version" not in request["execute"]:
             answer = {**answer, "more": mark}
@@ -82,13 +82,13 @@ class Flood:
 
 @floods
 @pytest.mark.parametrize("module, options", [("qmp_info", {}), ("qmp_blockdev", DISK)], ids=["info", "blockdev"])
-def test_large_answers_to_all_questions_leave_a_task_small(
+def test_large_answers_to_all_queries_leave_a_task_small(
     truth: Truth, tmp_path: Path, flood: str, module: str, options: Any
 ) -> None:
     with Stranger(tmp_path, Flood(truth, FLOODS[flood]())) as stranger:
         ended = run_measured(module, {"socket": stranger.path, **options})
     assert ended.memory < MOST, ended.memory
-    if flood != "a deep nest":  # which is as large as it is allowed to be
+    if flood != "a deep nest":  # its size is allowed
         assert ended.result["error_code"] in ("protocol_error", "outcome_unknown") and not ended.result["changed"], ended
 
 
@@ -112,7 +112,7 @@ def test_a_large_error_leaves_a_task_small_and_its_message_short(tmp_path: Path)
 
 @pytest.mark.parametrize("data", [None, {"x": [{}] * 1000}, {"x": "y" * 100_000}], ids=["small", "many values", "large"])
 def test_a_reply_is_found_behind_a_million_events_and_the_memory_stays_small(tmp_path: Path, data: Any) -> None:
-    """Large ones are as many as have the same bytes."""
+    """There are fewer large events, so that the bytes are the same."""
     message = line(event("DEVICE_DELETED", {"device": "d1"} if data is None else data))
     count = EVENTS if data is None else EVENTS * 80 // len(message)
 
@@ -127,7 +127,7 @@ def test_a_reply_is_found_behind_a_million_events_and_the_memory_stays_small(tmp
     assert ended.memory < 100, ended.memory
 
 
-# -- time: what is asserted is far more than it takes, and far less than it took
+# -- time: the limits are far above what a run needs, and far below what it took before it was limited
 
 
 def answered_late(truth: Truth, seconds: float, silent: str = "") -> Any:
@@ -144,7 +144,7 @@ def answered_late(truth: Truth, seconds: float, silent: str = "") -> Any:
     [("qmp_info", {}), ("qmp_blockdev", DISK), ("qmp_power", {"state": "running"})],
     ids=["info", "blockdev", "power"],
 )
-def test_a_silent_monitor_ends_a_task_when_its_time_is_over(tmp_path: Path, module: str, options: dict[str, Any]) -> None:
+def test_a_task_with_a_silent_monitor_ends_at_its_timeout(tmp_path: Path, module: str, options: dict[str, Any]) -> None:
     with Stranger(tmp_path, lambda request: []) as stranger:
         ended = run_measured(module, {"socket": stranger.path, "timeout": 1, **options})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is False, ended
@@ -153,7 +153,7 @@ def test_a_silent_monitor_ends_a_task_when_its_time_is_over(tmp_path: Path, modu
 
 
 @pytest.mark.parametrize("module, options", [("qmp_info", {}), ("qmp_blockdev", DISK)], ids=["info", "blockdev"])
-def test_a_monitor_that_answers_each_question_just_in_time_holds_no_task(
+def test_a_monitor_that_answers_each_query_just_in_time_does_not_delay_a_task(
     truth: Truth, tmp_path: Path, module: str, options: Any
 ) -> None:
     with Stranger(tmp_path, answered_late(truth, 0.9)) as stranger:
@@ -169,7 +169,7 @@ def test_a_monitor_that_is_silent_at_a_change_leaves_the_outcome_unknown(truth: 
     assert "blockdev-add" in ended.result["msg"] and ended.seconds < 12
 
 
-def test_a_monitor_that_falls_silent_after_the_change_does_not_make_it_undone(truth: Truth, tmp_path: Path) -> None:
+def test_a_monitor_that_falls_silent_after_the_change_is_reported_with_the_change(truth: Truth, tmp_path: Path) -> None:
     changed = threading.Event()
 
     def answer(request: dict[str, Any]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""True answers of a real QEMU, and modules run in this process against what is made of them."""
+"""True answers of a real QEMU, and modules that run in this process against changed answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READING = ("query-", "qom-list", "qom-get", "device-list-", "human-", "x-debug-"
 
 
 class Truth:
-    """The answers of a real VM, each asked for once. Commands that would change it are taken and not passed on."""
+    """The answers of a real VM. Each is asked for once. Commands that would change the VM are accepted and not passed on."""
 
     def __init__(self, address: UnixAddress) -> None:
         self._address = address
@@ -32,7 +32,7 @@ class Truth:
         self._known: dict[str, dict[str, Any]] = {}
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The reply to *request*, whole but, as a rule, for its ``id``."""
+        """The reply to *request*, usually without its ``id``."""
         if not request["execute"].startswith(READING):
             return {"return": {}}
         key = json.dumps([request["execute"], request.get("arguments")])
@@ -42,7 +42,7 @@ class Truth:
                 self._known[key] = {"return": _needed(request["execute"], reply)}
             except CommandError as error:
                 self._known[key] = {"error": {"class": error.qmp_class, "desc": error.desc}}
-            except ProtocolError as error:  # an error without id, for QEMU could not read the request
+            except ProtocolError as error:  # an error without id, because QEMU could not read the request
                 self._known[key] = {"id": None, "error": {"class": "GenericError", "desc": error.reason}}
                 self._monitor = Monitor.connect(self._address)
         return self._known[key]
@@ -52,7 +52,7 @@ class Truth:
 
 
 def _needed(command: str, reply: Any) -> Any:
-    """Of the schema, the largest reply by far, only what the modules look up, so that each run takes less time."""
+    """The reply without the parts of the schema that no module reads. The schema is by far the largest reply."""
     if command != "query-qmp-schema":
         return reply
     entities = {entity["name"]: entity for entity in reply}
@@ -72,7 +72,7 @@ def _needed(command: str, reply: Any) -> Any:
 
 
 def run(module: str, options: dict[str, Any], peer: Peer, check: bool = False) -> dict[str, Any]:
-    """Run a module in this process against *peer* and return its one result; whatever else ends it is raised."""
+    """Run a module in this process against *peer* and return its result. Any other end of it is raised."""
     main: Callable[[], None] = import_module(f"ansible_collections.vmops.qemu.plugins.modules.{module}").main
     arguments = {
         "socket": "/vm.qmp",

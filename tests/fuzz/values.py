@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a hostile peer or a hostile survey comes up with."""
+"""Values that a hostile peer or a hostile survey sends."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ EVIL = (
 )
 
 HALF = "\ud800"
-"""Half a character, which JSON can tell and UTF-8 cannot: a peer may send it, while Ansible hands on none."""
+"""Half a character, which JSON can express and UTF-8 cannot. A peer may send it. Ansible never passes it on."""
 
 texts = st.one_of(st.sampled_from(EVIL), st.text(max_size=20))
 numbers = st.one_of(st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False))
@@ -62,20 +62,20 @@ anything = st.recursive(
 objects = st.dictionaries(st.text(max_size=8), anything, max_size=5)
 
 
-def places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value inside *value*, itself first; of a list only to the first few, for the others are like them."""
+def paths_in(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to every value inside *value*, itself first. Of a list only the first six: the others are like them."""
     found = [above]
     members = value.items() if isinstance(value, dict) else enumerate(value[:6]) if isinstance(value, list) else ()
     for key, member in members:
-        found += places(member, (*above, key))
+        found += paths_in(member, (*above, key))
     return found
 
 
-def replaced(value: Any, place: tuple[Any, ...], new: Any) -> Any:
-    """A copy of *value* with *new* at *place*, or, if *new* is ``...``, with nothing there."""
-    if not place:
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of *value* with *new* at *path*. If *new* is ``...``, there is nothing at *path*."""
+    if not path:
         return None if new is ... else new
-    key, *rest = place
+    key, *rest = path
     copy = list(value) if isinstance(value, list) else dict(value)
     if new is ... and not rest:
         del copy[key]

@@ -32,8 +32,8 @@ class Run(NamedTuple):
 
 def run(directory: Path, playbook: str, *arguments: str, **variables: Any) -> Run:
     """Run a playbook at ``-vvvv`` with *variables* as AWX gives them, in a private data directory of its own."""
-    for folder in ("env", "inventory", "project"):
-        (directory / folder).mkdir(parents=True)
+    for name in ("env", "inventory", "project"):
+        (directory / name).mkdir(parents=True)
     (directory / "env" / "extravars").write_text(json.dumps(variables))
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (directory / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"hypervisor": host}}}))

@@ -27,32 +27,32 @@ def gone(*names: str) -> list[dict[str, Any]]:
     return [{"id": name, "state": "absent"} for name in names]
 
 
-def hotplug(playbooks: Playbooks, vm: VM, *arguments: str, **wanted: Any) -> Played:
-    variables = {f"hotplug_{name}": value for name, value in wanted.items()}
+def hotplug(playbooks: Playbooks, vm: VM, *arguments: str, **desired: Any) -> Played:
+    variables = {f"hotplug_{name}": value for name, value in desired.items()}
     return playbooks.run(ROLE, *arguments, hotplug_socket=str(vm.qmp_socket), **variables)
 
 
 def test_the_whole_workflow(playbooks: Playbooks, tmp_path: Path) -> None:
-    wanted = {
+    desired = {
         "cpus": 2,
         "blockdevs": [disk("data1"), disk("data2", 2 << 20), disk("data3", 4 << 20, driver="scsi-hd")],
         "netdevs": [{"id": "net1", "type": "user", "mac": MAC}],
     }
     with VM(tmp_path / "vm") as vm:
         before = vm.hardware()
-        checked = hotplug(playbooks, vm, "--check", "--diff", **wanted)
+        checked = hotplug(playbooks, vm, "--check", "--diff", **desired)
         assert checked.recap["failed"] == 0 and vm.hardware() == before, checked.output
         assert "Would change: vCPUs 1 to 2, +data1, +data2, +data3, +net1" in checked.output
-        for place in ("bus: rp0", "bus: rp1", "bus: rp2", "bus: scsi0.0"):
-            assert place in checked.output, place
+        for slot in ("bus: rp0", "bus: rp1", "bus: rp2", "bus: scsi0.0"):
+            assert slot in checked.output, slot
 
-        first = hotplug(playbooks, vm, **wanted)
+        first = hotplug(playbooks, vm, **desired)
         assert first.recap["failed"] == 0 and first.recap["changed"] == checked.recap["changed"], first.output
         assert "Changed: vCPUs 1 to 2, +data1, +data2, +data3, +net1" in first.output
         vm.wait_guest(lambda guest: {one["size"] for one in guest["disks"]} == {1 << 20, 2 << 20, 4 << 20})
         vm.wait_guest(lambda guest: [nic["mac"] for nic in guest["nics"]] == [MAC] and guest["cpus"]["present"] == "0-1")
 
-        again = hotplug(playbooks, vm, **wanted)
+        again = hotplug(playbooks, vm, **desired)
         assert again.recap["failed"] == 0 and again.recap["changed"] == 0, again.output
 
         last = hotplug(playbooks, vm, cpus=1, blockdevs=gone("data1", "data2", "data3"), netdevs=gone("net1"))
@@ -76,27 +76,27 @@ def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_every_kind_comes_and_goes_in_the_order_of_what_needs_what(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
-    wanted = everything(tmp_path)
-    first = hotplug(playbooks, vm, **wanted)
+def test_every_kind_is_added_and_removed_in_the_order_of_dependencies(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
+    desired = everything(tmp_path)
+    first = hotplug(playbooks, vm, **desired)
     assert first.recap["failed"] == 0, first.output
     assert "Changed: +io1, +dimm1, +line1, +ctl1, +rng1, +port1, +data1, +net1" in " ".join(first.output.split()), first.output
-    again = hotplug(playbooks, vm, **wanted)
+    again = hotplug(playbooks, vm, **desired)
     assert again.recap["failed"] == again.recap["changed"] == 0, again.output
-    last = hotplug(playbooks, vm, **{kind: gone(*(one["id"] for one in wishes)) for kind, wishes in wanted.items()})
+    last = hotplug(playbooks, vm, **{kind: gone(*(one["id"] for one in specs)) for kind, specs in desired.items()})
     assert last.recap["failed"] == 0, last.output
     assert "Changed: -net1, -data1, -port1, -rng1, -ctl1, -line1, -dimm1, -io1" in " ".join(last.output.split()), last.output
 
 
 def test_a_failure_rolls_back_every_kind(playbooks: Playbooks, vm: VM, tmp_path: Path) -> None:
-    wanted = everything(tmp_path)
-    wanted["netdevs"] = [{"id": "net1", "type": "tap", "ifname": "nosuchtap"}]
-    played = hotplug(playbooks, vm, **wanted)
+    desired = everything(tmp_path)
+    desired["netdevs"] = [{"id": "net1", "type": "tap", "ifname": "nosuchtap"}]
+    played = hotplug(playbooks, vm, **desired)
     assert played.recap["failed"] == 1
     assert "was rolled back: io1, dimm1, line1, ctl1, rng1, port1, data1" in " ".join(played.output.split()), played.output
 
 
-def test_a_failure_rolls_back_what_the_play_added_and_is_the_error(playbooks: Playbooks, vm: VM) -> None:
+def test_a_failure_rolls_back_the_additions_of_the_play_and_is_the_reported_error(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(
         playbooks,
         vm,
@@ -114,7 +114,7 @@ def test_a_nic_that_fails_rolls_back_the_disks_before_it(playbooks: Playbooks, v
     assert "Interface nosuchtap does not exist" in " ".join(played.output.split()), played.output
 
 
-def test_what_was_there_before_the_play_is_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
+def test_hardware_from_before_the_play_is_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     assert hotplug(playbooks, vm, blockdevs=[disk("old"), disk("new"), {"id": "bad", "file": "/nosuch"}]).recap["failed"] == 1
     assert "old" in vm.hardware()["devices"] and "new" not in vm.hardware()["devices"]
@@ -148,7 +148,7 @@ def test_a_play_that_fails_in_check_mode_says_that_nothing_was_changed(playbooks
     assert "rolled back" not in played.output
 
 
-def test_what_a_failed_play_removed_is_reported_as_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
+def test_removals_of_a_failed_play_are_reported_as_not_rolled_back(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk("old")]).recap["failed"] == 0
     played = hotplug(playbooks, vm, blockdevs=[*gone("old"), {"id": "bad", "file": "/nosuch"}])
     assert "What it removed or changed was not rolled back: -old." in " ".join(played.output.split()), played.output
@@ -162,13 +162,13 @@ def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_
         played = playbooks.run(ROLE, hotplug_socket=str(proxy.path), hotplug_blockdevs=[disk("lost")], hotplug_connect_timeout=2)
     finally:
         proxy.close()
-    told = " ".join(played.output.split())
-    assert played.recap["failed"] == 1 and "The state of lost is unknown" in told, played.output
+    shown = " ".join(played.output.split())
+    assert played.recap["failed"] == 1 and "The state of lost is unknown" in shown, played.output
     assert hotplug(playbooks, vm, blockdevs=gone("lost")).recap["failed"] == 0
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("desired", "words"),
     [
         (
             {"blockdevs": [disk(name) for name in "abcde"]},
@@ -213,10 +213,10 @@ def test_the_state_of_the_last_item_is_reported_as_unknown_where_the_connection_
         "an id twice",
     ],
 )
-def test_what_the_vm_cannot_take_is_refused_by_its_cause_before_anything_is_changed(
-    playbooks: Playbooks, vm: VM, wanted: dict[str, Any], words: list[str]
+def test_hardware_that_the_vm_cannot_take_is_refused_with_its_cause_before_anything_is_changed(
+    playbooks: Playbooks, vm: VM, desired: dict[str, Any], words: list[str]
 ) -> None:
-    played = hotplug(playbooks, vm, **wanted)
+    played = hotplug(playbooks, vm, **desired)
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
     shown = " ".join(played.output.split())
     for word in [*words, "so nothing was changed"]:
@@ -225,7 +225,7 @@ def test_what_the_vm_cannot_take_is_refused_by_its_cause_before_anything_is_chan
     assert sum(cause in shown for cause in causes) == 1, played.output
 
 
-def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM) -> None:
+def test_removals_come_first_and_free_their_slots(playbooks: Playbooks, vm: VM) -> None:
     assert hotplug(playbooks, vm, blockdevs=[disk(name) for name in "abcd"]).recap["failed"] == 0
     swapped = hotplug(playbooks, vm, blockdevs=[disk("e"), *gone("a")])
     assert swapped.recap["failed"] == 0, swapped.output
@@ -256,9 +256,17 @@ def test_removals_come_first_and_free_their_places(playbooks: Playbooks, vm: VM)
             "hotplug_nics is not a variable of this role and was ignored. Did you mean hotplug_netdevs?",
         ),
     ],
-    ids=["no id", "an option that is none", "no number", "text that is not YAML", "no list", "no boolean", "a misspelt variable"],
+    ids=[
+        "no id",
+        "a misspelt option",
+        "not a number",
+        "text that is not YAML",
+        "not a list",
+        "not a boolean",
+        "a misspelt variable",
+    ],
 )
-def test_wrong_variables_are_told_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
+def test_wrong_variables_are_reported_by_name(playbooks: Playbooks, vm: VM, variables: dict[str, Any], words: str) -> None:
     played = playbooks.run(ROLE, hotplug_socket=str(vm.qmp_socket), **variables)
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0, played.output
     assert words in " ".join(played.output.replace("''", "'").split()), played.output
@@ -325,9 +333,9 @@ def test_vcpus_that_were_added_are_rolled_back_by_name(playbooks: Playbooks, tmp
 
 
 def test_a_run_without_changes_is_short(playbooks: Playbooks, vm: VM) -> None:
-    wanted = {"blockdevs": [disk("data1"), disk("data2")], "netdevs": [{"id": "net1", "type": "user"}]}
-    assert hotplug(playbooks, vm, **wanted).recap["failed"] == 0
-    again = hotplug(playbooks, vm, **wanted)
+    desired = {"blockdevs": [disk("data1"), disk("data2")], "netdevs": [{"id": "net1", "type": "user"}]}
+    assert hotplug(playbooks, vm, **desired).recap["failed"] == 0
+    again = hotplug(playbooks, vm, **desired)
     assert again.recap["changed"] == 0 and len(again.output.splitlines()) < 65, again.output
     assert hotplug(playbooks, vm, blockdevs=gone("data1", "data2"), netdevs=gone("net1")).recap["failed"] == 0
 

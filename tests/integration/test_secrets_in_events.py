@@ -34,8 +34,8 @@ SHORT = {"disk": "jQ7", "secret": "qJ6", "refused": "Qj4"}
 
 
 class Secret:
-    def __init__(self, place: str, shape: str) -> None:
-        name = SHORT[place] if shape == "short" else f"{place[:3]}{shape[:3]}"
+    def __init__(self, position: str, shape: str) -> None:
+        name = SHORT[position] if shape == "short" else f"{position[:3]}{shape[:3]}"
         parts = [part.format(name) for part in SHAPES[shape]]
         self.text = "".join(parts)
         self.words = [part for part in parts if name in part]
@@ -47,12 +47,12 @@ def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VM]:
         yield vm
 
 
-SECRETS = {(place, shape): Secret(place, shape) for place in SHORT for shape in SHAPES}
+SECRETS = {(position, shape): Secret(position, shape) for position in SHORT for shape in SHAPES}
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """Every place of the role that holds a secret, with every shape: disks without devices, for there are more than slots."""
+def desired(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Every position of the role that holds a secret, with every shape: disks without devices, because slots are few."""
     images = tmp_path_factory.mktemp("images")
     disks, objects = [], []
     for number, shape in enumerate(SHAPES):
@@ -74,14 +74,14 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
 
 
 def assert_no_secret(played: Run) -> None:
-    for (place, shape), secret in SECRETS.items():
+    for (position, shape), secret in SECRETS.items():
         for word in secret.words:
             found = {
                 name: text[max(0, text.index(word) - 200) : text.index(word) + 80]
                 for name, text in played.left.items()
                 if word in text
             }
-            assert not found, (place, shape, found)
+            assert not found, (position, shape, found)
 
 
 def assert_marked(played: Run) -> None:
@@ -96,18 +96,18 @@ def assert_marked(played: Run) -> None:
             assert {arguments.get(option) for option in options} <= {None, NO_LOG, MASK}, arguments
 
 
-def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp_path: Path) -> None:
+def test_no_secret_is_in_what_a_runner_keeps(vm: VM, desired: dict[str, Any], tmp_path: Path) -> None:
     before = vm.hardware(), vm.query("query-named-block-nodes")
     socket = {"hotplug_socket": str(vm.qmp_socket)}
-    as_text = {name: json.dumps(items) for name, items in wanted.items()}
+    as_text = {name: json.dumps(items) for name, items in desired.items()}
     checked = run(tmp_path / "checked", ROLE, "--check", "--diff", **socket, **as_text)
     bad = {"id": "bad", "file": "/nosuch.img", "passphrase": SECRETS["disk", "word"].text, "format": "luks", "attach": False}
     failed = run(
-        tmp_path / "failed", ROLE, "--diff", **socket, **{**wanted, "hotplug_blockdevs": [*wanted["hotplug_blockdevs"], bad]}
+        tmp_path / "failed", ROLE, "--diff", **socket, **{**desired, "hotplug_blockdevs": [*desired["hotplug_blockdevs"], bad]}
     )
     assert (vm.hardware(), vm.query("query-named-block-nodes")) == before
-    done = run(tmp_path / "done", ROLE, "--diff", **socket, **wanted)
-    gone = {name: [{**item, "state": "absent"} for item in items] for name, items in wanted.items()}
+    done = run(tmp_path / "done", ROLE, "--diff", **socket, **desired)
+    gone = {name: [{**item, "state": "absent"} for item in items] for name, items in desired.items()}
     removed = run(tmp_path / "removed", ROLE, "--diff", **socket, **gone)
     assert (vm.hardware(), vm.query("query-named-block-nodes")) == before
     for played, succeeded in ((checked, True), (failed, False), (done, True), (removed, True)):
@@ -117,14 +117,16 @@ def test_no_secret_is_in_what_a_runner_keeps(vm: VM, wanted: dict[str, Any], tmp
     assert_marked(checked)
 
 
-PLACES = ["properties", "password", "cookie", "url"]
+POSITIONS = ["properties", "password", "cookie", "url"]
 
 
 @pytest.mark.newest_core
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("place", PLACES)
-def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, tmp_path: Path, place: str, shape: str) -> None:
-    """What the modules refuse, or QEMU, for there is no such server."""
+@pytest.mark.parametrize("position", POSITIONS)
+def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(
+    vm: VM, tmp_path: Path, position: str, shape: str
+) -> None:
+    """What the modules refuse, or QEMU, because there is no such server."""
     secret = SECRETS["refused", shape]
     https = {"driver": "https", "url": "https://127.0.0.1:1/x"}
     variables: dict[str, dict[str, Any]] = {
@@ -137,7 +139,7 @@ def test_no_secret_of_a_place_that_is_refused_is_in_what_a_runner_keeps(vm: VM, 
             ]
         },
     }
-    played = run(tmp_path / "run", ROLE, "--diff", hotplug_socket=str(vm.qmp_socket), **variables[place])
+    played = run(tmp_path / "run", ROLE, "--diff", hotplug_socket=str(vm.qmp_socket), **variables[position])
     assert not played.succeeded
     assert_no_secret(played)
 

@@ -138,8 +138,8 @@ class Peer:
         self.last_id = message.pop("id")
         assert self.last_id not in self._ids, f"the id {self.last_id!r} was used twice"
         self._ids.add(self.last_id)
-        wanted = {"execute": command, **({} if arguments is None else {"arguments": arguments})}
-        assert message == wanted, f"the client sent {message}"
+        expected = {"execute": command, **({} if arguments is None else {"arguments": arguments})}
+        assert message == expected, f"the client sent {message}"
         assert len(self._server.fds) - fds_before == fds, "the number of descriptors differs"
 
     def await_end(self) -> None:
@@ -226,7 +226,7 @@ class ScriptedMonitor:
                     self._peer = Peer(sock, self)
                     for step in (*script, Step("the client leaves", lambda peer: peer.await_end())):
                         step.act(self._peer)
-        except Exception as error:  # told to the test's own thread
+        except Exception as error:  # raised in the test's own thread
             self._complaint = f"the script was at {step.name!r}: {error}"
 
 

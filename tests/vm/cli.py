@@ -21,6 +21,8 @@ def main() -> None:
     start.add_argument("--ports", type=int, default=4, help="PCIe root ports of a q35")
     start.add_argument("--qemu", default=binaries()[0].version, help="version of QEMU, such as 10.0")
     start.add_argument("--no-guest", action="store_true", help="no guest: the VM is paused before its first instruction")
+    start.add_argument("--native", action="store_true", help="native PCIe hotplug in place of ACPI's")
+    start.add_argument("arguments", nargs="*", help="further arguments of QEMU, after --")
     verbs.add_parser("report", help="print what the guest sees, as JSON")
     verbs.add_parser("hardware", help="print what QEMU has, as JSON")
     ask = verbs.add_parser("guest", help="run a shell command in the guest")
@@ -34,7 +36,8 @@ def main() -> None:
         binary = next((one for one in binaries() if one.version == options.qemu), None)
         if binary is None:
             parser.error(f"no QEMU {options.qemu}; there is {', '.join(one.version for one in binaries())}")
-        vm = VM(options.dir, binary, options.machine, options.ports, boot=not options.no_guest)
+        boot, extra = not options.no_guest, tuple(options.arguments)
+        vm = VM(options.dir, binary, options.machine, options.ports, options.native, boot, extra=extra)
         vm.start()
         print(vm.qmp_socket)
         return
