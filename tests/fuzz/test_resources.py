@@ -148,7 +148,7 @@ def test_a_task_with_a_silent_monitor_ends_at_its_timeout(tmp_path: Path, module
     with Stranger(tmp_path, lambda request: []) as stranger:
         ended = run_measured(module, {"socket": stranger.path, "timeout": 1, **options})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is False, ended
-    assert "Reading the VM's state took longer than its timeout of 1 s" in ended.result["msg"]
+    assert "Reading the VM's state took longer than the timeout of 1 s" in ended.result["msg"]
     assert ended.seconds < 10
 
 

@@ -20,6 +20,7 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -91,9 +92,9 @@ def send(*messages: dict[str, Any]) -> Step:
     return Step(f"send {messages}", act)
 
 
-def send_bytes(data: bytes | Callable[[str], bytes], *, piece: int = 0) -> Step:
-    """Send *data*, or what it makes of the last command's id, as it is, in pieces of *piece* bytes (0: at once)."""
-    return Step("send_bytes", lambda peer: peer.send(data if isinstance(data, bytes) else data(peer.last_id), piece))
+def send_bytes(data: bytes | Callable[[Any], bytes], *, chunk: int = 0) -> Step:
+    """Send *data*, or what it makes of the last command's id, as it is, in chunks of *chunk* bytes (0: at once)."""
+    return Step("send_bytes", lambda peer: peer.send(data if isinstance(data, bytes) else data(peer.last_id), chunk))
 
 
 def hold(gate: threading.Event) -> Step:
@@ -122,13 +123,13 @@ class Peer:
     def __init__(self, sock: socket.socket, server: ScriptedMonitor) -> None:
         sock.settimeout(PATIENCE)
         self.socket = sock
-        self.last_id = ""
+        self.last_id: Any = ""
         self._server = server
         self._buffer = b""
-        self._ids: set[str] = set()
+        self._ids: deque[Any] = deque(maxlen=9)  # of the last requests: one digit is enough for ten ids
 
     def take(self, command: str, arguments: dict[str, Any] | None, fds: int) -> None:
-        """Read one message, which must be *command*, come with *fds* descriptors and have a new id."""
+        """Read one message, which must be *command*, come with *fds* descriptors and have an id that no other on its way has."""
         fds_before = len(self._server.fds)
         while b"\n" not in self._buffer:
             assert self._receive(), "the client left"
@@ -136,8 +137,8 @@ class Peer:
         message = json.loads(line)
         self._server.commands.append((message["execute"], message.get("arguments")))
         self.last_id = message.pop("id")
-        assert self.last_id not in self._ids, f"the id {self.last_id!r} was used twice"
-        self._ids.add(self.last_id)
+        assert self.last_id not in self._ids, f"the id {self.last_id!r} is that of one of the last requests"
+        self._ids.append(self.last_id)
         expected = {"execute": command, **({} if arguments is None else {"arguments": arguments})}
         assert message == expected, f"the client sent {message}"
         assert len(self._server.fds) - fds_before == fds, "the number of descriptors differs"
@@ -151,12 +152,12 @@ class Peer:
     def send_message(self, message: dict[str, Any]) -> None:
         self.send(json.dumps(message).encode() + b"\r\n")
 
-    def send(self, data: bytes, piece: int = 0) -> None:
+    def send(self, data: bytes, chunk: int = 0) -> None:
         """Send *data*. To a client that has left, nothing is sent, as QEMU does it."""
-        piece = piece or max(1, len(data))
+        chunk = chunk or max(1, len(data))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            for start in range(0, len(data), piece):
-                self.socket.sendall(data[start : start + piece])
+            for start in range(0, len(data), chunk):
+                self.socket.sendall(data[start : start + chunk])
 
     def _receive(self) -> bool:
         """Read on; False at the end of the stream."""

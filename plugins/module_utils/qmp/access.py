@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who else may get at a monitor: files that others have planted, sockets that others may write to, addresses beyond this host.
+"""Who else has access to a monitor: files that other users have planted, sockets that others may write to, other hosts.
 
-What is said to a monitor may be secret. So a path is followed only where nobody else can have put there what it leads to. Trusted
-are root, the user of this process, and the owner of a directory with what is below it: who names a path there trusts that user.
-Where any user may write to a directory, what is in it must belong to one of those.
+Commands to a monitor may contain secrets. So a path is followed only where no other user can have put the file there. Trusted are
+root, the user of this process, and the owner of a directory with everything below it: who names a path there trusts that user.
+In a directory that any user may write to, a file must belong to one of those.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from typing import Iterator, NamedTuple
 
 from .errors import ConnectError
 
+_HOLD = getattr(os, "O_PATH", 0)  # no right to the file is needed
 _MOST_LINKS = 40  # as Linux has it
 
 
 class Reached(NamedTuple):
-    """A file and its owner. ``path`` leads to this very file, whatever becomes of the path that was asked for."""
+    """A file and its owner. ``path`` leads to this very file, whatever becomes of the requested path."""
 
     path: str
     owner: int
@@ -36,8 +37,7 @@ class Reached(NamedTuple):
 def reached(path: str) -> Iterator[Reached]:
     """Follow *path* to its file, and hold it as long as the context lasts.
 
-    Raises ConnectError where another user could have put it there, or a part of the way; OSError where there is none.
-    Each step of the way is held by a descriptor while it is looked at, so that nobody can exchange it in between.
+    Raises ConnectError where another user could have put it there, or a part of the way; OSError where it does not exist.
     """
     if not hasattr(os, "O_PATH") or not os.path.isdir("/proc/self/fd"):
         refuse_planted_links(path)
@@ -52,7 +52,10 @@ def reached(path: str) -> Iterator[Reached]:
 
 
 class _Way:
-    """The way along a path. ``descriptor`` is where it has led so far."""
+    """The way along a path. Each step is held by a descriptor while it is checked, so that nobody can exchange it meanwhile.
+
+    ``descriptor`` is the end of the way so far.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -60,73 +63,74 @@ class _Way:
         self._trusted = {0, os.geteuid()}
         self._links: dict[int, str] = {}  # one of each other user
         self._followed = 0
-        self._where = "/"
-        self.descriptor = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        self._where = ""
+        self.descriptor = os.open("/", _HOLD)
+        self._found = os.fstat(self.descriptor)
 
     def follow(self) -> int:
-        """Go all the way; return the owner of what is there."""
+        """Go all the way; return the owner of the file at its end."""
         try:
             while self._pending:
                 name = self._pending.pop()
                 if name not in ("", "."):
                     self._step(name)
-            owner = os.fstat(self.descriptor).st_uid
         except OSError:
             self._refuse_links(None)
             raise
-        self._refuse_links(owner)
-        return owner
+        self._refuse_links(self._found.st_uid)
+        return self._found.st_uid
 
     def _step(self, name: str) -> None:
-        directory = os.fstat(self.descriptor)
-        entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.descriptor)
+        directory = self._found
+        entry = os.open(name, _HOLD | os.O_NOFOLLOW, dir_fd=self.descriptor)
         try:
             found = os.fstat(entry)
-            place = os.path.join(self._where, name)
+            where = f"{self._where}/{name}"
             self._trusted.add(directory.st_uid)
-            if name != ".." and directory.st_mode & stat.S_IWOTH and found.st_uid not in self._trusted:
+            if directory.st_mode & stat.S_IWOTH and found.st_uid not in self._trusted and name != "..":
                 raise ConnectError(
-                    f"{self._path}: any user may write to the directory {self._where}, and {place} in it belongs to "
-                    f"{user(found.st_uid)}, who could be anybody and lead us anywhere. Put it in a directory that only its user "
-                    "may write to, or run this task as that user."
+                    f"{self._path}: any user may write to the directory {self._where or '/'}, and {where} in it belongs to "
+                    f"{user(found.st_uid)}, who could lead us anywhere. Move it to a directory that only its user may write to, "
+                    "or run this task as that user."
                 )
             if not stat.S_ISLNK(found.st_mode):
-                self._go(entry, place)
+                self._go(entry, where, found)
                 return
             self._followed += 1
             if self._followed > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             if found.st_uid not in (0, os.geteuid()):
-                self._links.setdefault(found.st_uid, place)
+                self._links.setdefault(found.st_uid, where)
             if directory.st_dev == os.stat("/proc").st_dev:  # such as /proc/PID/root, which is more than its text
-                self._go(os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=self.descriptor), place)
+                self._go(os.open(name, _HOLD, dir_fd=self.descriptor), where)
             else:
                 target = os.readlink("", dir_fd=entry)
                 if target.startswith("/"):
-                    self._go(os.open("/", os.O_PATH | os.O_CLOEXEC), "/")
+                    self._go(os.open("/", _HOLD), "")
                 self._pending += reversed(target.split("/"))
         finally:
             if entry != self.descriptor:
                 os.close(entry)
 
-    def _go(self, descriptor: int, where: str) -> None:
+    def _go(self, descriptor: int, where: str, found: os.stat_result | None = None) -> None:
         os.close(self.descriptor)
         self.descriptor, self._where = descriptor, where
+        self._found = found or os.fstat(descriptor)
 
     def _refuse_links(self, owner: int | None) -> None:
-        """A link of another user is trusted if what it leads to, owned by *owner*, is that user's as well."""
+        """A link of another user is trusted if its target, owned by *owner*, is that user's as well."""
         for uid, link in self._links.items():
             if uid != owner:
                 raise _planted(self._path, link, uid)
 
 
 def refuse_peer(path: str, owner: int | None, uid: int, pid: int | None) -> None:
-    """Raise ConnectError if who listens at *path*, a process of *uid*, is neither the file's *owner* nor root nor ourselves."""
+    """Raise ConnectError unless the user of the process that listens at *path* is the *owner* of the file, root or our own."""
     if uid not in {0, os.geteuid(), owner}:
-        whose = "is an abstract one, which anybody can make" if owner is None else f"belongs to {user(owner)}"
+        whose = "is an abstract one, which any user can create" if owner is None else f"belongs to {user(owner)}"
         raise ConnectError(
-            f"{path}: the socket {whose}, and the process that listens there (pid {pid}) is one of {user(uid)}, "
-            "who could be anybody. Give the path of the QMP socket of your VM, or run this task as that user."
+            f"{path}: the socket {whose}, but the process that listens there (pid {pid}) runs as {user(uid)}. Give the path of "
+            "the QMP socket of your VM, or run this task as that user."
         )
 
 
@@ -139,22 +143,22 @@ def user(uid: int) -> str:
 
 
 def refuse_open_file(path: str, held: str) -> None:
-    """Raise ConnectError if any user may write to the file at *path*, which is at *held*."""
+    """Raise ConnectError if any user may write to the file at *path*, which is held at *held*."""
     if os.stat(held).st_mode & stat.S_IWOTH:
-        raise ConnectError(f"{path}: any user may write to this file, and so have us trust anybody: chmod o-w it.")
+        raise ConnectError(f"{path}: any user may write to this file, so it cannot be trusted: run chmod o-w on it.")
 
 
 def refuse_planted_links(path: str) -> None:
     """Raise ConnectError if the way to *path* leads over a symbolic link of another user. For systems other than Linux.
 
-    It might lead to a place that this user has prepared, and what we say there is often secret. Links of root, of our own
-    and of the owner of what they lead to are none of that kind.
+    Such a link might lead to a file that this user has prepared. Links of root, of our own user, and of the owner of their
+    target are trusted.
     """
     for link in _links(Path(os.path.abspath(path))):
         owner = os.lstat(link).st_uid
         try:
             trusted = {0, os.geteuid(), os.stat(path).st_uid}
-        except OSError:  # it leads nowhere that we see
+        except OSError:  # the target does not exist, or is not accessible
             trusted = {0, os.geteuid()}
         if owner not in trusted:
             raise _planted(path, str(link), owner)
@@ -162,23 +166,23 @@ def refuse_planted_links(path: str) -> None:
 
 def _planted(path: str, link: str, owner: int) -> ConnectError:
     return ConnectError(
-        f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the path that "
-        "it stands for, if you trust that."
+        f"{path}: {link} is a link of another user (uid {owner}), who could lead us anywhere; give the path of its target, if "
+        "you trust that."
     )
 
 
 def others_may_write(path: str) -> bool:
-    """Whether any user of this host may write to the socket at *path*, and so rule the VM."""
+    """Whether any user of this host may write to the socket at *path*, and so control the VM."""
     try:
         if not os.stat(path).st_mode & stat.S_IWOTH:
             return False
-        return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in Path(os.path.realpath(path)).parents)
-    except (OSError, ValueError):  # connecting will tell
+        return all(os.stat(parent).st_mode & stat.S_IXOTH for parent in Path(os.path.realpath(path)).parents)
+    except (OSError, ValueError):  # connecting fails with the reason
         return False
 
 
 def is_loopback(host: str) -> bool:
-    """Whether all addresses of *host* are this very host's; False where it has none."""
+    """Whether all addresses of *host* are of this very host; False if it has none."""
     found = _addresses(host)
     return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
@@ -197,7 +201,7 @@ def _addresses(host: str) -> list[str]:
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """The symbolic links among the folders of *path* and itself, and those that they lead over."""
+    """The symbolic links among *path* and its parents, and those that they lead over."""
     seen: set[Path] = set()
     pending = [path]
     while pending:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong on a monitor, in one tree. Each text says what to do next."""
+"""The errors of a monitor, in one tree. Each text says what to do next."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class QMPError(Exception):
 
 
 class ConnectError(QMPError):
-    """There is no usable QMP monitor at the address. Nothing was sent to the VM."""
+    """The address has no usable QMP monitor. No command was sent to the VM, except for the negotiation."""
 
 
 class MonitorBusy(ConnectError):
-    """The monitor is there, but others hold it: it serves one client at a time and kept us waiting too long."""
+    """The monitor exists, but serves another client: it serves one at a time, and did not serve us in time."""
 
 
 class ProtocolError(QMPError):
-    """What came is no QMP. ``command`` is the command that was awaiting its reply, or None."""
+    """The monitor sent something that is not QMP. ``command`` is the command that awaited its reply, or None."""
 
     def __init__(self, reason: str, command: str | None = None) -> None:
         super().__init__(reason, command)
@@ -33,7 +33,7 @@ class ProtocolError(QMPError):
 
 
 class CommandError(QMPError):
-    """QEMU's error reply: its ``class`` member as ``qmp_class``, its ``desc`` as it came, and the command that it answers."""
+    """QEMU's error reply: its ``class`` member as ``qmp_class``, its ``desc`` unchanged, and the command that it answers."""
 
     def __init__(self, qmp_class: str, desc: str, command: str) -> None:
         super().__init__(qmp_class, desc, command)
@@ -46,8 +46,8 @@ class CommandError(QMPError):
 
 
 class InvalidArguments(QMPError):
-    """Arguments that JSON cannot carry or QEMU cannot read, for the *reason* given. Nothing was sent, and the connection is as
-    usable as before."""
+    """Arguments that JSON cannot carry or QEMU cannot read, for the given *reason*. Nothing was sent; the connection can still be
+    used."""
 
     def __init__(self, command: str, reason: str) -> None:
         super().__init__(command, reason)
@@ -59,7 +59,7 @@ class InvalidArguments(QMPError):
 
 
 class OutcomeUnknown(QMPError):
-    """A command was sent and its time passed without a reply: QEMU may have done it, or do it later."""
+    """A command was sent and its time passed without a reply: QEMU may have executed it, or may execute it later."""
 
     def __init__(self, command: str) -> None:
         super().__init__(command)
@@ -67,13 +67,13 @@ class OutcomeUnknown(QMPError):
 
     def __str__(self) -> str:
         return (
-            f"{self.command}: QEMU did not answer in time, so it may or may not have done it; "
-            "connect again and read the VM's state before repeating it."
+            f"{self.command}: QEMU did not reply in time, so it may or may not have executed the command; connect again and read "
+            "the VM's state before repeating it."
         )
 
 
 class ReadTimeout(OutcomeUnknown):
-    """The *seconds* for reading the VM's state have passed, at the latest while *command* was awaiting its reply."""
+    """The *seconds* for reading the VM's state have passed; at the end *command* awaited its reply."""
 
     def __init__(self, command: str, seconds: float) -> None:
         super().__init__(command)
@@ -81,8 +81,8 @@ class ReadTimeout(OutcomeUnknown):
 
     def __str__(self) -> str:
         return (
-            f"Reading the VM's state took longer than its timeout of {self.seconds:g} s, at last with {self.command}: QEMU "
-            "hangs, or its host is overloaded, or the VM is so large that it needs a longer timeout."
+            f"Reading the VM's state took longer than the timeout of {self.seconds:g} s; the last command was {self.command}. "
+            "QEMU hangs, or its host is overloaded, or the VM is so large that it needs a longer timeout."
         )
 
 
@@ -95,19 +95,19 @@ class Disconnected(QMPError):
 
     def __str__(self) -> str:
         if self.command is None:
-            return "The connection to QEMU is closed; connect again to go on."
+            return "The connection to QEMU is closed; connect again to continue."
         return (
-            f"{self.command}: the connection broke before the reply, so QEMU may or may not have done it; "
-            "connect again and read the VM's state before repeating it."
+            f"{self.command}: the connection broke before the reply, so QEMU may or may not have executed the command; connect "
+            "again and read the VM's state before repeating it."
         )
 
 
 class EventTimeout(QMPError):
-    """The awaited event did not come in time. The connection is as usable as before."""
+    """The awaited event did not come in time. The connection can still be used."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
 
     def __str__(self) -> str:
-        return f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what has happened."
+        return f"The awaited event did not come within {self.seconds:g} s; read the VM's state to see what happened."

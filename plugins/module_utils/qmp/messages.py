@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes over a monitor: requests as they are sent, and what greetings, events and replies have in them."""
+"""The messages of a monitor: requests as they are sent, and the contents of greetings, events and replies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from .errors import CommandError, InvalidArguments, ProtocolError
 from .text import unreadable
 
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; after an odd number of backslashes it only looks like one
-_NAMING = ("qom-list", "qom-get")  # which get the names that QEMU gave: with these it takes a NUL back as it came
-_LONGEST_DESC = 10_000  # characters of an error's text, which has file names in it
+_NAMING = ("qom-list", "qom-get")  # they take the names that QEMU returned, with a NUL too
+_LONGEST_DESC = 10_000  # characters of an error's text, which may contain file names
 
 
 class Version(NamedTuple):
@@ -26,14 +27,14 @@ class Version(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A command to send. ``arguments`` are native JSON types: QEMU 9.2 refuses "on" for a bool and "1" for an int."""
+    """A command to send. ``arguments`` are native JSON types: QEMU 9.2 rejects "on" for a bool and "1" for an int."""
 
     command: str
     arguments: dict[str, Any] | None = None
 
 
 class Event(NamedTuple):
-    """Something that QEMU told unasked, ``seconds`` after the epoch by its clock, as the ``seq``th event (from 0)."""
+    """An event of QEMU, ``seconds`` after the epoch by the clock of its host; ``seq``: its number on this connection, from 0."""
 
     name: str
     data: dict[str, Any]
@@ -41,28 +42,30 @@ class Event(NamedTuple):
     seq: int
 
 
-def message_of(ident: str, request: Request) -> dict[str, Any]:
-    arguments = {} if request.arguments is None else {"arguments": request.arguments}
-    return {"execute": request.command, "id": ident, **arguments}
+def message_of(ident: str | int, request: Request) -> dict[str, Any]:
+    """The message of a request, as JSON has it."""
+    if request.arguments is None:
+        return {"execute": request.command, "id": ident}
+    return {"execute": request.command, "arguments": request.arguments, "id": ident}
 
 
-def encode(ident: str, request: Request) -> bytes:
+def encode(ident: str | int, request: Request) -> bytes:
     """The line that is sent. Raises InvalidArguments."""
     message = message_of(ident, request)
     try:
-        line = json.dumps(message, allow_nan=False, separators=(",", ":"))
+        line = _JSON.encode(message)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(request.command, str(error)) from None
     if "\\u" in line:
         has_nul = request.command not in _NAMING and _NUL.search(line)
         found = "U+0000" if has_nul else unreadable(json.dumps(message, ensure_ascii=False))
         if found:
-            raise InvalidArguments(request.command, f"a text has {found} in it, which QEMU does not read")
+            raise InvalidArguments(request.command, f"a text contains {found}, which QEMU does not read")
     return line.encode("ascii") + b"\n"
 
 
 def greeting_of(message: dict[str, Any]) -> dict[str, Any]:
-    """The member ``QMP`` of the first message that is no event."""
+    """The member ``QMP`` of the first message that is not an event."""
     greeting = message.get("QMP")
     if not isinstance(greeting, dict):
         raise ProtocolError("QEMU did not greet.")
@@ -70,7 +73,7 @@ def greeting_of(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_negotiated(error: Exception) -> bool:
-    """Whether QEMU says that this has been done: by the client before us, which left before QEMU came to it."""
+    """Whether QEMU reports that this was done: for the client before us, which left before QEMU executed it."""
     return isinstance(error, CommandError) and error.qmp_class == "CommandNotFound" and "already complete" in error.desc
 
 
@@ -81,7 +84,7 @@ def event_of(message: dict[str, Any], seq: int) -> Event:
     except (KeyError, TypeError):
         raise ProtocolError("QEMU sent an event without a proper timestamp.") from None
     if not isinstance(data, dict):
-        raise ProtocolError("QEMU sent an event whose data is no object.")
+        raise ProtocolError("QEMU sent an event whose data is not an object.")
     return Event(str(message["event"]), data, seconds, seq)
 
 
@@ -100,7 +103,7 @@ def is_reply(head: bytes) -> bool:
 
 
 def stranger(head: bytes) -> str:
-    """What a socket that speaks no QMP looks like by its first bytes, and what to do."""
+    """Which other kind of socket this is by its first bytes, and what to do."""
     if b"QEMU" in head and b"monitor" in head:
         kind = "QEMU's human monitor (HMP)"
     elif is_reply(head):
@@ -108,4 +111,4 @@ def stranger(head: bytes) -> str:
     else:
         kind = "another program"
     start = head.decode("utf-8", "backslashreplace")
-    return f"this is not a QMP monitor but {kind}, which said {start!r}; give the socket of QEMU's -qmp option."
+    return f"this is not a QMP monitor but {kind}, which sent {start!r}; give the socket of QEMU's -qmp option."

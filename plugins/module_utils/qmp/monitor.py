@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, Union
 
 from .decoder import MAX_COST, MAX_MESSAGE, Decoder
 from .errors import (
@@ -44,28 +44,33 @@ from .transport import BUSY_HINT, Address, DeadlinePassed, Transport, connect
 
 CONNECT_TIMEOUT = 10.0  # seconds
 COMMAND_TIMEOUT = 30.0  # seconds; snapshots and mirrors are jobs, so no command takes long unless the storage hangs
-MAX_EVENTS = 20_000  # kept; beyond that a flood pushes out the oldest
-MAX_EVENT_BYTES = 24 * 1024 * 1024  # of memory that they take, likewise
+MAX_EVENTS = 20_000  # that are kept; beyond that the oldest are dropped
+MAX_EVENT_BYTES = 24 * 1024 * 1024  # of memory that they take; beyond that the oldest are dropped
 MAX_REPLIES = 4  # times the bytes of the largest message, for all replies to one call
 MAX_KEPT = 40 * 1024 * 1024  # bytes of memory of all replies that are kept at one time; those of 1000 disks take 14 MB
-_COUNTED = 256 * 1024  # bytes of memory from which on it is not estimated but counted
-_AT_ONCE = 256  # requests on their way together, which is what a peer that does not read makes us keep
-_HEAD = 120  # bytes of the peer's first words that are kept to tell what it is
+_COUNTED = 256 * 1024  # bytes of memory from which on they are not estimated but counted
+_AT_ONCE = 5  # requests that are sent together
+_BATCHES = 2  # of them on their way, so that QEMU has some while we take replies
+_IDS = _AT_ONCE * _BATCHES  # as many as are on their way together, and have one digit
+_HEAD = 120  # bytes of the peer's first words that are kept to recognise what it is
 
 OLDEST = Version(4, 0, 0)
 
+Ident = Union[str, int]
+"""The id of a request."""
+
 
 class Monitor:
-    """A negotiated monitor; make one with :meth:`connect` and use it as a context manager. Not for several threads.
+    """A negotiated monitor; create it with :meth:`connect` and use it as a context manager. Not for several threads.
 
     ``version``, ``package``: of QEMU. ``capabilities``: what it offered in its greeting, such as "oob". ``peer_pid``: of the
-    process that made the socket, None if unknown.
-    ``passes_fds``: whether :meth:`execute` takes descriptors. ``closed``: whether the connection is gone.
+    process that created the socket, None if unknown.
+    ``passes_fds``: whether :meth:`execute` takes descriptors. ``closed``: whether the connection is closed.
 
-    With a *read_timeout* the commands whose calls state no time of their own have so many seconds together, for they read; those
-    of what is done within :meth:`acting` have *command_timeout* each.
+    With a *read_timeout*, all commands that read the VM have so many seconds together: those whose calls set no timeout. Commands
+    within :meth:`acting` have *command_timeout* seconds each.
 
-    Everything that reads raises Disconnected once the connection is gone and ProtocolError at malformed input; after
+    Every method that reads raises Disconnected once the connection is closed and ProtocolError at malformed input; after
     either, after OutcomeUnknown and after :meth:`close` the monitor is closed, and every call raises Disconnected.
     """
 
@@ -102,10 +107,9 @@ class Monitor:
         self._event_bytes = 0
         self._event_count = 0
         self._negotiated = False
-        self._nonce = os.urandom(8).hex()
-        self._request_count = 0
-        self._pending: dict[str, Request] = {}  # by id, oldest first
-        self._replies: dict[str, Any] = {}  # by id
+        self._next_id = 0
+        self._pending: dict[Ident, Request] = {}  # by id, oldest first
+        self._replies: dict[Ident, Any] = {}  # by id, until they are taken
         self._reply_bytes = self._reply_cost = 0  # of the replies to one call
         self._max_replies = MAX_REPLIES * max_message
         self._kept = 0  # the cost of what is kept of replies
@@ -123,10 +127,10 @@ class Monitor:
     ) -> Monitor:
         """Connect, wait for the greeting, negotiate; all within *timeout* seconds.
 
-        Waiting for the greeting is waiting in line: QEMU greets a client when the one before it has left.
-        *command_timeout*: seconds that a command may take if its call does not say. *read_timeout*: see above; by default
-        there is none. *max_message*: bytes.
-        Raises ConnectError; MonitorBusy where the line did not move.
+        Waiting for the greeting is waiting in a queue: QEMU greets a client when the one before it has left.
+        *command_timeout*: seconds that a command may take if its call sets no timeout. *read_timeout*: see the class; None is no
+        limit. *max_message*: bytes of the largest message that is accepted.
+        Raises ConnectError; MonitorBusy if the client before did not leave in time.
         """
         deadline = time.monotonic() + timeout
         monitor = cls(
@@ -165,7 +169,7 @@ class Monitor:
         fds: Sequence[int] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Have *command* done and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds, ReadTimeout
+        """Execute *command* and return its reply. Raises CommandError; OutcomeUnknown after *timeout* seconds, ReadTimeout
         when those for reading have passed; and, before anything is sent, InvalidArguments.
 
         *fds*: at most one descriptor to pass along, for ``getfd`` or ``add-fd``; it stays open here.
@@ -176,16 +180,17 @@ class Monitor:
         return reply
 
     def execute_many(self, requests: Iterable[Request], *, timeout: float | None = None) -> list[Any]:
-        """Send all *requests*, many at once, and take the replies, in order; a CommandError stands for an error reply.
+        """Execute all *requests*, several on their way at a time, and return the replies in order; a CommandError stands for an
+        error reply.
 
-        QEMU works through them in order, and an error does not stop it. *timeout* seconds are for all of them together, and
-        MAX_REPLIES times the bytes of the largest message for all replies. Raises InvalidArguments before any is sent.
+        QEMU executes them in order, and continues after an error. All together may take *timeout* seconds, and all replies
+        MAX_REPLIES times the bytes of the largest message. Raises InvalidArguments before any is sent.
         """
         return self._timed(list(requests), timeout)
 
     @contextmanager
     def acting(self) -> Iterator[None]:
-        """What is done meanwhile changes the VM and takes none of the time for reading."""
+        """A context in which commands change the VM: they take none of the time for reading."""
         before, self._acting = self._acting, True
         try:
             yield
@@ -193,24 +198,24 @@ class Monitor:
             self._acting = before
 
     def read_again(self, seconds: float) -> None:
-        """After a change: there are at least *seconds* to read what came of it."""
+        """After a change: allow at least *seconds* to read its result."""
         self._read_left = max(self._read_left, seconds)
 
     def keep(self, owner: object, kept: Any) -> None:
-        """*owner* has *kept* these values of the replies to the last call as long as it lives. Raises ProtocolError if all that
-        is kept is too much."""
+        """Count the values *kept* of the replies to the last call, as long as their *owner* lives. Raises ProtocolError if all
+        that is kept takes too much memory."""
         cost = self._reply_cost if self._reply_cost < _COUNTED else min(self._reply_cost, memory_of(kept))
         self._kept += cost
-        weakref.finalize(owner, self._give_up, cost).atexit = False
+        weakref.finalize(owner, self._release, cost).atexit = False
         if self._kept > MAX_KEPT:
             self.close()
             raise ProtocolError(f"QEMU's replies take more than {MAX_KEPT} bytes of memory together.")
 
-    def _give_up(self, cost: int) -> None:
+    def _release(self, cost: int) -> None:
         self._kept -= cost
 
     def _timed(self, requests: list[Request], timeout: float | None, fds: Sequence[int] = ()) -> list[Any]:
-        """Have all done within *timeout* seconds, or else within the time that there is for what is being done."""
+        """Execute all within *timeout* seconds, by default within the time for changing or for reading."""
         began = time.monotonic()
         if timeout is not None or self._acting:
             return self._exchange(requests, began + (self._command_timeout if timeout is None else timeout), fds)
@@ -221,38 +226,51 @@ class Monitor:
         finally:
             self._read_left = max(0.0, self._read_left - (time.monotonic() - began))
 
-    def _exchange(self, requests: list[Request], deadline: float, fds: Sequence[int] = ()) -> list[Any]:
-        """Have all done, some at a time, until each has its reply. What ends this amid them closes the connection."""
+    def _exchange(self, requests: Sequence[Request], deadline: float, fds: Sequence[int] = ()) -> list[Any]:
+        """Execute all, until each has its reply. Whatever interrupts this closes the connection."""
         self._check_open()
-        asked = {self._new_id(): request for request in requests}
-        lines = {ident: encode(ident, request) for ident, request in asked.items()}  # all, before the first is sent
+        idents = self._new_ids(len(requests))
+        lines = [encode(ident, request) for ident, request in zip(idents, requests)]  # all, before the first is sent
         self._reply_bytes = self._reply_cost = 0
-        idents = list(asked)
-        for start in range(0, len(idents), _AT_ONCE):
-            self._pending = {ident: asked[ident] for ident in idents[start : start + _AT_ONCE]}
-            try:
-                self._trace_requests(fds)
-                self._send(b"".join(lines[ident] for ident in self._pending), fds, deadline)
-                if not self._read_while(lambda: bool(self._pending), deadline):
-                    raise OutcomeUnknown(str(self._awaited()))
-            finally:
-                if self._pending:
-                    self.close()
-        return [self._replies.pop(ident) for ident in idents]
+        replies: list[Any] = []
+        batches: deque[dict[Ident, Request]] = deque()  # on their way
+        try:
+            for start in range(0, len(requests), _AT_ONCE):
+                if len(batches) == _BATCHES:
+                    replies += self._take_replies(batches.popleft(), deadline)
+                batches.append(dict(zip(idents[start : start + _AT_ONCE], requests[start : start + _AT_ONCE])))
+                self._pending.update(batches[-1])
+                self._trace_requests(batches[-1], fds)
+                self._send(b"".join(lines[start : start + _AT_ONCE]), fds, deadline)
+            for batch in batches:
+                replies += self._take_replies(batch, deadline)
+        finally:
+            if self._pending:
+                self.close()
+        return replies
 
-    def _new_id(self) -> str:
-        """Short, for QEMU pays for each byte. Only that of the negotiation must be one that nobody had before: QEMU works through
-        commands in order, so once it has answered that one, it owes no reply to a client before us. The others have a little
-        of it, for a program that stands between us and QEMU may not be as orderly."""
+    def _new_ids(self, count: int) -> list[Ident]:
+        """Ids for requests that are sent in this order. They are short: QEMU takes 3 microseconds for each byte of a request.
+
+        The negotiation has one that no other client uses: the reply that QEMU owes to the client before us, one at most, comes
+        before the reply to the negotiation. After that all replies are ours, and a digit is enough to distinguish those
+        that are on their way together. A reply that is late is never read, because the connection is closed then.
+        """
         if not self._negotiated:
-            return self._nonce
-        self._request_count += 1
-        return f"{self._nonce[:4]}{self._request_count}"
+            return [os.urandom(1).hex()]
+        first, self._next_id = self._next_id, (self._next_id + count) % _IDS
+        return [(first + number) % _IDS for number in range(count)]
 
-    def _trace_requests(self, fds: Sequence[int]) -> None:
+    def _take_replies(self, batch: dict[Ident, Request], deadline: float) -> list[Any]:
+        """The replies to a batch, once all are there. Raises OutcomeUnknown at the deadline."""
+        if not self._read_while(lambda: not self._replies.keys() >= batch.keys(), deadline):
+            raise OutcomeUnknown(str(self._awaited()))
+        return [self._replies.pop(ident) for ident in batch]
+
+    def _trace_requests(self, batch: dict[Ident, Request], fds: Sequence[int]) -> None:
         """Show the tracer those that are sent now."""
         if self._tracer is not None:
-            for ident, request in self._pending.items():
+            for ident, request in batch.items():
                 self._tracer("send", {**redact_request(message_of(ident, request)), **({"fds": len(fds)} if fds else {})})
 
     def _send(self, data: bytes, fds: Sequence[int], deadline: float) -> None:
@@ -262,7 +280,7 @@ class Monitor:
             raise OutcomeUnknown(str(self._awaited())) from None
         except OSError as error:
             raise Disconnected(self._awaited()) from error
-        except (ConnectError, ValueError):  # it refuses the descriptors; nothing was sent
+        except (ConnectError, ValueError):  # it rejects the descriptors; nothing was sent
             self._pending.clear()
             raise
 
@@ -296,7 +314,7 @@ class Monitor:
             in_time = self._read_event(deadline) and time.monotonic() < deadline
 
     def poll_events(self, timeout: float) -> None:
-        """Read until one more event has come or *timeout* seconds have passed. Look at what came before by `events`."""
+        """Read until one more event has come or *timeout* seconds have passed; :meth:`events` returns those before."""
         self._read_event(time.monotonic() + timeout)
 
     def _read_event(self, deadline: float) -> bool:
@@ -304,7 +322,7 @@ class Monitor:
         before = self.mark()
         return self._read_while(lambda: self._event_count == before, deadline)
 
-    # -- what comes in
+    # -- receiving
 
     def _negotiate(self, deadline: float) -> None:
         greeting = self._await_greeting(deadline)
@@ -318,7 +336,7 @@ class Monitor:
             raise ConnectError(f"{self.address}: {stranger(self._head)}") from None
         if self.version < OLDEST:
             found, oldest = (".".join(map(str, version)) for version in (self.version, OLDEST))
-            raise ConnectError(f"{self.address}: this is QEMU {found}; at least {oldest} is needed, so update QEMU.")
+            raise ConnectError(f"{self.address}: this is QEMU {found}; at least {oldest} is required, so update QEMU.")
         try:
             (reply,) = self._exchange([Request("qmp_capabilities")], deadline)
         except (Disconnected, OutcomeUnknown, ProtocolError) as error:
@@ -341,8 +359,8 @@ class Monitor:
             raise ConnectError(f"{self.address}: {stranger(self._head)}")
         if self._greeting is None:
             raise MonitorBusy(
-                f"{self.address}: connected, but no greeting came in time. {BUSY_HINT} "
-                "A hanging QEMU is as silent, and so is a guest agent's socket, which would be the wrong one."
+                f"{self.address}: connected, but no greeting came in time. {BUSY_HINT} A QEMU that hangs does not greet either, "
+                "and neither does the socket of a guest agent, which is not a QMP socket."
             )
         return self._greeting
 
@@ -351,18 +369,18 @@ class Monitor:
             raise Disconnected
 
     def _awaited(self) -> str | None:
-        """The command that QEMU owes a reply to and is at work on, as far as we can tell."""
+        """The first command without a reply, which QEMU works on."""
         return next((request.command for request in self._pending.values()), None)
 
     def _read_while(self, waiting: Callable[[], bool], deadline: float) -> bool:
-        """Read on while *waiting*; False if it still does at *deadline*, however much else came meanwhile."""
+        """Read while *waiting*; False if it still does at *deadline*, however much else came meanwhile."""
         in_time = True
         while waiting() and in_time:
             in_time = self._read(deadline) and time.monotonic() < deadline
         return not waiting()
 
     def _read(self, deadline: float) -> bool:
-        """Take in what comes next; False if that is nothing until *deadline*. Looks once even if that has passed."""
+        """Read some; False if nothing comes until *deadline*. Looks once even if that has passed."""
         try:
             data = self._transport.receive(deadline)
         except DeadlinePassed:
@@ -384,7 +402,7 @@ class Monitor:
 
     def _take(self, message: dict[str, Any]) -> None:
         ident = self._ident(message)
-        request = self._pending.get(ident or "")
+        request = None if ident is None else self._pending.get(ident)
         if self._tracer is not None:
             self._tracer("receive", redact_reply(message, *(request or ())))
         if "event" in message:
@@ -394,7 +412,7 @@ class Monitor:
         elif self._greeting is None:
             self._greeting = greeting_of(message)
         elif request is None:
-            raise ProtocolError("QEMU sent what is neither an event nor a reply to a command of ours.")
+            raise ProtocolError("QEMU sent a message that is neither an event nor a reply to a command of ours.")
         else:
             self._reply_bytes += self._decoder.size
             self._reply_cost += self._decoder.cost
@@ -405,16 +423,16 @@ class Monitor:
             self._replies[ident] = reply_of(message, request.command)
             del self._pending[ident]
 
-    def _ident(self, message: dict[str, Any]) -> str | None:
-        """The id of ours that *message* is about; "" where it is no reply; None for a reply that is owed to another.
+    def _ident(self, message: dict[str, Any]) -> Ident | None:
+        """The id of our request that *message* answers; "" where it is not a reply; None for a reply that is owed to another.
 
         QEMU greets a client while it still works for the one before, and then sends it that one's reply: with that one's id,
-        with none if that one gave none, and, where its monitor has a thread of its own, perhaps before the greeting. Once it
-        has answered our first command it owes us alone, and an error without an id is the reply to the oldest command: what
-        QEMU could not read has no id that it knows.
+        without any if that one gave none, and, where its monitor has a thread of its own, perhaps before the greeting. After it
+        has answered our first command, all replies are ours, and an error without an id is the reply to the oldest command: QEMU
+        does not know the id of a command that it could not read.
         """
         ident = message.get("id")
-        if isinstance(ident, str) and ident in self._pending:
+        if isinstance(ident, (int, str)) and not isinstance(ident, bool) and ident in self._pending:  # True is equal to 1
             return ident
         if "QMP" in message or not ("return" in message or "error" in message):
             return ""

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What this very QEMU can do, by its own word: ``query-qmp-schema`` and ``device-list-properties``.
+"""What the present QEMU can do, as ``query-qmp-schema`` and ``device-list-properties`` report it.
 
-Ask here and not by version: distributions build QEMU with parts left out and with features brought back.
+Ask here and not by version: distributions build QEMU without some parts and with features of later versions.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _ENTITY = {
     "object": {"members": [{"name": str, "type": str}], "variants?": [{"case": str, "type": str}]},
     "alternate": {"members": [{"type": str}]},
 }
-"""What an entity has besides, by its meta-type."""
+"""The further members of an entity, by its meta-type."""
 _PROPERTIES = [{"name": str, "type": str, "description?": str}]
 
 
 class _Entities(Dict[str, Dict[str, Any]]):
-    """By name, and each that is spoken of is there."""
+    """By name. Raises ProtocolError for a name that the schema refers to but does not describe."""
 
     def __missing__(self, name: str) -> Any:
-        raise ProtocolError(f"QEMU's schema speaks of {name} and does not say what it is.", "query-qmp-schema")
+        raise ProtocolError(f"QEMU's schema refers to {name} but does not describe it.", "query-qmp-schema")
 
 
 class Member(NamedTuple):
@@ -42,7 +42,7 @@ class Member(NamedTuple):
 
 
 class Schema:
-    """The answers of *monitor*'s QEMU. Each is asked for on first use and kept, for none changes while QEMU runs."""
+    """What the QEMU of *monitor* can do. Each part is queried on first use and kept: it does not change while QEMU runs."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
@@ -58,8 +58,8 @@ class Schema:
         return self._is("event", name)
 
     def command_arguments(self, name: str, case: str | None = None) -> dict[str, Member]:
-        """What command *name* takes, by member, in any of its variants or in that of *case* (an object type, a block driver …);
-        empty if there is no such command."""
+        """The arguments of command *name*, in any of its variants or in that of *case* (an object type, a block driver …), by
+        name; empty if QEMU does not have the command."""
         arguments: dict[str, Member] = {}
         for type_name in self._argument_types(name):
             for member in self._members(type_name, case):
@@ -69,18 +69,18 @@ class Schema:
         return arguments
 
     def has_member(self, command: str, *path: str) -> bool:
-        """Whether *command* takes the member path[0], that in turn path[1] and so on, in any of its variants."""
+        """Whether *command* has the argument path[0], that one the member path[1] and so on, in any of its variants."""
         types = self._argument_types(command)
         for name in path:
             types = [member["type"] for type_ in types for member in self._members(type_) if member["name"] == name]
         return bool(types)
 
     def argument_type(self, command: str) -> str | None:
-        """The name of the type of what *command* takes, for ``type_named``; None if there is no such command."""
+        """The name of the type of a command's arguments, for ``type_named``; None if QEMU does not have the command."""
         return next(iter(self._argument_types(command)), None)
 
     def type_named(self, name: str) -> dict[str, Any]:
-        """What ``query-qmp-schema`` says of a type: its ``meta-type`` and what QEMU documents for that (SchemaInfo)."""
+        """A type as ``query-qmp-schema`` returns it: its ``meta-type`` and what QEMU documents for that (SchemaInfo)."""
         return self._entities[name]
 
     def member_types(self, type_name: str, case: str | None = None) -> dict[str, str]:
@@ -88,8 +88,8 @@ class Schema:
         return {member["name"]: member["type"] for member in self._members(type_name, case)}
 
     def device_properties(self, driver: str) -> dict[str, dict[str, Any]]:
-        """What ``device_add`` takes for *driver*: by property its ``type``, ``description`` ("" if QEMU has none) and,
-        where QEMU tells it, ``default``. Raises CommandError of class DeviceNotFound if there is no such driver."""
+        """The properties that ``device_add`` takes for *driver*: for each its ``type``, ``description`` ("" if QEMU has none)
+        and, if QEMU reports it, ``default``. Raises CommandError of class DeviceNotFound for an unknown driver."""
         if driver not in self._devices:
             properties = self._monitor.execute("device-list-properties", {"typename": driver})
             self._monitor.keep(self, properties)
@@ -99,7 +99,7 @@ class Schema:
 
     @property
     def _entities(self) -> dict[str, dict[str, Any]]:
-        """Commands, events and types by name; QEMU gives types numbers for names, so that they do not clash."""
+        """Commands, events and types by name; QEMU names types by numbers, so that they do not clash."""
         if not self._kept_entities:
             entities = self._monitor.execute("query-qmp-schema")
             self._monitor.keep(self, entities)
@@ -119,7 +119,7 @@ class Schema:
         """The members of an object type, of all its variants or that of *case*, of an array's elements, of an alternate's
         objects."""
         pending, seen = [type_name], {type_name}
-        for name in pending:  # it grows meanwhile, by each type once
+        for name in pending:  # it grows meanwhile, by each type once at most
             entity, inner = self._entities[name], []
             if entity["meta-type"] == "object":
                 yield from entity["members"]

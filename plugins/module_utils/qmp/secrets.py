@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a secret can be: in members of certain names, in the arguments of certain commands, in URLs and file names.
+"""Where secrets are: in members of certain names, in the arguments of certain commands, in URLs and file names.
 
-Secrets are found by their place, whatever they look like, and also where the place is misspelt or of the wrong type.
+Secrets are found by their position, whatever they look like, and also if its name is misspelt or its type is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 HIDDEN = "********"
 
 _NAMES = ("password", "passphrase", "passwd", "secret", "cookie")
-"""What members are called that hold a secret. Such as password-secret and key-secret hold the id of a secret object instead."""
+"""Names of members that hold a secret. Those such as password-secret and key-secret hold the id of a secret object instead."""
 _PARTS = (*_NAMES, "credential", "apikey", "accesskey", "token")
 _SHORT = frozenset(("pass", "pwd", "psk"))
 _SECRET_PROPERTIES = ("data", "rawdata")
@@ -99,7 +99,7 @@ SHOWN = frozenset(
         "wait",
     )
 )
-"""Members of free-form options that are shown though nobody knows of which kind the options are."""
+"""Members of free-form options that are shown although the kind of the options is unknown."""
 
 RUNNING_TEXT = frozenset(("msg", "desc", "error", "reason", "exception"))
 _COMMAND = re.compile(r"[\w.-]{1,128}")
@@ -132,7 +132,7 @@ def _shorter(word: str) -> frozenset[str]:
 
 
 def _is_like(letters: str, words: tuple[str, ...]) -> bool:
-    """Whether *letters* is one of *words*, or is with one letter more, less, changed, or moved by one."""
+    """Whether *letters* is one of *words*, exactly or with one letter added, missing, changed, or moved by one."""
     if any(letters == word for word in words):
         return True
     near = [word for word in words if abs(len(word) - len(letters)) < 2]
@@ -154,7 +154,7 @@ _SECRET_OBJECT = frozenset(("qom-type", "qom_type", "id", "format", "keyid", "iv
 
 @functools.lru_cache(maxsize=1024)
 def _kind_of(command: str) -> str:
-    """The command that this one is, or of which it is a misspelling, if that is one that can carry a secret."""
+    """The command that can carry a secret, of which this is the name or a misspelling; "" for any other."""
     letters = _letters(command.lower())
     for known in (*_COMMANDS, "objectadd", "qomset", "humanmonitorcommand"):
         if _is_like(letters, (known,)):
@@ -163,10 +163,10 @@ def _kind_of(command: str) -> str:
 
 
 class Redactor:
-    """Makes copies without secrets. ``found`` are the secrets that it left out, as text.
+    """Makes copies without secrets. ``found``: the secrets that it omitted, as text.
 
-    *strict*: to show, of what is in free-form options, only members that are known to be harmless. So it is done with what a
-    task says, before anybody has checked it; what is sent to QEMU was checked and is shown but for the secrets.
+    *strict*: of free-form options, show only members that are known to be harmless. This is for the options of a task, which are
+    not checked yet; arguments for QEMU were checked, and are shown except for the secrets.
     """
 
     def __init__(self, strict: bool = False) -> None:
@@ -174,7 +174,7 @@ class Redactor:
         self.found: set[str] = set()
 
     def request(self, message: Any) -> Any:
-        """A command as ``{"execute": …, "arguments": {…}}``; also one that is misspelt or of other types."""
+        """A command as ``{"execute": …, "arguments": {…}}``; it may be misspelt or of wrong types."""
         if not isinstance(message, dict):
             return self.hide(message)
         known = ("execute", "arguments", "id", "exec-oob")
@@ -223,12 +223,12 @@ class Redactor:
         return self._walk(value, is_secret_name)
 
     def hide(self, value: Any) -> Any:
-        """What stands for a *value* that is a secret, or in which there are some. None and empty things are shown."""
+        """The replacement for a *value* that is a secret, or contains some. None and empty values are shown."""
         self.found.update(_leaves(value))
         return value if value is None or value in ({}, []) else HIDDEN
 
     def _walk(self, value: Any, hides: _Hides) -> Any:
-        """A copy of *value*, made without recursion, for a message may nest deeper than Python's stack has room."""
+        """A copy of *value*, made without recursion, because a message may nest deeper than Python's stack has room."""
         whole: list[Any] = [value]
         pending: list[tuple[Any, bool]] = [(whole, True)]
         while pending:
@@ -250,11 +250,11 @@ class Redactor:
         return whole[0]
 
     def _unknown(self, text: str) -> str:
-        self.text(text)  # for what it finds
+        self.text(text)  # collects the secrets in it
         return HIDDEN
 
     def text(self, text: str, within: bool = False) -> str:
-        """A file name, a URL, or options in QEMU's syntax. *within*: a text of which these are only a part."""
+        """A file name, a URL, or options in QEMU's syntax. *within*: a text that contains such."""
         if within:
             return self._plain(_MEMBER.sub(self._hide_member, text), True)
         if text.startswith("json:"):
@@ -318,7 +318,7 @@ _RBD = _pattern(r"(:)([A-Za-z][\w.-]*)=((?:\\.|[^:])*)")
 
 
 def _leaves(value: Any) -> set[str]:
-    """The texts and numbers in *value*, as text, but for the booleans: these tell nothing."""
+    """The texts and numbers in *value*, as text, without the booleans, which reveal nothing."""
     found: set[str] = set()
     pending = [value]
     while pending:

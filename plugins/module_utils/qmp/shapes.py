@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reply must look like, as far as it is read: checked where it comes in, so that no reader has to doubt it.
+"""The shape that a reply must have, for the parts of it that are read: checked once on arrival, so that no reader has to.
 
-A shape is a type (``bool`` is no ``int``, ``object`` is anything); ``[shape]``, a list of such values; or an object with at
+A shape is a type (``bool`` is not an ``int``, ``object`` is anything); ``[shape]``, a list of such values; or an object with at
 least the members ``{"name": shape, "name?": shape}``, where ``?`` means that it may be missing and ``"*"`` stands for every
 member.
 """
@@ -19,25 +19,25 @@ Shape = Any
 
 
 def check(command: str, reply: Any, shape: Shape) -> None:
-    """Raise ProtocolError, which tells where, unless *reply* to *command* has the *shape*."""
-    wrong = _mismatch(reply, shape, "return")
-    if wrong:
-        raise ProtocolError(f"QEMU's reply is not as documented: {wrong}.", command)
+    """Raise ProtocolError, which names the part, unless *reply* to *command* has the *shape*."""
+    mismatch = _mismatch(reply, shape, "return")
+    if mismatch:
+        raise ProtocolError(f"QEMU's reply is not as documented: {mismatch}.", command)
 
 
 def _mismatch(value: Any, shape: Shape, place: str) -> str:
-    """What is wrong with *value*, "" if nothing is. It goes no deeper than the shape does."""
+    """Why *value* does not have the shape, "" if it has. It goes no deeper than the shape does."""
     kind = shape if isinstance(shape, type) else type(shape)
     if not is_a(value, kind):
         return f"{place} is {_NAMES.get(type(value), 'null')}, not {_NAMES[kind]}"
-    wrong = ""
+    mismatch = ""
     if isinstance(shape, list):
         found = (_mismatch(item, shape[0], f"{place}[{number}]") for number, item in enumerate(value))
-        wrong = next(filter(None, found), "")
+        mismatch = next(filter(None, found), "")
     elif isinstance(shape, dict):
         found = (_member_mismatch(value, name, inner, place) for name, inner in shape.items())
-        wrong = next(filter(None, found), "")
-    return wrong
+        mismatch = next(filter(None, found), "")
+    return mismatch
 
 
 def _member_mismatch(value: dict[str, Any], name: str, shape: Shape, place: str) -> str:
@@ -55,8 +55,8 @@ def is_a(value: Any, kind: type) -> bool:
 
 
 def memory_of(value: Any) -> int:
-    """The bytes of memory that *value*, of JSON types, takes; names that come again and again are one. Without recursion, for it
-    may nest deeper than Python's stack has room."""
+    """The bytes of memory that *value*, of JSON types, takes; equal names are one string. Without recursion, because it may nest
+    deeper than Python's stack has room."""
     total, pending = sys.getsizeof(value), [value] if isinstance(value, (dict, list, tuple)) else []
     names: set[str] = set()
     while pending:

@@ -1,19 +1,19 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text on its way out: what QEMU cannot read, and what a terminal would take for a command."""
+"""Characters that QEMU cannot read, and characters that would control a terminal."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-# Non-characters, of every plane, and halves of surrogate pairs: QEMU's JSON parser refuses the whole command and answers
-# without its id (7.2, 10.0). NUL it takes, and then ends the text there.
+# Non-characters, of every plane, and halves of surrogate pairs: QEMU's JSON parser rejects the whole command and replies
+# without its id (7.2, 10.0). It accepts NUL, but ends the text there.
 _UNREADABLE = re.compile(
     "[\0\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)) + "]"
 )
-# Controls but for tab and line feed, those of C1, what turns or hides the direction of text, line separators, halves of surrogate
+# Controls except tab and line feed, those of C1, marks that change the direction of text, line separators, halves of surrogate
 # pairs and the byte order mark.
 _CONTROLS = (
     (0x00, 0x08),
@@ -31,21 +31,21 @@ _CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last 
 _VISIBLE = {
     code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for first, last in _CONTROLS for code in range(first, last + 1)
 }
-_DEEPEST = 100  # levels of a value that are shown; Ansible's own way through a result ends at some 300
+_DEEPEST = 100  # levels of a value that are shown; Ansible itself fails at some 300
 _LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
 
 
 def unreadable(text: str) -> str | None:
-    """The first character of *text* that QEMU does not read, in the form U+FFFF; None if there is none."""
+    """The first character of *text* that QEMU cannot read, in the form U+FFFF; None if there is none."""
     found = _UNREADABLE.search(text)
     return None if found is None else f"U+{ord(found.group()):04X}"
 
 
 def printable(text: str) -> str:
-    """*text* with what would control a terminal made visible, such as ``\\x1b`` for an escape.
+    """*text* with visible escapes for characters that would control a terminal, such as ``\\x1b``.
 
-    For what a person reads, and not for what goes back to QEMU: names go back as they came. A carriage return before a line
-    feed, which ends each line of QEMU's human monitor, is left out.
+    For text that a person reads, not for names that are sent back to QEMU. A carriage return before a line feed, which ends each
+    line of QEMU's human monitor, is omitted.
     """
     if _CONTROL.search(text) is None:
         return text
@@ -53,10 +53,10 @@ def printable(text: str) -> str:
 
 
 def make_printable(value: dict[str, Any]) -> None:
-    """Make all texts in *value*, of JSON types, :func:`printable`, keys too, and leave out what is too long or nests too deep
+    """Make all texts in *value*, of JSON types, :func:`printable`, keys too; replace those that are too long, or nest too deep,
     to be shown.
 
-    In place, for it may be large, and without recursion, for it may nest deeper than Python's stack has room.
+    In place, because the value may be large, and without recursion, because it may nest deeper than Python's stack has room.
     """
     pending: list[tuple[Any, int]] = [(value, 1)]
     left = _LONGEST

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a tracer gets to see: the messages of an exchange without the secrets in them."""
+"""The messages of an exchange without their secrets, for a tracer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def redact_request(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def redact_reply(message: dict[str, Any], command: str = "", arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A copy of what came that may be shown; the reply to *command* with *arguments*, if it is a reply."""
+    """A copy of a received message that may be shown; the reply to *command* with *arguments*, if it is a reply."""
     copy: dict[str, Any] = Redactor().value(message)
     if command == "qom-get" and "return" in copy and is_secret_property((arguments or {}).get("property")):
         copy["return"] = HIDDEN

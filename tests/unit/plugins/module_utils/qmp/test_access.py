@@ -18,7 +18,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp.errors import Conne
 
 
 class Stat:
-    """What lstat and stat tell of a file of *uid*."""
+    """What lstat and stat return for a file of *uid*."""
 
     def __init__(self, uid: int) -> None:
         self.st_uid = uid
@@ -40,17 +40,17 @@ def test_a_path_without_links_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_link_of_ones_own_is_followed_wherever_it_leads(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("directory")
     (tmp_path / "far").symlink_to(tmp_path / "link")
     access.refuse_planted_links(str(tmp_path / "far" / "qmp.sock"))
 
 
-@pytest.mark.parametrize("name", ["link", "folder/qmp.sock"])
+@pytest.mark.parametrize("name", ["link", "directory/qmp.sock"])
 def test_a_link_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    (tmp_path / "folder").symlink_to("link")
+    (tmp_path / "directory").symlink_to("link")
     owned(monkeypatch, link=54321, target=0)
     with pytest.raises(ConnectError, match="another user .uid 54321."):
         access.refuse_planted_links(str(tmp_path / name))
@@ -76,7 +76,7 @@ def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "folder", "expected"),
+    ("mode", "directory", "expected"),
     [
         (0o777, 0o755, True),
         (0o770, 0o755, False),
@@ -85,10 +85,10 @@ def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     ],
 )
 def test_whether_others_may_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, folder: int, expected: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, directory: int, expected: bool
 ) -> None:
     def stat(path: Any, **_options: Any) -> Any:
-        """As it is below tmp_path, open above it, whatever the folders of the test are like."""
+        """As it is below tmp_path, open above it, whatever the directories of the test are like."""
         result = os.stat(path)
         values = list(result)
         values[0] = result.st_mode if str(path).startswith(str(tmp_path)) else result.st_mode | 0o001
@@ -98,7 +98,7 @@ def test_whether_others_may_write(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
     path.chmod(mode)
-    tmp_path.chmod(folder)
+    tmp_path.chmod(directory)
     pretend(monkeypatch, stat=stat)
     assert access.others_may_write(str(path)) is expected
 

@@ -23,25 +23,25 @@ MESSAGES = [
 ]
 
 
-def decode(*pieces: bytes, **limits: int) -> list[dict[str, Any]]:
+def decode(*chunks: bytes, **limits: int) -> list[dict[str, Any]]:
     decoder = Decoder(**limits)
-    return [message for piece in pieces for message in decoder.feed(piece)]
+    return [message for chunk in chunks for message in decoder.feed(chunk)]
 
 
 @pytest.mark.parametrize("separator", [b"", b" ", b"\n", b"\r\n", b"\r\n\t \r\n"])
 @pytest.mark.parametrize("indent", [None, 4])
-def test_objects_are_told_apart_whatever_is_between_and_within_them(separator: bytes, indent: int | None) -> None:
+def test_objects_are_separated_whatever_is_between_and_within_them(separator: bytes, indent: int | None) -> None:
     stream = separator.join(json.dumps(message, indent=indent).encode() for message in MESSAGES)
     assert decode(stream) == MESSAGES
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_pieces_may_be_cut_anywhere_even_within_a_character_or_an_escape(size: int) -> None:
+def test_chunks_may_be_cut_anywhere_even_within_a_character_or_an_escape(size: int) -> None:
     stream = b"\r\n".join(json.dumps(message, ensure_ascii=False).encode() for message in MESSAGES)
     assert decode(*(stream[start : start + size] for start in range(0, len(stream), size))) == MESSAGES
 
 
-def test_a_message_is_given_as_soon_as_its_last_byte_is_there() -> None:
+def test_a_message_is_returned_as_soon_as_its_last_byte_is_there() -> None:
     decoder = Decoder()
     assert list(decoder.feed(b'{"return": {}')) == []
     assert list(decoder.feed(b"}")) == [{"return": {}}]
@@ -57,7 +57,7 @@ def test_a_reply_of_240_kilobytes_byte_by_byte_is_one_message() -> None:
 def test_the_work_grows_with_the_length_and_not_with_its_square() -> None:
     stream = json.dumps({"return": ["x" * 60] * 62500}).encode()
     decoder = Decoder()
-    deadline = time.monotonic() + 15  # about 0.5 s are needed; looking at all again for each piece would take minutes
+    deadline = time.monotonic() + 15  # about 0.5 s are needed; looking at all again for each chunk would take minutes
     messages: list[dict[str, Any]] = []
     for start in range(0, len(stream), 64):
         messages += decoder.feed(stream[start : start + 64])
@@ -85,11 +85,11 @@ def test_the_work_grows_with_the_length_and_not_with_its_square() -> None:
     ],
 )
 def test_malformed_input_is_refused_with_its_beginning_shown(stream: bytes) -> None:
-    with pytest.raises(ProtocolError, match="no QMP message: "):
+    with pytest.raises(ProtocolError, match="not a QMP message: "):
         decode(stream)
 
 
-def test_what_came_before_malformed_input_is_given_first() -> None:
+def test_messages_before_malformed_input_are_returned_first() -> None:
     decoded = Decoder().feed(b'{"return": {}} oops')
     assert next(decoded) == {"return": {}}
     with pytest.raises(ProtocolError, match="oops"):
@@ -125,7 +125,7 @@ def test_brackets_within_strings_do_not_count() -> None:
     assert decode(b'{"a": "' + b"{[" * 1000 + b'"}', max_depth=1)
 
 
-@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
+@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in chunks", "in a line"])
 @pytest.mark.parametrize(
     "item",
     [b"{}", b"[]", b'""', b"1.5", b"12345678901234567890", b'{"a":1}', b"[[[[0]]]]", '"ä"'.encode(), b'"\\ud83d\\ude00"'],
@@ -133,12 +133,12 @@ def test_brackets_within_strings_do_not_count() -> None:
 )
 def test_what_a_message_takes_in_memory_is_estimated_from_above(item: bytes, separator: bytes) -> None:
     decoder = Decoder()
-    (message,) = [one for piece in (b'{"return":[', b",".join([item] * 500), b"]}", separator) for one in decoder.feed(piece)]
+    (message,) = [one for chunk in (b'{"return":[', b",".join([item] * 500), b"]}", separator) for one in decoder.feed(chunk)]
     assert len(message["return"]) == 500
     assert memory_of(message) <= decoder.cost < 8 * memory_of(message)
 
 
-@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in pieces", "in a line"])
+@pytest.mark.parametrize("separator", [b"", b"\r\n"], ids=["in chunks", "in a line"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -167,3 +167,55 @@ def test_many_messages_in_one_line_take_no_longer_than_in_many(blank: bytes) -> 
     deadline = time.monotonic() + 15  # about 0.5 s are needed; to try the whole line for each would take minutes
     assert len(decode((b'{"a": 1}' + blank) * 100000 + b"\n")) == 100000
     assert time.monotonic() < deadline
+
+
+def lines(count: int) -> dict[str, Any]:
+    """A large message as QEMU sends it: with quotes, backslashes, brackets and commas in its strings."""
+    file = 'json:{"driver":"qcow2","file":{"filename":"C:\\\\disks\\\\a,b[1].img"}}'
+    return {"return": [{"node-name": f"n{number}", "file": file, "in": [{"a": [number, True]}]} for number in range(count)]}
+
+
+def parsed_bracket_by_bracket(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From now on: how many brackets the decoder looks at one by one."""
+    opened: list[int] = []
+    real = Decoder._open
+
+    def note(self: Decoder, bracket: int) -> None:
+        opened.append(bracket)
+        real(self, bracket)
+
+    monkeypatch.setattr(Decoder, "_open", note)
+    return opened
+
+
+@pytest.mark.parametrize("size", [100, 4096, 65536, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 4])
+def test_of_a_large_message_only_the_last_chunk_is_read_bracket_by_bracket(
+    size: int, indent: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = parsed_bracket_by_bracket(monkeypatch)
+    stream = json.dumps(lines(2000), indent=indent).encode() + b"\r\n"
+    chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
+    assert decode(*chunks) == [lines(2000)]
+    assert len(opened) <= (1 if indent is None else 1 + size // 20)
+
+
+@pytest.mark.parametrize("hidden", ["}", "]", "}]" * 100, '\\"}'])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_brackets_in_strings_do_not_hide_how_deep_a_message_nests(hidden: str, end: bytes) -> None:
+    stream = b"[".join([b'{"%s":' % hidden.encode()] * 513) + b"0" + b"]}" * 513 + end
+    with pytest.raises(ProtocolError, match="deeper than 512"):
+        decode(stream)
+    with pytest.raises(ProtocolError, match="deeper than 512"):
+        decode(*(stream[start : start + 500] for start in range(0, len(stream), 500)))
+
+
+def test_the_cost_of_a_chunk_counts() -> None:
+    with pytest.raises(ProtocolError, match="takes more than 20000 bytes of memory"):
+        decode(b'{"a":[', b"[1]," * 20, b"{}," * 100, max_cost=20000)
+
+
+def test_brackets_that_do_not_match_are_found_in_any_chunk() -> None:
+    for chunk in (b"[[}]", b"}", b"{]", b'"x"}', b"]]"):
+        with pytest.raises(ProtocolError, match="not a QMP message"):
+            decode(b'{"a":[{"b":1},', chunk)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errors: one tree, told in sentences that say what to do."""
+"""The errors: one tree, in sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
 ERRORS = [
     ConnectError("Start the VM."),
     MonitorBusy("Wait."),
-    ProtocolError("What came is no QMP."),
-    ProtocolError("What came is no QMP.", "stop"),
+    ProtocolError("The monitor sent something else."),
+    ProtocolError("The monitor sent something else.", "stop"),
     CommandError("GenericError", "Device is busy.", "device_del"),
     InvalidArguments("device_add", "Circular reference detected"),
     OutcomeUnknown("device_del"),

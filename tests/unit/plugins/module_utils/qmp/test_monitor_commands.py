@@ -28,14 +28,17 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import monitor as monitor_module
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport import Transport
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import (
+    NEGOTIATION,
     Peer,
     ScriptedMonitor,
     Step,
     connected,
     event,
     expect,
+    greeting,
     hang_up,
     hold,
+    send,
     send_bytes,
     swallow,
 )
@@ -77,7 +80,7 @@ def test_many_commands_are_answered_in_order_with_errors_in_their_places() -> No
     assert str(second) == "device_del: busy"
 
 
-def test_no_commands_are_no_round_trip() -> None:
+def test_no_commands_need_no_round_trip() -> None:
     with connected() as monitor:
         assert monitor.execute_many([]) == []
     with pytest.raises(Disconnected):
@@ -114,15 +117,42 @@ def test_more_commands_than_go_at_once_are_still_one_call(monkeypatch: pytest.Mo
     assert [call[0][1].count(b"\n") for call in send.call_args_list] == [3, 3, 2]
 
 
-def test_the_time_is_for_all_commands_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
-    slowly = [swallow("echo"), Step("pause", lambda peer: time.sleep(0.2)), send_bytes(reply_to)]
-    with connected(*slowly * 2) as monitor:
+def test_never_more_commands_are_on_their_way_than_there_are_ids_of_one_digit() -> None:
+    seen: list[int] = []
+
+    def answer(peer: Peer) -> None:
+        for _command in range(10):
+            peer.take("echo", None, 0)
+            seen.append(peer.last_id)
+        peer.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            peer.socket.recv(1)  # the others wait for replies
+        peer.socket.settimeout(5)
+        for number in range(10):
+            peer.send(reply_to(seen[number], number))
+
+    others = [expect("echo", reply=number) for number in range(10, 100)]
+    with connected(Step("answer", answer), *others) as monitor:
+        assert monitor.execute_many([Request("echo")] * 100) == [*range(100)]
+    assert sorted(seen) == [*range(10)]
+
+
+def answer_slowly(peer: Peer) -> None:
+    peer.take("echo", None, 0)
+    time.sleep(0.2)
+    peer.send(reply_to(peer.last_id))
+
+
+def test_the_time_is_for_all_commands_of_one_call() -> None:
+    slowly = Step("answer slowly", answer_slowly)
+    with connected(slowly, slowly, *[swallow("echo")] * 3) as monitor:
         with pytest.raises(OutcomeUnknown):
             monitor.execute_many([Request("echo")] * 5, timeout=0.3)
 
 
-def test_arguments_that_are_no_json_keep_even_the_first_of_many_commands_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_are_not_json_keep_even_the_first_of_many_commands_from_being_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(monitor_module, "_AT_ONCE", 1)
     with connected(expect("query-status")) as monitor:
         with pytest.raises(InvalidArguments):
@@ -189,7 +219,7 @@ def test_a_pretty_printed_reply_is_one_reply() -> None:
 def test_a_reply_of_240_kilobytes_arriving_byte_by_byte_is_taken_whole() -> None:
     schema = [{"name": str(number), "meta-type": "object", "members": []} for number in range(5000)]
     assert len(reply_to("", schema)) > 240000
-    script = [swallow("query-qmp-schema"), send_bytes(lambda ident: reply_to(ident, schema), piece=1)]
+    script = [swallow("query-qmp-schema"), send_bytes(lambda ident: reply_to(ident, schema), chunk=1)]
     with connected(*script) as monitor:
         assert monitor.execute("query-qmp-schema") == schema
 
@@ -202,7 +232,7 @@ def test_a_reply_above_the_cap_is_refused() -> None:
 
 def test_a_command_without_reply_in_time_has_an_unknown_outcome_and_ends_the_connection() -> None:
     with connected(swallow(*DEL)) as monitor:
-        with pytest.raises(OutcomeUnknown, match="device_del: QEMU did not answer in time.*read the VM's state") as caught:
+        with pytest.raises(OutcomeUnknown, match="device_del: QEMU did not reply in time.*read the VM's state") as caught:
             monitor.execute(*DEL, timeout=0.1)
     assert (caught.value.command, monitor.closed) == ("device_del", True)
 
@@ -248,8 +278,9 @@ def test_a_reply_meant_for_an_earlier_client_is_not_taken_for_ours() -> None:
         return b""
 
     first = [swallow("query-block"), send_bytes(note)]
-    second = [swallow("query-status"), send_bytes(lambda ident: reply_to(ids[0], "not yours") + reply_to(ident, "mine"))]
-    with ScriptedMonitor(first, second) as server:
+    owed = Step("owed", lambda peer: peer.send(reply_to(ids[0], "not yours")))  # QEMU sends it before it executes ours
+    second = [send(greeting()), owed, expect("qmp_capabilities"), expect("query-status", reply="mine")]
+    with ScriptedMonitor([*NEGOTIATION, *first], second, negotiate=False) as server:
         with pytest.raises(OutcomeUnknown):
             Monitor.connect(server.address).execute("query-block", timeout=0.1)
         with Monitor.connect(server.address) as monitor:
@@ -293,29 +324,35 @@ def test_an_error_without_an_id_that_nobody_waits_for_is_dropped() -> None:
     unread = {"error": {"class": "GenericError", "desc": "JSON parse error"}}
     with connected(expect("stop", after=[unread, event("STOP")]), expect("cont")) as monitor:
         monitor.execute("stop")
-        monitor.wait_event(lambda told: told.name == "STOP", 0, 5)
+        monitor.wait_event(lambda seen: seen.name == "STOP", 0, 5)
         assert monitor.execute("cont") == {}
 
 
-def test_requests_are_compact_and_their_ids_short() -> None:
-    lines = []
+def test_requests_are_compact_and_their_ids_have_one_digit() -> None:
+    lines: list[bytes] = []
 
     def answer(peer: Peer) -> None:
         lines.append(peer.socket.recv(1000))
-        peer.last_id = json.loads(lines[0])["id"]
+        peer.last_id = json.loads(lines[-1])["id"]
         peer.send(reply_to(peer.last_id))
 
-    with connected(Step("answer", answer)) as monitor:
-        monitor.execute("device_del", {"id": "d0"})
-    assert len(json.loads(lines[0])["id"]) < 8
-    assert b" " not in lines[0]
+    with connected(*[Step("answer", answer)] * 25) as monitor:
+        for _command in range(25):
+            monitor.execute("device_del", {"id": "d0"})
+    assert lines == [b'{"execute":"device_del","arguments":{"id":"d0"},"id":%d}\n' % (number % 10) for number in range(25)]
+
+
+def test_a_reply_that_comes_twice_is_not_taken_for_the_next_commands() -> None:
+    twice = [swallow("a"), send_bytes(lambda ident: 2 * reply_to(ident, "A")), expect("b", reply="B")]
+    with connected(*twice) as monitor:
+        assert (monitor.execute("a"), monitor.execute("b")) == ("A", "B")
 
 
 @pytest.mark.parametrize(
     "data, reason",
     [
-        (b"HTTP/1.1 400\r\n", "What came is no QMP message: 'HTTP/1.1 400"),
-        (b'{"return": {}, "id": 1]', "What came is no QMP message"),
+        (b"HTTP/1.1 400\r\n", "something that is not a QMP message: 'HTTP/1.1 400"),
+        (b'{"return": {}, "id": 1]', "something that is not a QMP message"),
         (b'{"return": {}}', "neither an event nor a reply to a command of ours"),
         (b'{"QMP": {}}', "neither an event nor a reply to a command of ours"),
         (b"{}", "neither an event nor a reply to a command of ours"),
@@ -323,7 +360,7 @@ def test_requests_are_compact_and_their_ids_short() -> None:
         (lambda ident: json.dumps({"id": ident}).encode(), "neither a return value nor a proper error"),
         (lambda ident: json.dumps({"id": ident, "error": "no"}).encode(), "neither a return value nor a proper error"),
         (b'{"event": "STOP"}', "an event without a proper timestamp"),
-        (json.dumps({**event("STOP"), "data": [1]}).encode(), "an event whose data is no object"),
+        (json.dumps({**event("STOP"), "data": [1]}).encode(), "an event whose data is not an object"),
         (b'{"event": "STOP", "timestamp": {"seconds": "1", "microseconds": 0}}', "an event without a proper timestamp"),
     ],
 )
@@ -342,7 +379,7 @@ def test_malformed_input_with_no_command_pending_names_none() -> None:
         gate.set()
         with pytest.raises(ProtocolError) as caught:
             monitor.poll_events(5)
-    assert (caught.value.command, str(caught.value)) == (None, "What came is no QMP message: 'oops'.")
+    assert (caught.value.command, str(caught.value)) == (None, "The monitor sent something that is not a QMP message: 'oops'.")
 
 
 @pytest.mark.parametrize("data", [b"", b'{"return": {"half": '])
@@ -391,7 +428,7 @@ for _level in range(200000):
     [{"x": float("nan")}, {"x": [{"y": float("-inf")}]}, {"x": object()}, {("x",): 1}, CIRCLE, DEEP],
     ids=["nan", "inf", "object", "key", "circle", "deep"],
 )
-def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(arguments: dict[str, Any]) -> None:
+def test_arguments_that_are_not_json_are_refused_before_anything_is_sent(arguments: dict[str, Any]) -> None:
     with connected(expect("query-status")) as monitor:
         with pytest.raises(InvalidArguments, match=r"^device_add: its arguments cannot be sent \(.+\); give JSON types"):
             monitor.execute("device_add", arguments)
@@ -406,7 +443,7 @@ NEARLY = [1, 0x1B, 0x7F, 0xD7FF, 0xE000, 0xFDCF, 0xFDF0, 0xFFFD, 0x10000, 0x1FDD
 @pytest.mark.parametrize("shape", [lambda text: {"x": text}, lambda text: {"x": [{text: 1}]}], ids=["value", "key"])
 def test_a_text_that_qemu_does_not_read_is_refused_before_anything_is_sent(code: int, shape: Callable[[str], Any]) -> None:
     with connected(expect("query-status")) as monitor:
-        with pytest.raises(InvalidArguments, match=rf"^device_add: .*U\+{code:04X} in it, which QEMU does not read"):
+        with pytest.raises(InvalidArguments, match=rf"^device_add: .*contains U\+{code:04X}, which QEMU does not read"):
             monitor.execute("device_add", shape(f"a{chr(code)}b"))
         assert monitor.execute("query-status") == {}
 

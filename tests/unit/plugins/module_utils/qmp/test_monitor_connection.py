@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The beginning and the end of a connection: greeting, negotiation, standing in line, closing."""
+"""The beginning and the end of a connection: greeting, negotiation, waiting in the queue, closing."""
 
 from __future__ import annotations
 
@@ -71,8 +71,7 @@ def test_an_event_during_the_negotiation_is_kept() -> None:
 FOREIGN = [
     {"return": {"not": "yours"}, "id": "ab1"},
     {"return": {}},
-    {"return": {}, "id": 1},
-    {"return": {}, "id": None},
+    *({"return": {}, "id": ident} for ident in (*range(10), "0", "", None, False, True, 1.0)),
     {"error": {"class": "GenericError", "desc": "not yours"}, "id": "ab2"},
     {"error": {"class": "GenericError", "desc": "JSON parse error"}},
 ]
@@ -88,6 +87,22 @@ def test_a_reply_that_is_owed_to_the_client_before_is_skipped_wherever_it_comes(
     with ScriptedMonitor(script, negotiate=False) as server, Monitor.connect(server.address, 5) as monitor:
         assert monitor.execute("query-status") == "mine"
         assert [kept.name for kept in monitor.events(0)] == ["STOP"]
+
+
+def test_the_negotiation_has_an_id_that_no_other_request_has() -> None:
+    idents: list[Any] = []
+
+    def note(peer: Peer) -> None:
+        peer.take("qmp_capabilities", None, 0)
+        idents.append(peer.last_id)
+        peer.send_message({"return": {}, "id": peer.last_id})
+
+    scripts = [[send(greeting()), Step("note", note)] for _client in range(20)]
+    with ScriptedMonitor(*scripts, negotiate=False) as server:
+        for _client in scripts:
+            Monitor.connect(server.address, 5).close()
+    assert all(isinstance(ident, str) and len(ident) == 2 for ident in idents)
+    assert len(set(idents)) > 15
 
 
 def test_a_negotiation_that_the_client_before_has_brought_about_is_one() -> None:
@@ -108,7 +123,7 @@ def test_the_capabilities_of_the_greeting_are_published(offered: Any, known: Any
             assert monitor.capabilities == known
 
 
-def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do() -> None:
+def test_a_busy_monitor_is_an_error_that_says_who_may_hold_it_and_what_to_do() -> None:
     with ScriptedMonitor([]) as server, Monitor.connect(server.address):
         with pytest.raises(MonitorBusy) as caught:
             Monitor.connect(server.address, timeout=0.1)
@@ -116,7 +131,7 @@ def test_a_busy_monitor_is_told_with_who_may_hold_it_and_what_to_do() -> None:
         assert hint in str(caught.value)
 
 
-def test_a_client_in_line_is_served_when_the_one_before_it_leaves() -> None:
+def test_a_client_in_the_queue_is_served_when_the_one_before_it_leaves() -> None:
     with ScriptedMonitor([], [expect("query-status", reply={"status": "paused"})]) as server:
         first = Monitor.connect(server.address)
         threading.Timer(0.1, first.close).start()
@@ -156,17 +171,17 @@ def test_a_flood_of_events_without_a_greeting_is_a_busy_monitor_too() -> None:
         (b'{"QMP": {"version": {"qemu": {"major": "x"}}}}', "another program"),
     ],
 )
-def test_a_socket_of_another_kind_is_told_by_its_first_words(data: bytes, kind: str) -> None:
+def test_a_socket_of_another_kind_is_recognised_by_its_first_words(data: bytes, kind: str) -> None:
     text = connect_error(send_bytes(data), timeout=0.5)
-    assert f"this is not a QMP monitor but {kind}, which said " in text
+    assert f"this is not a QMP monitor but {kind}, which sent " in text
     assert text.endswith("give the socket of QEMU's -qmp option.")
 
 
-def test_a_qemu_that_is_too_old_is_told_with_its_version() -> None:
-    assert "this is QEMU 3.1.1; at least 4.0.0 is needed" in connect_error(send(greeting(3, 1, 1)))
+def test_a_qemu_that_is_too_old_is_an_error_with_its_version() -> None:
+    assert "this is QEMU 3.1.1; at least 4.0.0 is required" in connect_error(send(greeting(3, 1, 1)))
 
 
-def test_a_connection_closed_before_the_greeting_is_told() -> None:
+def test_a_connection_closed_before_the_greeting_is_an_error() -> None:
     assert "closed before a greeting came" in connect_error(hang_up())
 
 
@@ -174,17 +189,17 @@ def test_a_connection_closed_before_the_greeting_is_told() -> None:
     "step, reason",
     [
         (expect("qmp_capabilities", error=("CommandNotFound", "no such command")), "no such command"),
-        (swallow("qmp_capabilities"), "did not answer in time"),
+        (swallow("qmp_capabilities"), "did not reply in time"),
         (send_bytes(b"garbage"), "garbage"),
     ],
 )
-def test_a_failing_negotiation_is_no_connection(step: Step, reason: str) -> None:
+def test_a_failing_negotiation_is_not_a_connection(step: Step, reason: str) -> None:
     text = connect_error(send(greeting()), *((step,) if "qmp" in step.name else (swallow("qmp_capabilities"), step)), timeout=0.5)
     assert "QEMU greeted but did not negotiate" in text
     assert reason in text
 
 
-def test_a_connection_closed_during_the_negotiation_is_no_connection() -> None:
+def test_a_connection_closed_during_the_negotiation_is_not_one() -> None:
     assert "did not negotiate" in connect_error(send(greeting()), swallow("qmp_capabilities"), hang_up())
 
 
@@ -197,7 +212,7 @@ def test_a_failed_connect_leaves_no_socket_open() -> None:
 
 
 def test_no_socket_at_the_path_is_a_connect_error() -> None:
-    with pytest.raises(ConnectError, match="there is no such socket"):
+    with pytest.raises(ConnectError, match="this socket does not exist"):
         Monitor.connect(UnixAddress("/nonexistent/qmp.sock"))
 
 
@@ -227,7 +242,7 @@ def test_quit_is_answered_before_the_connection_ends() -> None:
     with connected(expect("quit", after=[shutdown]), hang_up()) as monitor:
         mark = monitor.mark()
         assert monitor.execute("quit") == {}
-        assert monitor.wait_event(lambda told: told.name == "SHUTDOWN", mark, 5).data["reason"] == "host-qmp-quit"
+        assert monitor.wait_event(lambda seen: seen.name == "SHUTDOWN", mark, 5).data["reason"] == "host-qmp-quit"
         with pytest.raises(Disconnected) as caught:
             monitor.poll_events(5)
     assert caught.value.command is None

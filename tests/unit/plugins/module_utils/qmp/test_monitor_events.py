@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Events: none is lost, none is taken for another."""
+"""Events: none is lost, none is mistaken for another."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ DELETED = event("DEVICE_DELETED", {"device": "d0", "path": "/machine/peripheral/
 CHILD_DELETED = event("DEVICE_DELETED", {"path": "/machine/peripheral/d0/virtio-backend"})
 
 
-def is_deleted(told: Event) -> bool:
-    return told.name == "DEVICE_DELETED" and told.data.get("device") == "d0"
+def is_deleted(seen: Event) -> bool:
+    return seen.name == "DEVICE_DELETED" and seen.data.get("device") == "d0"
 
 
-def test_an_event_has_name_data_time_and_place() -> None:
+def test_an_event_has_name_data_time_and_number() -> None:
     script = [expect("stop", before=[event("STOP", at=(1700000000, 5))], after=[event("A", {"b": 1}, at=(1700000001, 999999))])]
     with connected(*script) as monitor:
         monitor.execute("stop")
-        monitor.wait_event(lambda told: told.name == "A", 0, 5)
+        monitor.wait_event(lambda seen: seen.name == "A", 0, 5)
         first, second = monitor.events(0)
     assert (first.name, first.data, second.name, second.data) == ("STOP", {}, "A", {"b": 1})
     assert [first.seconds, second.seconds] == pytest.approx([1700000000.000005, 1700000001.999999], abs=1e-7)
@@ -74,7 +74,7 @@ def test_a_stale_event_of_an_earlier_life_of_the_same_id_does_not_count() -> Non
         assert monitor.wait_event(is_deleted, first_life, 0)
 
 
-def test_events_of_a_devices_children_can_be_told_from_its_own() -> None:
+def test_events_of_a_devices_children_can_be_distinguished_from_its_own() -> None:
     with connected(expect(*DEL, after=[CHILD_DELETED, DELETED])) as monitor:
         monitor.execute(*DEL)
         assert monitor.wait_event(is_deleted, 0, 5).seq == 1
@@ -139,25 +139,25 @@ def test_poll_events_returns_when_the_time_is_over() -> None:
         assert monitor.events(0) == []
 
 
-def test_events_since_a_mark_are_given_in_order() -> None:
+def test_events_since_a_mark_are_returned_in_order() -> None:
     script = [expect("stop", before=[event("A"), event("B")]), expect("cont", before=[event("C"), event("D")])]
     with connected(*script) as monitor:
         monitor.execute("stop")
         mark = monitor.mark()
         monitor.execute("cont")
-        assert [told.name for told in monitor.events(mark)] == ["C", "D"]
-        assert [told.name for told in monitor.events(0)] == ["A", "B", "C", "D"]
+        assert [seen.name for seen in monitor.events(mark)] == ["C", "D"]
+        assert [seen.name for seen in monitor.events(0)] == ["A", "B", "C", "D"]
         assert monitor.events(monitor.mark()) == []
         assert monitor.events(monitor.mark() + 5) == []
 
 
-def test_a_flood_pushes_out_the_oldest_events_and_waits_go_on_with_what_is_left() -> None:
+def test_a_flood_drops_the_oldest_events_and_waits_continue_with_the_others() -> None:
     flood = [event(f"E{number}") for number in range(10)]
     with mock.patch.object(monitor_module, "MAX_EVENTS", 3):
         with connected(expect("stop", before=flood)) as monitor:
             monitor.execute("stop")
-            assert [told.seq for told in monitor.events(0)] == [7, 8, 9]
+            assert [seen.seq for seen in monitor.events(0)] == [7, 8, 9]
             assert monitor.wait_event(lambda _event: True, 2, 0).name == "E7"
             with pytest.raises(EventTimeout):
-                monitor.wait_event(lambda told: told.name == "E2", 2, 0)
+                monitor.wait_event(lambda seen: seen.name == "E2", 2, 0)
             assert monitor.mark() == 10

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The time that there is for reading, all of it together, and for each command that changes something."""
+"""The time for all reading together, and for each command that changes something."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def test_all_reading_together_has_its_time(clock: Clock) -> None:
     script = [*answers(clock, 400, 400, 199.8), swallow("query-block")]
     with connected(*script, read_timeout=1000, command_timeout=1) as monitor:
         assert [monitor.execute("query-block") for _time in range(3)] == [0, 1, 2]
-        clock.ahead += 10000  # what is not spent on the monitor does not count
-        with pytest.raises(ReadTimeout, match=r"took longer than its timeout of 1000 s, at last with query-block") as caught:
+        clock.ahead += 10000  # time that is not spent on the monitor does not count
+        with pytest.raises(
+            ReadTimeout, match=r"took longer than the timeout of 1000 s; the last command was query-block"
+        ) as caught:
             monitor.execute("query-block")
     assert isinstance(caught.value, OutcomeUnknown)
     assert (caught.value.command, caught.value.seconds, monitor.closed) == ("query-block", 1000, True)
@@ -70,7 +72,7 @@ def test_an_answer_that_comes_just_in_time_each_time_does_not_prolong_it(clock: 
             monitor.execute("query-block")
 
 
-def test_what_changes_something_has_its_own_time_each_and_takes_none_of_that_for_reading(clock: Clock) -> None:
+def test_each_command_that_changes_something_has_its_own_time_and_takes_none_of_that_for_reading(clock: Clock) -> None:
     with connected(*answers(clock, 40, 90, 90, 40), read_timeout=100, command_timeout=100) as monitor:
         monitor.execute("query-block")
         with monitor.acting():
@@ -86,14 +88,14 @@ def test_a_command_that_changes_something_and_is_not_answered_has_an_unknown_out
     assert not isinstance(caught.value, ReadTimeout)
 
 
-def test_after_a_change_there_is_time_to_read_what_came_of_it(clock: Clock) -> None:
+def test_after_a_change_there_is_time_to_read_its_result(clock: Clock) -> None:
     with connected(*answers(clock, 100, 40), read_timeout=100) as monitor:
         monitor.execute("query-block")
         monitor.read_again(50)
         monitor.execute("query-block")
 
 
-def test_a_time_that_the_call_states_is_its_own(clock: Clock) -> None:
+def test_a_timeout_that_the_call_sets_is_its_own(clock: Clock) -> None:
     with connected(*answers(clock, 200, 40), read_timeout=100) as monitor:
         monitor.execute("query-block", timeout=300)
         monitor.execute("query-block")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a path is followed: whom each part of it may belong to, and what is held."""
+"""How a path is followed: whom each part of it may belong to, and that its file is held."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_system_that_cannot_hold_a_path_still_refuses_links(tmp_path: Path, mo
 )
 def test_who_listens_must_be_root_or_ourselves_or_the_owner(peer: int, file: int, refused: bool) -> None:
     if refused:
-        with pytest.raises(ConnectError, match=f"/q: the socket .*pid 7.* is one of uid {STRANGER}"):
+        with pytest.raises(ConnectError, match=f"/q: the socket .*pid 7.* runs as uid {STRANGER}"):
             access.refuse_peer("/q", file, peer, 7)
     else:
         access.refuse_peer("/q", file, peer, 7)
@@ -190,7 +190,7 @@ def test_nothing_is_said_to_a_process_of_another_user(tmp_path: Path, monkeypatc
             assert accepted.recv(1) == b""
 
 
-def test_files_that_any_user_may_write_to_are_no_files_for_tls(tmp_path: Path) -> None:
+def test_files_that_any_user_may_write_to_are_refused_for_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     (tmp_path / "ca.pem").chmod(0o644)
     access.refuse_open_file("ca.pem", str(tmp_path / "ca.pem"))
@@ -199,6 +199,6 @@ def test_files_that_any_user_may_write_to_are_no_files_for_tls(tmp_path: Path) -
         access.refuse_open_file("ca.pem", str(tmp_path / "ca.pem"))
 
 
-def test_users_are_told_by_name_where_they_have_one() -> None:
+def test_users_are_named_where_they_have_a_name() -> None:
     assert access.user(0) == "root (uid 0)"
     assert access.user(4294967294) == "uid 4294967294"

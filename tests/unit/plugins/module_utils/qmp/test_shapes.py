@@ -22,12 +22,12 @@ SHAPE = [{"name": str, "count?": int, "props": {"*": int}, "any": object}]
         [{"name": "a", "count": 1, "props": {"x": 1}, "any": [1], "more": True}],
     ],
 )
-def test_what_fits(reply: Any) -> None:
+def test_a_reply_that_fits(reply: Any) -> None:
     check("query-x", reply, SHAPE)
 
 
 @pytest.mark.parametrize(
-    ("reply", "place"),
+    ("reply", "path"),
     [
         ({}, "return is an object, not a list"),
         ([None], r"return\[0\] is null, not an object"),
@@ -38,6 +38,6 @@ def test_what_fits(reply: Any) -> None:
         ([{"name": "a", "props": {}}], r"return\[0\] has no any"),
     ],
 )
-def test_what_does_not_fit_is_told_by_its_place(reply: Any, place: str) -> None:
-    with pytest.raises(ProtocolError, match="query-x: QEMU's reply is not as documented: " + place):
+def test_a_reply_that_does_not_fit_is_reported_with_the_path_of_its_part(reply: Any, path: str) -> None:
+    with pytest.raises(ProtocolError, match="query-x: QEMU's reply is not as documented: " + path):
         check("query-x", reply, SHAPE)

@@ -189,7 +189,7 @@ def test_an_interrupt_closes_and_goes_on(serve: Callable[..., TlsAddress], monke
         raise KeyboardInterrupt
 
     address = serve(lambda client: client.recv(1))
-    monkeypatch.setattr("ansible_collections.vmops.qemu.plugins.module_utils.qmp.transport._shake_hands", interrupt)
+    monkeypatch.setattr("ansible_collections.vmops.qemu.plugins.module_utils.qmp.tls._shake_hands", interrupt)
     with pytest.raises(KeyboardInterrupt):
         connect(address, soon())
 
@@ -212,7 +212,9 @@ def test_a_name_that_no_server_has_is_refused_before_connecting(certificate: Cer
         connect(TlsAddress("127.0.0.1", 1, str(certificate.cert), server_name=name), soon())
 
 
-def test_a_connection_that_broke_before_tls_is_told(serve: Callable[..., TlsAddress], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_broke_before_tls_is_an_error(
+    serve: Callable[..., TlsAddress], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_arguments: Any, **_options: Any) -> None:
         raise ssl.SSLError(0, "Closed before TLS handshake with data in recv buffer.")
 

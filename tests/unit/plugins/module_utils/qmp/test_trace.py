@@ -25,7 +25,7 @@ def traced(command: str, arguments: Any = None, *, fds: int = 0, **script: Any) 
     """What a tracer sees of one command, without the negotiation: [request, reply, ...]."""
     seen = []
     step = expect(command, arguments, fds=fds, **script)  # what is sent is not redacted
-    with connected(step, tracer=lambda *told: seen.append(told)) as monitor, open(os.devnull) as null:
+    with connected(step, tracer=lambda *traced: seen.append(traced)) as monitor, open(os.devnull) as null:
         with contextlib.suppress(CommandError):
             monitor.execute(command, arguments, fds=[null.fileno()] * fds)
     return seen[3:]
@@ -33,7 +33,7 @@ def traced(command: str, arguments: Any = None, *, fds: int = 0, **script: Any) 
 
 def test_the_tracer_sees_greeting_requests_replies_and_events_in_their_order() -> None:
     seen = []
-    with connected(expect("stop", before=[event("STOP")]), tracer=lambda *told: seen.append(told)) as monitor:
+    with connected(expect("stop", before=[event("STOP")]), tracer=lambda *traced: seen.append(traced)) as monitor:
         monitor.execute("stop")
     negotiation, stop = seen[1][1]["id"], seen[3][1]["id"]
     assert seen == [
