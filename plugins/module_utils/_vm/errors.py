@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong with the hardware of a VM, each with the error_code that a module reports."""
+"""The errors of the domain, each with the error_code that a module returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class HardwareError(Exception):
-    """Base of all errors of this layer. ``details`` is data for the result, in native JSON types."""
+    """The base of all errors of the domain. ``details``: data for the result, in JSON types."""
 
     error_code = "command_failed"
 
@@ -19,54 +19,54 @@ class HardwareError(Exception):
 
 
 class InvalidOption(HardwareError):
-    """The task asks for something that cannot be; nothing was sent."""
+    """An option has a value that is not valid. Nothing was sent."""
 
     error_code = "invalid_option"
 
 
 class Conflict(HardwareError):
-    """The id exists with other properties than those asked for; nothing was sent."""
+    """The object exists with other properties than the task sets. Nothing was sent."""
 
     error_code = "conflict"
 
 
 class NoFreeSlot(HardwareError):
-    """The VM has no place for one more device of this sort; nothing was sent."""
+    """The VM has no free slot for a device of this kind. Nothing was sent."""
 
     error_code = "no_free_slot"
 
 
 class Unsupported(HardwareError):
-    """This VM, its QEMU or its host cannot do it; nothing was sent."""
+    """The VM, its QEMU or its host does not support it. Nothing was sent."""
 
     error_code = "unsupported"
 
 
 class UnplugPending(HardwareError):
-    """The guest has not let go of a device in time. It still may, and nothing can withdraw the request."""
+    """The guest has not released a device in time. It may still do so: the request cannot be withdrawn."""
 
     error_code = "unplug_pending"
 
 
 class UnplugRefused(HardwareError):
-    """The guest said no to an unplug request."""
+    """The guest refused to release a device."""
 
     error_code = "unplug_refused"
 
 
 class StillInProgress(HardwareError):
-    """What was asked for has begun and is not done in time; it may still be."""
+    """The operation has started and was not completed in time. It continues."""
 
     error_code = "outcome_unknown"
 
 
 class JobFailed(HardwareError):
-    """Work that QEMU had taken on has failed, for the reason that it gave."""
+    """A job of QEMU has failed, for the reason that QEMU reported."""
 
     error_code = "command_failed"
 
 
 class DeviceLost(HardwareError):
-    """A device that was added is gone again before the run was over: the guest ejected it."""
+    """The guest ejected a device during the run that added it."""
 
     error_code = "command_failed"

@@ -18,12 +18,12 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
 def blockdev_argument(arguments: Mapping[str, Any]) -> str:
-    """The value of ``-blockdev``: JSON, as all supported versions take it."""
+    """The value of ``-blockdev``: JSON, which all supported versions accept."""
     return json.dumps(arguments)
 
 
 def device_argument(arguments: Mapping[str, Any], version: Version) -> str:
-    """The value of ``-device``: JSON where this QEMU takes it, else ``driver,key=value,…``."""
+    """The value of ``-device``: JSON if this QEMU accepts it, else ``driver,key=value,…``."""
     if tuple(version) >= _DEVICE_JSON_SINCE:
         return json.dumps(arguments)
     rest = {name: value for name, value in arguments.items() if name != "driver"}
@@ -31,7 +31,7 @@ def device_argument(arguments: Mapping[str, Any], version: Version) -> str:
 
 
 def netdev_argument(arguments: Mapping[str, Any]) -> str:
-    """The value of ``-netdev``: ``type,key=value,…``, or JSON (since QEMU 7.2) where it has lists of structures."""
+    """The value of ``-netdev``: ``type,key=value,…``, or JSON (since QEMU 7.2) if it contains lists of structures."""
     if _has_list_of_structures(arguments):
         return json.dumps(arguments)
     rest = {name: value for name, value in arguments.items() if name != "type"}
@@ -39,16 +39,16 @@ def netdev_argument(arguments: Mapping[str, Any]) -> str:
 
 
 def object_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
-    """The value of ``-object``: ``type,id=…,key=value,…``, or JSON (since QEMU 6.0) where a value is a structure or a list:
-    throttle groups read no dotted keys."""
+    """The value of ``-object``: ``type,id=…,key=value,…``, or JSON (since QEMU 6.0) if a value is a structure or a list, because
+    throttle groups do not accept dotted keys."""
     if any(isinstance(value, (Mapping, list, tuple)) for value in properties.values()):
         return json.dumps({"qom-type": qom_type, "id": object_id, **properties})
     return ",".join([_escaped(qom_type), *key_values({"id": object_id, **properties})])
 
 
 def chardev_argument(kind: str, chardev_id: str, data: Mapping[str, Any], version: Version) -> str | None:
-    """The value of ``-chardev`` for a character device of ``chardev-add`` *data*; None where its command line has no words for
-    it (a vsock address, a descriptor that was passed, the input of a file before QEMU 8.1)."""
+    """The value of ``-chardev`` for a character device with the ``chardev-add`` *data*. None if the command line cannot express
+    it: a vsock address, a descriptor that was passed, the input of a file before QEMU 8.1."""
     options = dict(data)
     where: dict[str, Any] = {}
     if kind == "socket":  # the command line has other defaults than chardev-add
@@ -85,18 +85,18 @@ _CHARDEV_WORDS = {
     ("spicevmc", "type"): "name",
     ("spiceport", "fqdn"): "name",
 }
-"""What ``-chardev`` calls otherwise than ``chardev-add`` does, by type."""
+"""Options whose name in ``-chardev`` is not that in ``chardev-add``, by type."""
 _LOCAL = {"host": "addr"}
 _SOCKET_WORDS = {"path", "abstract", "tight", "host", "port", "to", "ipv4", "ipv6"}
 
 
 def _inside(addr: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a ``SocketAddressLegacy`` of a sort that the command line has; one of another sort has words it has not."""
+    """The members of a ``SocketAddressLegacy``, with a ``type`` if the command line does not have this type."""
     return dict(addr.get("data") or {}) if addr.get("type") in (None, "unix", "inet") else {"type": addr["type"]}
 
 
 def _has_list_of_structures(value: Any) -> bool:
-    """Whether there is a list of anything but plain values and texts, which are ``{"str": …}`` on QMP."""
+    """Whether there is a list of anything but plain values and strings, which are ``{"str": …}`` in QMP."""
     if isinstance(value, Mapping):
         return any(_has_list_of_structures(one) for one in value.values())
     return isinstance(value, (list, tuple)) and any(
@@ -109,12 +109,12 @@ def key_values(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     result: list[str] = []
     for name, value in values.items():
         if not _NAME.match(name):
-            raise InvalidOption(f"{name!r} is no name of an option of QEMU.")
+            raise InvalidOption(f"{name!r} is not the name of a QEMU option: use letters, digits, `.`, `_` and `-`.")
         if isinstance(value, Mapping):
             result += key_values(value, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)):
             for element in value:
-                # QEMU's lists of strings are on QMP lists of {"str": …} (hostfwd, guestfwd, dnssearch)
+                # in QMP a list of strings (hostfwd, guestfwd, dnssearch) is a list of {"str": …}
                 plain = element.get("str", element) if isinstance(element, Mapping) else element
                 result.append(f"{prefix}{name}={_escaped(plain)}")
         else:

@@ -24,16 +24,17 @@ RESEND_SECONDS = 3.0
 _UNDER_WAY = "already in the process of unplug"
 _NOT_NOW = ("guest is busy", "unplug request for not supported device type")
 _HELD = ("in use", "has already been used", "Permission conflict on node")
-"""What QEMU says of a backend, and of a place in the boot order, that a device has which is gone but not yet freed."""
+"""QEMU's errors about a backend, and about a position in the boot order, of a device that is removed but not yet freed."""
 _OST_EJECT = 3
 _OST_REFUSED = 130
 
 
 @dataclass(frozen=True)
 class Plug(Step):
-    """``device_add``; taken back by unplugging.
+    """``device_add``; undone by an unplug.
 
-    Where it comes in the place of a device that was unplugged a moment ago, QEMU may still have in use what that one had.
+    If it replaces a device that was unplugged a moment ago, QEMU may not have freed the backend of that device yet. Then the
+    command is repeated within the time limit.
     """
 
     arguments: dict[str, Any]
@@ -43,7 +44,7 @@ class Plug(Step):
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
-        replaces = run.undoes or any(command["execute"] == "device_del" for command in run.sent)
+        replaces = run.rollback or any(command["execute"] == "device_del" for command in run.sent)
         while True:
             try:
                 run.execute("device_add", self.arguments)
@@ -59,7 +60,7 @@ class Plug(Step):
 
 @dataclass(frozen=True)
 class StillThere(Step):
-    """A last look at devices that were plugged, because a guest that is booting can eject them."""
+    """Verify that devices that were plugged are still there, because a guest that is booting can eject them."""
 
     devices: tuple[str, ...]
     changes = False
@@ -72,7 +73,8 @@ class StillThere(Step):
         lost = [device for device in self.devices if device not in present]
         if lost:
             raise DeviceLost(
-                f"QEMU took {', '.join(lost)}, and then the guest ejected it. Wait until the guest is up and run this again.",
+                f"QEMU added {', '.join(lost)}, but then the guest ejected it. Wait until the guest has booted, and run the task "
+                "again.",
                 device=lost[0],
             )
 
@@ -83,7 +85,7 @@ def plug(arguments: dict[str, Any]) -> list[Step]:
 
 
 def plugged(monitor: Monitor, devices: Iterable[str]) -> set[str]:
-    """Which of the devices, each an id or a QOM path, QEMU has. What it lists is the truth."""
+    """The devices that QEMU has, among *devices*, each an id or a QOM path."""
     devices = list(devices)
     cache = QueryCache(monitor)
     listed: set[str] = set()
@@ -98,13 +100,13 @@ def plugged(monitor: Monitor, devices: Iterable[str]) -> set[str]:
 class Unplug(Step):
     """``device_del`` and the wait for the guest to release the device.
 
-    Done means that the device is no longer in the VM. Raises UnplugRefused when the guest says no, UnplugPending
-    when it says nothing in time; the guest may then still do it, at its next reset at the latest.
+    It is done when the device is no longer in the VM. Raises UnplugRefused if the guest refuses, and UnplugPending if the guest
+    does not respond in time; it may then still release the device, at its next reset at the latest.
 
-    *device* is an id, or the QOM path of a device that has none. ``undo_step`` puts it back, as where a new one was to take its
-    place; None for a removal that stays. *by_scan*: it is on no bus, as CPUs and DIMMs are, which the guest finds by ACPI's scan.
-    A scan that meets a plug and an unplug of one device sees the plug alone, and without a further request there is no further
-    scan; so the request is repeated, which does no harm. *bus*: the name of the bus that the device is on, where it is known.
+    *device*: an id, or the QOM path of a device without one. ``undo_step`` restores it, such as when it was to be replaced; None
+    for a removal that remains. *by_scan*: it is not on a bus but, like CPUs and DIMMs, found by the guest in a scan of ACPI. A
+    scan that finds a plug and an unplug of the same device handles the plug only, and there is no further scan without a further
+    request; so the request is repeated, which does no harm. *bus*: the name of the device's bus, if it is known.
     """
 
     device: str
@@ -127,7 +129,7 @@ class Unplug(Step):
         return UnplugTogether((self, *(one for one in others if isinstance(one, Unplug))))
 
     def request(self, run: Run) -> CommandError | None:
-        """Send device_del; return the error when it must be sent again, None when it is under way or done."""
+        """Send device_del. Returns the error if it must be sent again, None if the unplug is in progress or done."""
         try:
             run.execute("device_del", {"id": self.device})
         except CommandError as error:
@@ -140,9 +142,9 @@ class Unplug(Step):
 
 @dataclass(frozen=True)
 class UnplugTogether(Step):
-    """Several devices that the guest releases at the same time, but first those that are on a bus of another one.
+    """The unplug of several devices at the same time; a device that is on a bus of another one is unplugged before it.
 
-    ``after``: for each unplug the steps that follow when the device is gone, such as the deletion of its backend. If the guest
+    ``after``: for each unplug the steps that follow when the device is removed, such as the deletion of its backend. If the guest
     does not release a device, the others are still completed, and then the first error is raised. ``may_pend``: the devices
     whose unplug may still be pending at the end.
     """
@@ -188,8 +190,8 @@ def _waves(unplugs: Sequence[Unplug]) -> list[list[Unplug]]:
 
 
 class _Request:
-    """An unplug that the guest has not completed yet. ``refused``: the error because of which it is sent again; ``deleted``:
-    whether there was an event of its completion."""
+    """An unplug that the guest has not completed yet. ``refused``: the error because of which the request is sent again;
+    ``deleted``: whether there was an event of its completion."""
 
     def __init__(self, unplug: Unplug, refused: CommandError | None) -> None:
         self.unplug = unplug
@@ -203,9 +205,9 @@ class _Request:
 
 
 def _release(run: Run, unplugs: Sequence[Unplug]) -> tuple[set[str], dict[str, Exception]]:
-    """Request all unplugs and wait for the guest; return the devices that are gone, and for others why they are not.
+    """Request all unplugs and wait for the guest. Returns the devices that are removed, and the error of each other one.
 
-    The time limit starts again with each device that is gone. After a request that QEMU refuses no further one is sent.
+    The time limit starts again with each device that is removed. After a request that QEMU refuses, no further one is sent.
     """
     monitor = run.monitor
     seen = monitor.mark()
@@ -262,7 +264,7 @@ def _release(run: Run, unplugs: Sequence[Unplug]) -> tuple[set[str], dict[str, E
 
 
 def _refusal(event: Event, waiting: Mapping[str, _Request]) -> UnplugRefused | None:
-    """What *event* means where it is the guest's no to one of the devices."""
+    """The error that *event* stands for, if the guest refuses to release one of the devices."""
     info = event.data.get("info")
     device, said = None, ""
     if event.name in ("DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR"):
@@ -274,7 +276,8 @@ def _refusal(event: Event, waiting: Mapping[str, _Request]) -> UnplugRefused | N
     if device not in waiting:
         return None
     return UnplugRefused(
-        f"The guest refused to release {device}: {said}. It stays plugged; free it in the guest and run this again.",
+        f"The guest refused to release {device}: {said}. The device remains plugged. Stop its use in the guest, and run the task "
+        "again.",
         device=device,
     )
 
@@ -282,13 +285,13 @@ def _refusal(event: Event, waiting: Mapping[str, _Request]) -> UnplugRefused | N
 def _late(run: Run, device: str, refused: CommandError | None) -> HardwareError:
     if refused:
         return UnplugRefused(
-            f"The guest took no unplug request for {device} within {run.timeout:g} s: {refused.desc}. "
-            "It stays plugged; try again when the guest is up.",
+            f"The guest did not accept the unplug request for {device} within {run.timeout:g} s: {refused.desc}. "
+            "The device remains plugged. Wait until the guest has booted, and run the task again.",
             device=device,
         )
     return UnplugPending(
-        f"The guest has not released {device} within {run.timeout:g} s. The request stands and cannot be "
-        "withdrawn: the guest may still do it, at its next reset at the latest. What backs the device was "
-        "left alone; run this again to finish.",
+        f"The guest has not released {device} within {run.timeout:g} s. The request remains in force and cannot be withdrawn: "
+        "the guest may still release the device, at its next reset at the latest. The backend of the device was not touched. "
+        "Run the task again to finish.",
         device=device,
     )

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A change as a list of steps, each of which knows how it is taken back.
+"""A change of the VM as a list of steps, each of which knows how it is undone.
 
-A plan is made without touching the VM; check mode shows it, ``apply`` performs it. When a step fails, the steps
-before it are undone, newest first, and the first error is the one reported. When the connection breaks, nothing
-more is tried: what the VM has must be read again, which the next run does.
+A plan is made without changing the VM. Check mode shows the plan, ``apply`` performs it. When a step fails, the steps before it
+are rolled back, newest first, and the first error is reported. When the connection breaks, nothing more is tried: the state of
+the VM must be read again, which the next run does.
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ Command = Dict[str, Any]
 """``{"execute": name, "arguments": {…}}``, as QMP has it on the wire."""
 
 RETRY_SECONDS = 0.2
-"""How long to wait before asking again for a thing that QEMU still has in use."""
+"""The wait before a command is repeated because QEMU still uses the object."""
 
 _GONE = ("not found", "has not been found", "Failed to find node")
 _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", "is not owned by the monitor")
-"""The third and fourth since 11.1. A node that QEMU named for a parent goes with that parent, which may still be going."""
+"""The third and fourth since QEMU 11.1. The last one is about a node that QEMU itself created for a parent: it is deleted with that
+parent, whose deletion may not be complete yet."""
 
 
 class Run:
-    """The applying of one plan: the monitor, the seconds that each step may take, what was sent so far, and what the steps
-    add to the result. ``undoes``: whether it is the undoing of another one. ``finished``: the parts of the present step that
-    are done, if it consists of several. ``pending``: the unplugs that the task lets pend. ``launch_args``: those that are known
-    only now, by the id of the device."""
+    """The execution of one plan.
 
-    def __init__(self, monitor: Monitor, timeout: float, undoes: bool = False) -> None:
+    ``timeout``: seconds that each step may take. ``rollback``: whether this run undoes the steps of another one. ``sent``: the
+    commands so far. ``results``: members that steps add to the result of the task. ``finished``: the completed parts of the
+    present step, if it consists of several. ``pending``: the unplugs that the task allows to be pending. ``launch_args``: by the
+    id of the device, those that are known only after the change.
+    """
+
+    def __init__(self, monitor: Monitor, timeout: float, rollback: bool = False) -> None:
         self.monitor = monitor
         self.timeout = timeout
-        self.undoes = undoes
+        self.rollback = rollback
         self.sent: list[Command] = []
         self.results: dict[str, Any] = {}
         self.finished: list[Step] = []
@@ -49,45 +53,48 @@ class Run:
 
     def execute(self, command: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Any:
         entry = wire(command, arguments)
-        if entry not in self.sent[-1:]:  # a request that is repeated until QEMU takes it is told once
+        if entry not in self.sent[-1:]:  # a command that is repeated until QEMU accepts it is reported once
             self.sent.append(entry)
         reply = self.monitor.execute(command, arguments, fds=fds)
         self.monitor.keep(self, reply)
         return reply
 
     def read(self, command: str, /, **arguments: Any) -> Any:
-        """The answer to a command that changes nothing, of the documented shape."""
+        """The reply to a command that changes nothing. Raises ProtocolError unless it has the documented shape."""
         return QueryCache(self.monitor).ask(command, **arguments)
 
 
 class Step:
-    """One act on the VM. ``uses`` are steps before it that it uses up: once it is done they need no taking back.
-    ``changes``: whether it changes the VM, and does not only look or wait. ``unplugs``: whether the guest has to do its part, so
-    that several such steps are done at the same time, by ``together``."""
+    """One act on the VM.
+
+    ``uses``: earlier steps whose effect this step consumes, so that they are not undone once it is done. ``changes``: whether it
+    changes the VM; False if it only reads or waits. ``unplugs``: whether the guest has to do its part, so that several such steps
+    are done at the same time, by ``together``.
+    """
 
     uses: tuple[Step, ...] = ()
     changes = True
     unplugs = False
 
     def commands(self) -> list[Command]:
-        """What it sends, in the form of the wire."""
+        """The commands that it sends."""
         raise NotImplementedError
 
     def apply(self, run: Run) -> None:
         raise NotImplementedError
 
     def undo(self) -> Step | None:
-        """The step that takes this one back; None where there is nothing to take back, or no way to."""
+        """The step that undoes this one; None if there is nothing to undo, or no way to undo it."""
         return None
 
     def together(self, others: Sequence[Step]) -> Step:
-        """One step that does this one and *others*, of the same sort, at the same time."""
+        """One step that does this one and *others*, which are of the same class, at the same time."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Execute(Step):
-    """One command, taken back by another step."""
+    """One command, undone by another step."""
 
     command: str
     arguments: dict[str, Any]
@@ -106,7 +113,8 @@ class Execute(Step):
 
 @dataclass(frozen=True)
 class Delete(Execute):
-    """A command that deletes: already gone is good, still in use is asked again until the time is over."""
+    """A command that deletes an object. An object that does not exist is a success. While QEMU uses the object, the command is
+    repeated within the time limit."""
 
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
@@ -124,7 +132,7 @@ class Delete(Execute):
 
 @dataclass(frozen=True)
 class Steps(Step):
-    """Several steps as one, such as what puts back a thing that consists of several."""
+    """Several steps as one, such as those that restore a disk with its nodes."""
 
     parts: tuple[Step, ...]
 
@@ -138,7 +146,7 @@ class Steps(Step):
 
 @dataclass(frozen=True)
 class CloseDescriptor(Delete):
-    """Have QEMU close what it was handed under a name and nothing uses; that is no change of the VM."""
+    """Close a descriptor that was passed to QEMU under a name and that no device uses. This does not change the VM."""
 
     changes = False
 
@@ -149,10 +157,10 @@ def close_descriptor(name: str) -> CloseDescriptor:
 
 @dataclass(frozen=True)
 class PassDescriptor(Step):
-    """Open a file on this host and hand it to QEMU under a name, which the next command uses up.
+    """Open a file on this host and pass the descriptor to QEMU under a name. The next command consumes it.
 
-    A run that was killed in between leaves QEMU with the file, which others then may not be able to open (a tap is busy).
-    So where opening fails, what QEMU has under the name is closed and opening is tried once more.
+    A run that was killed between these two commands leaves the descriptor open in QEMU, and the file may then be busy for others,
+    as a tap is. So if opening fails, the descriptor of this name in QEMU is closed, and opening is tried once more.
     """
 
     name: str
@@ -178,8 +186,8 @@ class PassDescriptor(Step):
 
 @dataclass(frozen=True)
 class Await(Step):
-    """Look again and again until a thing holds. ``look`` tells whether it does and raises a HardwareError if it never will;
-    ``late`` makes the error for when the time is over. ``undo_step``: what brings back a thing whose end was awaited."""
+    """Wait for a condition. ``look`` reads whether it holds, and raises a HardwareError if it never will. ``late`` makes the
+    error that is raised after the time limit. ``undo_step`` restores the object whose end was awaited."""
 
     look: Callable[[Run], bool]
     late: Callable[[Run], HardwareError]
@@ -203,11 +211,11 @@ class Await(Step):
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done, and what the diff says of it: the object before and after, None for absent.
+    """The steps of a change, and the object before and after it for the diff, None if it is absent.
 
-    ``unverified`` names the options that QEMU cannot report back; ``launch_args`` would give the VM the same
-    at its next start. ``doubts`` are reasons, as far as they are seen from this host, for which QEMU will refuse a step: check
-    mode fails with the first, a run leaves the decision to QEMU.
+    ``unverified``: names of the options that QEMU cannot report back. ``launch_args``: the arguments with which the VM would have
+    the object at its next start. ``doubts``: reasons why QEMU will probably refuse a step, as far as they can be seen from this
+    host. Check mode fails with the first one; a run leaves the decision to QEMU.
     """
 
     steps: tuple[Step, ...] = ()
@@ -223,11 +231,11 @@ class Plan:
         return any(step.changes for step in self.steps)
 
     def commands(self) -> list[Command]:
-        """All that ``apply`` sends when nothing fails."""
+        """All commands that ``apply`` sends if nothing fails."""
         return [command for step in self.steps for command in step.commands()]
 
     def apply(self, monitor: Monitor, timeout: float) -> Run:
-        """Perform all steps, each within *timeout* seconds; return the run of it. Raises PlanFailed."""
+        """Perform all steps, each within *timeout* seconds, and return the run. Raises PlanFailed."""
         with monitor.acting():
             return self._apply(monitor, timeout)
 
@@ -238,11 +246,11 @@ class Plan:
             run.finished = []
             try:
                 step.apply(run)
-            except StillInProgress as error:  # what has begun goes on
+            except StillInProgress as error:  # it continues, so it is not rolled back
                 raise PlanFailed(error, run.sent, done=_final([*done, *run.finished]), step=step) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
                 done += run.finished
-                undone, left = take_back(done, Run(monitor, timeout, undoes=True))
+                undone, left = roll_back(done, Run(monitor, timeout, rollback=True))
                 raise PlanFailed(error, run.sent, undone, left, _final(done), step) from error
             except QMPError as error:
                 known = [command for one in [*done, *run.finished] for command in one.commands()]
@@ -253,11 +261,11 @@ class Plan:
 
 
 class PlanFailed(Exception):
-    """A plan that stopped at an error, the ``cause``.
+    """A plan that stopped at the error ``cause``.
 
-    ``sent`` are the commands up to it, ``undone`` those that took back what was done before, ``left`` those that
-    would have, from the first that failed on: what they name is still in the VM. ``done`` are those that stay done:
-    removals, and after a lost connection everything, for then nothing is taken back. ``step``: the one that failed.
+    ``sent``: the commands up to the error. ``undone``: the commands that rolled back the earlier steps. ``left``: the rest of the
+    rollback, from the first command that failed; its objects are still in the VM. ``done``: the commands that remain in force:
+    removals, and after a lost connection all, because then nothing is rolled back. ``step``: the step that failed.
     """
 
     def __init__(
@@ -278,11 +286,11 @@ class PlanFailed(Exception):
         self.step = step
 
 
-def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
-    """Undo steps, newest first; return the commands that did it, and from the first that failed on those that are left.
+def roll_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
+    """Undo steps, newest first. Returns the commands that were executed, and those that are left, from the first that failed.
 
-    No further, for what is older carries what is newer: a network backend that is deleted under its NIC leaves a NIC
-    that can never be connected again.
+    The rollback stops at a failure because newer objects depend on older ones: a network backend that is deleted under its NIC
+    leaves a NIC that can never be connected again.
     """
     undone: list[Command] = []
     undos = _unplugs_first([undo for undo in (step.undo() for step in reversed(done)) if undo])
@@ -299,8 +307,8 @@ def take_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Comma
 
 
 def _unplugs_first(undos: Sequence[Step]) -> list[Step]:
-    """The same steps, but where unplugs and deletions follow each other, all unplugs come first and at the same time: the wait
-    for thirty devices is then that for one. None of the deletions is needed for an unplug."""
+    """The same steps, but in each sequence of unplugs and deletions all unplugs come first, and at the same time: the wait for
+    thirty devices is then as long as that for one. No unplug depends on a deletion."""
     result: list[Step] = []
     for simple, some in groupby(undos, lambda step: step.unplugs or isinstance(step, Delete)):
         steps = list(some)
@@ -321,5 +329,5 @@ def wire(command: str, arguments: dict[str, Any] | None) -> Command:
 
 
 def redacted(command: Command) -> Command:
-    """A command as it may be shown, without the secrets in it."""
+    """A command without the secrets in it, for output."""
     return redact_request(command)

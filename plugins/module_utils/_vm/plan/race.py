@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two at once: what QEMU says when somebody else was quicker (the texts are those of 7.2 to 11.1)."""
+"""Races with other tasks: QEMU's errors for an id or a slot that was taken in the meantime (the texts of QEMU 7.2 to 11.1)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TAKEN = re.compile(
 
 
 def lost(error: Exception) -> Exception:
-    """The error of a plan that had looked first: a Conflict if QEMU says that an id or slot is taken, else *error* itself."""
+    """The error of a plan that was made for a free id or slot: a Conflict if QEMU reports that it is taken, else *error*."""
     if not isinstance(error, CommandError) or not _TAKEN.search(error.desc):
         return error
     return Conflict(
-        f"QEMU refused {error.command}: {error.desc}. That was free when this run looked, so another task or user has taken it "
-        "meanwhile. Run this again: it reads what the VM has now.",
+        f"QEMU refused {error.command}: {error.desc}. It was free when this task read the VM, so another task or user has "
+        "taken it in the meantime. Run the task again: it reads the present state of the VM.",
         command=error.command,
         qmp_class=error.qmp_class,
         desc=error.desc,
