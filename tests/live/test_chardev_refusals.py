@@ -86,7 +86,7 @@ def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Calla
     taken: dict[str, Any] = {"id": "c2", "type": "null", "driver": "virtserialport", "properties": {"nr": 9}}
     assert Modules(vm).run("qmp_chardev", **taken).get("changed")
     failed = Modules(vm).run("qmp_chardev", **port, name="org.test.a", properties={"nr": 9}, recreate=True)
-    refused(failed, "conflict", "c1", "restored")
+    refused(failed, "conflict", "Restored: c1.")
     assert unchanged(Modules(vm).run("qmp_chardev", **port, name="org.test.a"))
     other = Modules(vm).run("qmp_chardev", **port, name="org.test.A")
     refused(other, "conflict", "name", "org.test.a", "org.test.A")
@@ -109,7 +109,7 @@ def test_one_that_cannot_become_another_stays(
     for kind, path in (("socket", "/nosuch/x"), ("pipe", "/nosuch/x")):
         failed = Modules(vm).run("qmp_chardev", id="c5", type=kind, path=path)
         if known:
-            refused(failed, "command_failed", "c5 was restored")
+            refused(failed, "command_failed", "Restored: c5.")
             assert [one["execute"] for one in failed["details"]["undone"]] == ["chardev-add"]
         else:
             refused(failed, "conflict", old["type"], "recreate")

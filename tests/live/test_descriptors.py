@@ -93,6 +93,6 @@ def test_the_only_nic_is_not_made_anew_without_force(make_vm: Callable[..., VM])
     refused(modules.netdev(**anew), "unsupported", "only NIC")
     assert vm.hardware() == before
     failed = modules.netdev(**{**anew, "type": "vhost-user", "chardev": "nosuch", "options": {}}, force=True)
-    refused(failed, "command_failed", "nosuch", "net0 was restored")
+    refused(failed, "command_failed", "nosuch", "Restored: net0.")
     assert [command["execute"] for command in failed["details"]["undone"]] == ["netdev_add", "device_add"]
     assert vm.hardware() == before

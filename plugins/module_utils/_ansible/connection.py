@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connection options that all modules share, and the monitor that they lead to."""
+"""The connection options that all modules share, and the connection to the monitor."""
 
 from __future__ import annotations
 
@@ -47,13 +47,14 @@ RULES: dict[str, Any] = {
 }
 
 LEAST_SECONDS = 1.0
-"""QEMU always has this time to answer, even if the task sets a shorter ``timeout`` for the guest."""
+"""The minimum of the time that QEMU has to answer, even if the task sets a shorter ``timeout`` for the guest."""
 
-_WHAT_TO_GIVE = {
-    "socket": "give the path of the VM's QMP socket, the one in QEMU's -qmp unix:PATH,server=on,wait=off.",
-    "host": "give the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
-    **{f"tls.{name}": "give the path of a PEM file, or omit it." for name in ("ca_file", "cert_file", "key_file")},
-    "tls.server_name": "give the name that is in QEMU's certificate, or omit it.",
+_REMEDIES = {
+    "socket": "set it to the path of the VM's QMP socket, the one in QEMU's -qmp unix:PATH,server=on,wait=off.",
+    "host": "set it to the host of QEMU's -qmp tcp:HOST:PORT,server=on,wait=off.",
+    "tls.ca_file": "set it to the path of a PEM file.",
+    **{f"tls.{name}": "set it to the path of a PEM file, or omit it." for name in ("cert_file", "key_file")},
+    "tls.server_name": "set it to the name in QEMU's certificate, or omit it.",
 }
 
 
@@ -61,18 +62,18 @@ def connect(params: Mapping[str, Any], warn: Callable[[str], None]) -> Monitor:
     """A monitor that is ready for commands. Raises InvalidOption for an unsafe address, and what ``Monitor.connect`` raises."""
     if params["socket"] and others_may_write(params["socket"]):
         warn(
-            f"Any user of this host can write to {params['socket']} and so control the VM. Run chmod o-w on it, and on the "
-            "directory in which QEMU creates it."
+            f"Any user of this host can write to {params['socket']} and thus control the VM. Run chmod o-w on the socket, and on "
+            "the directory in which QEMU creates it."
         )
     seconds = max(LEAST_SECONDS, params["timeout"])
     return Monitor.connect(address(params), timeout=params["connect_timeout"], command_timeout=seconds, read_timeout=seconds)
 
 
 def check_values(params: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for values that JSON or system calls cannot carry, and for invalid timeouts."""
+    """Raise InvalidOption for values that JSON or a system call cannot represent, and for invalid timeouts."""
     for name in ("connect_timeout", "timeout"):
         if not 0 <= params[name] < float("inf"):
-            raise InvalidOption(f"{name} {params[name]} is not a valid time: give seconds.")
+            raise InvalidOption(f"{name} {params[name]} is not a valid time: set a number of seconds, 0 or more.")
     pending: list[tuple[str, Any]] = list(params.items())
     while pending:
         name, value = pending.pop()
@@ -82,18 +83,18 @@ def check_values(params: Mapping[str, Any]) -> None:
         elif isinstance(value, list):
             pending += [(name, one) for one in value]
         elif isinstance(value, float) and not abs(value) < float("inf"):
-            raise InvalidOption(f"{name} contains {value}, which QEMU does not accept as a number.")
+            raise InvalidOption(f"{name} contains {value}, which QEMU does not accept as a number: write a finite number.")
         elif isinstance(value, str) and unreadable(value):
             found = unreadable(value)
-            what = "a NUL byte, which ends a text for QEMU" if found == "U+0000" else f"{found}, which QEMU cannot read"
-            raise InvalidOption(f"{name} contains {what}: leave it out.")
+            what = "a NUL byte" if found == "U+0000" else found
+            raise InvalidOption(f"{name} contains {what}, which QEMU does not accept in a text: remove it.")
 
 
 def address(params: Mapping[str, Any]) -> Address:
-    """Where the monitor listens. Raises InvalidOption for an address over which others could read or send commands."""
+    """The address of the monitor. Raises InvalidOption for an address on which others could read or send commands."""
     for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:
-        if name in _WHAT_TO_GIVE and value == "":
-            raise InvalidOption(f"{name} is empty: {_WHAT_TO_GIVE[name]}")
+        if name in _REMEDIES and value == "":
+            raise InvalidOption(f"{name} is empty: {_REMEDIES[name]}")
     if params["socket"]:
         return UnixAddress(params["socket"])
     host, port, tls = params["host"], params["port"], params["tls"]
@@ -101,9 +102,9 @@ def address(params: Mapping[str, Any]) -> Address:
         return TlsAddress(host, port, tls["ca_file"], tls["cert_file"], tls["key_file"], tls["server_name"])
     if not params["allow_plaintext"] and not is_loopback(host):
         if not has_address(host):
-            raise InvalidOption(f"host {host} has no address: check its spelling, and name resolution.")
+            raise InvalidOption(f"host {host} has no address: check its spelling, and the name resolution of this host.")
         raise InvalidOption(
-            f"{host} is another host, and without tls anybody on the network path can read and send commands: set tls, use an "
-            "SSH tunnel, or set allow_plaintext: true."
+            f"host {host} is another machine. Without tls, everybody on the network path can read and send commands: set tls, "
+            "use an SSH tunnel, or set allow_plaintext: true."
         )
     return TcpAddress(host, port)

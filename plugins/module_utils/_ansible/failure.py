@@ -1,13 +1,13 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every error becomes one failure of the module's contract: ``msg``, ``error_code``, ``status``, ``changed``, ``details``."""
+"""Every error becomes a failure with ``msg``, ``error_code``, ``status``, ``changed`` and ``details``, as modules return it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._vm.errors import StillInProgress, UnplugPending
+from .._vm.errors import StillInProgress
 from .._vm.hints import hint
 from .._vm.plan.plan import PlanFailed, redacted
 from ..qmp import (
@@ -29,6 +29,8 @@ _CODES = (
     (Disconnected, "disconnected"),
     (QMPError, "connect_failed"),
 )
+_RESTORING = ("device_add", "object-add", "chardev-add")
+"""Commands of a rollback that restore an object."""
 
 
 class Failure(Exception):
@@ -45,7 +47,7 @@ def invalid(message: str) -> Failure:
 
 
 def of_error(error: Exception, code: str | None = None, changed: bool = False, more: str = "", **details: Any) -> Failure:
-    """The failure that reports *error*; *more* is what its text does not say, *changed* whether the VM is another now."""
+    """The failure that reports *error*. *more* is added to its text. *changed*: whether the VM is or may be changed."""
     details.update(getattr(error, "details", {}))
     if isinstance(error, CommandError):
         details.update(command=error.command, qmp_class=error.qmp_class, desc=error.desc)
@@ -59,39 +61,34 @@ def of_error(error: Exception, code: str | None = None, changed: bool = False, m
 
 
 def of_plan(failure: PlanFailed) -> Failure:
-    """The failure that reports the first error of a plan, and which part of the plan is in force."""
+    """The failure that reports the first error of a plan, and which commands of the plan remain in force."""
     cause = failure.cause
     unclear = isinstance(cause, (OutcomeUnknown, Disconnected, ProtocolError, StillInProgress))
     more = ""
     if failure.left:
         more = (
-            "The rollback is incomplete. When the cause is gone, these commands undo the rest: "
+            "The rollback is incomplete. When the cause of the error is removed, these commands undo the rest: "
             f"{[redacted(one) for one in failure.left]}"
         )
     elif unclear and not isinstance(cause, StillInProgress):
         more = "Run the task again: it reads the present state of the VM and continues from there."
     elif failure.undone:
         more = "The changes of this run were rolled back."
-        back = [
-            command["arguments"]["id"]
-            for command in failure.undone
-            if command["execute"] in ("device_add", "object-add", "chardev-add")
-        ]
-        more += f" {', '.join(dict.fromkeys(back))} was restored." if back else ""
-    gone = [] if unclear else [one["arguments"]["id"] for one in failure.done if one["execute"] == "device_del"]
-    if gone:
-        more += f" {', '.join(gone)} had been unplugged before that and remains unplugged."
-    changed = bool(unclear or failure.left or failure.done or isinstance(cause, UnplugPending))
+        restored = [one["arguments"]["id"] for one in failure.undone if one["execute"] in _RESTORING]
+        more += f" Restored: {', '.join(dict.fromkeys(restored))}." if restored else ""
+    removed = [] if unclear else [one["arguments"]["id"] for one in failure.done if one["execute"] == "device_del"]
+    if removed:
+        more += f" Unplugged before the error, and not restored: {', '.join(removed)}."
     code = "rollback_incomplete" if failure.left else None
     commands = {name: [redacted(one) for one in getattr(failure, name)] for name in ("sent", "undone", "left", "done")}
-    return of_error(cause, code, changed, more.strip(), **commands)
+    return of_error(cause, code, failure.changed, more.strip(), **commands)
 
 
 def of_fault(error: Exception) -> Failure:
-    """The failure that reports a defect of the module itself."""
+    """The failure that reports a defect of this collection."""
     return Failure(
-        msg=f"This is a defect of the module itself ({type(error).__name__}: {error}). The state of the VM is unknown: read it "
-        "with vmops.qemu.qmp_info. Please report this with its traceback (ANSIBLE_DISPLAY_TRACEBACK=error, or -vvv).",
+        msg=f"This is a defect of the collection vmops.qemu ({type(error).__name__}: {error}). The state of the VM is unknown: "
+        "read it with vmops.qemu.qmp_info. Please report this with its traceback (ANSIBLE_DISPLAY_TRACEBACK=error, or -vvv).",
         error_code="outcome_unknown",
         changed=True,
         status="failed",

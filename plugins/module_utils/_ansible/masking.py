@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a task's options, and of a module's result, may be shown.
+"""Which parts of a task's options, and of a module's result, are shown.
 
-Ansible takes the value of a secret out of all that a module returns, wherever it occurs. That garbles the rest where the secret
-is a common word, and shows the secret where it is written otherwise: escaped, or in an option that is misspelt. Here a secret is
-left out where it stands, and searched for in running text only.
+Ansible replaces the value of a secret wherever it occurs in the output of a module. If the secret is a common word, this garbles
+the rest of the output. If the secret is escaped, or is in an option whose name is misspelt, this shows it. Here a secret is
+hidden at its place, and searched for in running text only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ansible.module_utils.common.validation import check_type_dict, check_type_l
 from ..qmp.secrets import HIDDEN, RUNNING_TEXT, Redactor
 
 SecretPlaces = Callable[[Mapping[str, Any], Redactor], Mapping[str, Any]]
-"""From the options as given: those options of a module whose secrets have places of their own, as they may be shown."""
+"""Returns, from the options as they were written, those that have secrets in places of their own, without the secrets."""
 
 _PROMISED = frozenset(
     (
@@ -41,18 +41,18 @@ _PROMISED = frozenset(
         "node-name",
     )
 )
-"""Members of a result in which no secret can stand, so that none is looked for: a common word stays readable in them."""
+"""Members of a result that cannot contain a secret. They are not searched, so that a common word remains readable in them."""
 _LONG, _SOME = 8, 4
-"""Characters of a secret that is replaced inside of words, and of one that is replaced where it is a word."""
+"""The minimum length of a secret that is replaced inside of words, and of one that is replaced where it is a whole word."""
 
 
 def no_secret_places(params: Mapping[str, Any], redactor: Redactor) -> Mapping[str, Any]:
-    """Of a module whose secrets are in options that are no_log, and in members whose names tell."""
+    """For a module whose secrets are only in options with no_log, and in members with the name of a secret."""
     return {}
 
 
 def as_dict(value: Any) -> Any:
-    """A dict that is given as text, as Ansible takes it; anything else as it is."""
+    """A dict that is written as text, as Ansible accepts it; any other value unchanged."""
     try:
         return check_type_dict(value) if isinstance(value, str) else value
     except (TypeError, ValueError, RecursionError):
@@ -60,7 +60,7 @@ def as_dict(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """A list that is given as text, as Ansible takes it, or as JSON; anything else as it is."""
+    """A list that is written as text, as Ansible accepts it, or as JSON; any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -71,9 +71,9 @@ def as_list(value: Any) -> Any:
 
 
 class Masking:
-    """What the options show, and the secrets that were found in them.
+    """Masks the secrets that are found in the options of a task.
 
-    ``options``: the options as they may be shown, whether or not they are as the module wants them.
+    ``options``: the options without secrets, whether or not they are valid.
     """
 
     def __init__(
@@ -84,14 +84,15 @@ class Masking:
         self._replacements = [*_replacements(redactor.found)]
 
     def text(self, text: str) -> str:
-        """A message, without the secrets of the options, however escaped, and without passwords of URLs."""
+        """A message without the secrets of the options, also where they are escaped, and without the passwords of URLs."""
         text = Redactor().text(text, within=True)
         for pattern in self._replacements:
             text = pattern.sub(HIDDEN, text)
         return text
 
     def result(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """A result without what is a secret by its place, and without the options' secrets, but for such as may be any word."""
+        """A result without the members that are secrets by their names, and without the secrets of the options. Secrets that may
+        be ordinary words are replaced in running text only."""
         copy: dict[str, Any] = Redactor().value(dict(result))
         words = [pattern for pattern in self._replacements if not pattern.pattern.startswith("(?")]
         pending: list[Any] = [copy]
@@ -117,7 +118,7 @@ def shown_options(
 
 
 def _option(value: Any, spec: Mapping[str, Any] | None, redactor: Redactor) -> Any:
-    """One option as it may be shown. *spec* is that of Ansible, None for one that the module does not have."""
+    """An option without secrets. *spec*: its argument spec, None for an option that the module does not have."""
     if value is None:
         return None
     if spec is None or spec.get("no_log"):
@@ -141,7 +142,7 @@ def _option(value: Any, spec: Mapping[str, Any] | None, redactor: Redactor) -> A
 
 
 def _hidden(value: Any, redactor: Redactor) -> Any:
-    if isinstance(value, str) and value.startswith(("{", "[")):  # a value of another type, which Ansible has made a text of
+    if isinstance(value, str) and value.startswith(("{", "[")):  # Ansible has converted a value of another type to text
         try:
             redactor.hide(ast.literal_eval(value))
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -151,7 +152,7 @@ def _hidden(value: Any, redactor: Redactor) -> Any:
 
 
 def _replacements(secrets: set[str]) -> Iterator[re.Pattern[str]]:
-    """Patterns that find *secrets* in a text, as they are and as they are written in Python, JSON and URLs."""
+    """Patterns that find *secrets* in a text: as they are, and as they are escaped in Python, JSON and URLs."""
     forms: dict[str, bool] = {}
     for secret in secrets:
         whole = len(secret) >= _LONG or (len(secret) >= _SOME and not re.fullmatch(r"\w*", secret))

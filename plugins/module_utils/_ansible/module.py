@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The adapter to Ansible: a task as an AnsibleModule, whose output is printable and shows no secret."""
+"""The adapter to Ansible: a task as an AnsibleModule. Its output is printable and contains no secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(work: Operation | Kind | Information) -> None:
 
 
 def arguments(work: Operation | Kind | Information) -> dict[str, Any]:
-    """The options and rules of a module, as AnsibleModule takes them: its own and those of the connection."""
+    """The options and rules of a module, its own and those of the connection, as arguments of AnsibleModule."""
     rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
     for name in ("required_one_of", "mutually_exclusive"):
         rules[name] = [*connection.RULES[name], *rules.get(name, ())]
@@ -44,8 +44,9 @@ def arguments(work: Operation | Kind | Information) -> dict[str, Any]:
 class QmpModule(basic.AnsibleModule):
     """An AnsibleModule that masks the secrets of a task by their place, and whose output is printable.
 
-    Ansible replaces each occurrence of a secret option's value in all output. Here this is done instead by place, before control
-    characters are escaped: a secret that contains one looks different afterwards. Only documented methods are overridden.
+    Ansible replaces each occurrence of the value of a secret option in all output. Here secrets are masked by their place
+    instead, before control characters are escaped: afterwards a secret with a control character is not recognised. Only
+    documented methods are overridden.
     """
 
     def __init__(self, secret_places: SecretPlaces = no_secret_places, **arguments: Any) -> None:
@@ -53,11 +54,11 @@ class QmpModule(basic.AnsibleModule):
         try:
             super().__init__(**arguments)
         except UnicodeEncodeError:  # Ansible cannot log such options
-            self.fail_json("An option contains invalid Unicode (half of a surrogate pair): write it again.")
+            self.fail_json("An option contains invalid Unicode (half of a surrogate pair): remove it.")
 
     def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
         masking = self._mask()
-        self.no_log_values = set()  # nothing is left for Ansible to replace
+        self.no_log_values = set()  # Ansible has nothing to replace
         if log_args is None and not str(msg).startswith("Invoked"):
             super().log(masking.text(str(msg)))
         else:  # Ansible would log the options escaped, and would not recognise secrets in that form
@@ -78,11 +79,11 @@ class QmpModule(basic.AnsibleModule):
         raise AssertionError("fail_json returned")
 
     def _mask(self) -> Masking:
-        """From the options as they are now: as given, or, once they are checked, converted to their types."""
+        """The masking for the present options: as they were written or, after Ansible has checked them, with their types."""
         return Masking(self.params, self.argument_spec, self.aliases, self._secret_places)
 
     def _exception(self) -> dict[str, str]:
-        """The traceback that Ansible would add on request. It is added here because its text may contain a secret."""
+        """The traceback, if Ansible was asked for it. It is added here, to be masked, because its text may contain a secret."""
         if sys.exc_info()[1] is None:
             return {}
         asked = self._verbosity >= 3 or "exception" in inspect.signature(basic.AnsibleModule.fail_json).parameters

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a task does: options become a spec, a plan and a result, or a Failure. Nothing here knows Ansible's module class."""
+"""A task: its options become a spec, the spec a plan, and the plan a result or a Failure. AnsibleModule is not known here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATE: dict[str, Any] = {
 
 
 class Task(NamedTuple):
-    """One run of a module. ``spec`` is what the spec builder made of ``params``; ``warn`` shows a warning."""
+    """One run of a module. ``spec`` is made from ``params`` by the spec builder; ``warn`` shows a warning."""
 
     params: Params
     spec: Any
@@ -40,12 +40,12 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Operation:
-    """An act on a VM.
+    """An operation on a VM.
 
-    ``spec`` builds the spec from the options; ``plan`` makes the plan for it; ``report`` reads what the result says of the VM
-    afterwards. ``preview`` is what check mode returns instead: by default the planned state under the key ``result``, or, where
-    that is None, what ``report`` reads. ``secret_places`` masks those options that have secrets in places of their own.
-    ``looks``: whether the plan reads what exists, so that what it adds did not exist.
+    ``spec`` builds the spec from the options, ``plan`` makes the plan for it, and ``report`` reads the members of the result
+    after the operation. Check mode returns instead what ``preview`` reads; without it the planned state under the key ``result``,
+    or, if that is None, what ``report`` reads. ``secret_places`` masks the options that have secrets in places of their own.
+    ``reads``: whether the plan depends on the state of the VM, so that the ids and slots that it uses were free.
     """
 
     plan: Callable[[Hardware, Any], Plan]
@@ -56,7 +56,7 @@ class Operation:
     result: str | None = None
     preview: Callable[[Hardware, Any], dict[str, Any]] | None = None
     secret_places: SecretPlaces = no_secret_places
-    looks: bool = True
+    reads: bool = True
 
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         return _operate(self, monitor, task)
@@ -64,10 +64,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of hardware, of which a task has one object present or absent.
+    """A kind of hardware. A task makes one object of the kind present or absent.
 
-    ``result`` is the key of the object in the result; ``spec`` builds the spec from the options; ``present`` and ``absent`` make
-    the plan for it; ``describe`` returns the object as it is, None if it is absent.
+    ``result`` is the key of the object in the result. ``spec`` builds the spec from the options, ``present`` and ``absent`` make
+    the plan for it, and ``describe`` returns the object as it is, None if it is absent.
     """
 
     result: str
@@ -93,7 +93,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Information:
-    """A module that only reads: the parts of the facts that ``gather_subset`` names."""
+    """A module that only reads: it returns the subsets of the facts that ``gather_subset`` names."""
 
     options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
@@ -140,28 +140,28 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
             for words in run.launch_args.values():
                 result["launch_args"] = words
         except PlanFailed as error:
-            if operation.looks:
+            if operation.reads:
                 error.cause = race.lost(error.cause)
             if not isinstance(error.cause, UnplugPending) or error.left or params.get("on_pending") != "report":
                 raise
             task.warn(str(error.cause))
             result.update(status="unplug_pending", commands=[redacted(command) for command in error.sent])
-    del hardware  # a second copy of what it caches would be held otherwise
+    del hardware  # so that its cache and that of the next one do not exist at the same time
     return {**result, **read_back(monitor, plan, result, lambda now: operation.report(now, spec)), **results}
 
 
 def planned(make: Callable[[Hardware, Any], PlanT], monitor: Monitor, spec: Any) -> tuple[Hardware, PlanT]:
-    """The VM as it is, and the plan that *make* makes for it."""
+    """The VM, and the plan that *make* makes for it. After an error that a race can cause, both are made once more."""
     hardware = Hardware(monitor)
     try:
         return hardware, make(hardware, spec)
-    except (Conflict, NoFreeSlot, CommandError):  # somebody may have changed the VM while it was read
+    except (Conflict, NoFreeSlot, CommandError):  # perhaps another task changed the VM while it was read
         hardware = Hardware(monitor)
         return hardware, make(hardware, spec)
 
 
 def as_planned(plan: Plan, task: Task) -> dict[str, Any]:
-    """What the result of a task says of its *plan*. Raises the first doubt in check mode."""
+    """The members of a task's result that come from its *plan*. In check mode, raises the first doubt."""
     for warning in plan.warnings:
         task.warn(warning)
     if task.check_mode and plan.doubts:
@@ -179,7 +179,7 @@ def as_planned(plan: Plan, task: Task) -> dict[str, Any]:
 def read_back(
     monitor: Monitor, plan: Plan, result: Mapping[str, Any], report: Callable[[Hardware], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What *report* reads of the VM after the plan was applied."""
+    """The members of the result that *report* reads after the plan was applied."""
     monitor.read_again(LEAST_SECONDS)
     try:
         return report(Hardware(monitor))
@@ -189,8 +189,7 @@ def read_back(
         raise failure.of_error(
             error,
             changed=plan.changed,
-            more="The change was completed before that, but the state of the VM could not be read afterwards. Run the task "
-            "again to see it.",
+            more="The change was completed, but the state of the VM could not be read afterwards. Run the task again to see it.",
             sent=result["commands"],
             undone=[],
             left=[],

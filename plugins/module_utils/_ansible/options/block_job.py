@@ -30,7 +30,9 @@ OPTIONS = {
 
 def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     """Bring the job to its wanted state."""
-    job = blockjob.Job(**{**{name: params[name] for name in OPTIONS if name != "state"}, "speed": size_in_bytes(params["speed"])})
+    job = blockjob.Job(
+        **{**{name: params[name] for name in OPTIONS if name != "state"}, "speed": size_in_bytes(params["speed"], "speed")}
+    )
     if params["state"] == "cancelled":
         return blockjob.plan_cancelled(hardware, job)
     return blockjob.plan_present(hardware, job, params["state"])

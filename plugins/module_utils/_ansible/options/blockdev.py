@@ -68,7 +68,7 @@ def limits(stated: Mapping[str, Any] | None) -> dict[str, int] | None:
     """The limits in bytes, operations and seconds; those that are not stated are none."""
     if stated is None:
         return None
-    sizes = {name: size_in_bytes(value) if name in BYTES else value for name, value in stated.items()}
+    sizes = {name: size_in_bytes(value, f"limits.{name}") if name in BYTES else value for name, value in stated.items()}
     return {name: value for name, value in sizes.items() if value is not None}
 
 

@@ -42,7 +42,7 @@ OPERATION = Operation(
     preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
     options=OPTIONS,
     secret_places=secret_places,
-    looks=False,
+    reads=False,
     rules={
         "required_one_of": [("execute", "commands")],
         "mutually_exclusive": [("execute", "commands"), ("arguments", "commands")],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that several kinds share, and what they mean to the domain."""
+"""Options that several kinds share, and the specs that they make."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRONTEND: dict[str, Any] = {
 
 
 def frontend_spec(params: Mapping[str, Any], rows: Iterable[Option] = ()) -> FrontendSpec:
-    """The guest's side of a device: the options of FRONTEND, and *rows*, which are properties of this kind alone."""
+    """The spec of a device's frontend from the options of FRONTEND, and from *rows*, which are properties of this kind only."""
     rows = (*PROPERTIES, *rows)
     return FrontendSpec(
         id=params["id"],
@@ -41,9 +41,11 @@ def frontend_spec(params: Mapping[str, Any], rows: Iterable[Option] = ()) -> Fro
     )
 
 
-def size_in_bytes(value: str | None) -> int | None:
-    """Bytes of a size such as ``10G`` (powers of 1024). Raises InvalidOption."""
+def size_in_bytes(value: str | None, option: str = "size") -> int | None:
+    """Bytes of a size such as ``10G`` (powers of 1024). Raises InvalidOption, which names the *option*."""
     try:
         return None if value is None else int(human_to_bytes(value))
     except (ValueError, OverflowError):
-        raise InvalidOption(f"size {value!r} is not a size: write bytes or a number with K, M, G or T, such as 10G.") from None
+        raise InvalidOption(
+            f"{option} {value!r} is not a size: write a number of bytes, or a number with K, M, G or T, such as 10G."
+        ) from None

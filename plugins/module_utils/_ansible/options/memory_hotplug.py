@@ -53,14 +53,14 @@ def piece(params: Mapping[str, Any]) -> memory_spec.MemorySpec:
     """The domain's spec from the module's options."""
     backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
     if params["hugetlbsize"] is not None:
-        backend["hugetlbsize"] = size_in_bytes(params["hugetlbsize"])
+        backend["hugetlbsize"] = size_in_bytes(params["hugetlbsize"], "hugetlbsize")
     return memory_spec.MemorySpec(
         frontend=frontend_spec(params, memory_spec.PROPERTIES),
         type=params["type"],
         size=size_in_bytes(params["size"]),
         backend=params["backend"],
         properties=backend,
-        requested=size_in_bytes(params["requested_size"]),
+        requested=size_in_bytes(params["requested_size"], "requested_size"),
         recreate=params["recreate"],
     )
 
@@ -68,7 +68,7 @@ def piece(params: Mapping[str, Any]) -> memory_spec.MemorySpec:
 def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
     """Have a piece, or the total."""
     if params["total"] is not None:
-        return memory_total.plan_total(hardware, size_in_bytes(params["total"]) or 0)
+        return memory_total.plan_total(hardware, size_in_bytes(params["total"], "total") or 0)
     return memory.plan_present(hardware, piece(params))
 
 

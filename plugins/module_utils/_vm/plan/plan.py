@@ -28,8 +28,8 @@ RETRY_SECONDS = 0.2
 
 _GONE = ("not found", "has not been found", "Failed to find node")
 _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", "is not owned by the monitor")
-"""The third and fourth since QEMU 11.1. The last one is about a node that QEMU itself created for a parent: it is deleted with that
-parent, whose deletion may not be complete yet."""
+"""The third and fourth since QEMU 11.1. The last one is about a node that QEMU itself created for a parent: it is deleted with
+that parent, whose deletion may not be complete yet."""
 
 
 class Run:
@@ -228,7 +228,7 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return any(step.changes for step in self.steps)
+        return _changes(self.steps)
 
     def commands(self) -> list[Command]:
         """All commands that ``apply`` sends if nothing fails."""
@@ -247,14 +247,17 @@ class Plan:
             try:
                 step.apply(run)
             except StillInProgress as error:  # it continues, so it is not rolled back
-                raise PlanFailed(error, run.sent, done=_final([*done, *run.finished]), step=step) from error
+                done += run.finished
+                raise PlanFailed(error, run.sent, done=_final(done), step=step, changed=_changes([*done, step])) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
                 done += run.finished
                 undone, left = roll_back(done, Run(monitor, timeout, rollback=True))
-                raise PlanFailed(error, run.sent, undone, left, _final(done), step) from error
+                final = _final(done)
+                changed = _changes(final) or bool(left) or isinstance(error, UnplugPending)
+                raise PlanFailed(error, run.sent, undone, left, final, step, changed) from error
             except QMPError as error:
-                known = [command for one in [*done, *run.finished] for command in one.commands()]
-                raise PlanFailed(error, run.sent, done=known, step=step) from error
+                done += run.finished
+                raise PlanFailed(error, run.sent, done=done, step=step, changed=_changes([*done, step])) from error
             done = [one for one in done if one not in step.uses] if step.uses else done
             done.append(step)
         return run
@@ -265,7 +268,8 @@ class PlanFailed(Exception):
 
     ``sent``: the commands up to the error. ``undone``: the commands that rolled back the earlier steps. ``left``: the rest of the
     rollback, from the first command that failed; its objects are still in the VM. ``done``: the commands that remain in force:
-    removals, and after a lost connection all, because then nothing is rolled back. ``step``: the step that failed.
+    removals, and after a lost connection all, because then nothing is rolled back. ``step``: the step that failed. ``changed``:
+    whether the VM is or may be changed.
     """
 
     def __init__(
@@ -274,16 +278,18 @@ class PlanFailed(Exception):
         sent: list[Command],
         undone: Sequence[Command] = (),
         left: Sequence[Command] = (),
-        done: Sequence[Command] = (),
+        done: Sequence[Step] = (),
         step: Step | None = None,
+        changed: bool = False,
     ) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.sent = sent
         self.undone = list(undone)
         self.left = list(left)
-        self.done = list(done)
+        self.done = [command for one in done for command in one.commands()]
         self.step = step
+        self.changed = changed
 
 
 def roll_back(done: Sequence[Step], run: Run) -> tuple[list[Command], list[Command]]:
@@ -320,8 +326,13 @@ def _unplugs_first(undos: Sequence[Step]) -> list[Step]:
     return result
 
 
-def _final(steps: Sequence[Step]) -> list[Command]:
-    return [command for step in steps if step.undo() is None for command in step.commands()]
+def _final(steps: Sequence[Step]) -> list[Step]:
+    """The steps that cannot be undone."""
+    return [step for step in steps if step.undo() is None]
+
+
+def _changes(steps: Sequence[Step]) -> bool:
+    return any(step.changes for step in steps)
 
 
 def wire(command: str, arguments: dict[str, Any] | None) -> Command:

@@ -173,7 +173,7 @@ def test_the_options_of_a_module_have_rules(module: str, options: Options, said:
     ("module", "options", "said"),
     [
         ("qmp_blockdev", {"id": "d1", "size": "big"}, "size 'big' is not a size"),
-        ("qmp_blockdev", {"id": "d1", "limits": {"bps": "2Q"}}, "size '2Q' is not a size"),
+        ("qmp_blockdev", {"id": "d1", "limits": {"bps": "2Q"}}, "limits.bps '2Q' is not a size"),
         ("qmp_object", {"id": "o1", "properties": {"a": "b\0"}}, "properties.a contains a NUL byte"),
         ("qmp_device", {"id": "a", "properties": {"x": ["\ud800"]}}, "properties.x contains U+D800"),
         ("qmp_device", {"id": "a", "timeout": -1}, "timeout -1.0 is not a valid time"),

@@ -136,7 +136,7 @@ def test_a_guest_that_says_nothing_in_time_leaves_it_pending() -> None:
 
 
 def test_a_guest_that_never_took_the_request_has_refused_it() -> None:
-    with pytest.raises(UnplugRefused, match="try again when the guest is up"):
+    with pytest.raises(UnplugRefused, match="Wait until the guest has booted"):
         unplug(device_del(error=NO_ACPI), listed("d1"), timeout=0.0)
 
 
