@@ -183,7 +183,7 @@ def read_back(
     monitor.read_again(LEAST_SECONDS)
     try:
         return report(Hardware(monitor))
-    except QMPError as error:
+    except (QMPError, HardwareError, OSError) as error:
         if not plan.steps:
             raise
         raise failure.of_error(

@@ -235,7 +235,7 @@ class Look(Step):
 
     changes = False
 
-    def commands(self) -> list[dict]:
+    def commands(self) -> list[plan.Command]:
         return [{"execute": "query-x"}]
 
     def apply(self, run: Run) -> None:
