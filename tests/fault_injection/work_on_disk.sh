@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Runs in the guest: write the same data to /dev/vda and read it back, in the background, until /tmp/stop exists.
-# /tmp/rounds counts the rounds, /tmp/bad exists if data was read wrong, and /tmp/stopped tells the end.
+# /tmp/rounds counts the rounds, /tmp/bad exists if data was read wrong, and /tmp/stopped appears at the end.
 dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
 sum=$(md5sum < /tmp/data)
 (

@@ -221,7 +221,7 @@ def test_hardware_that_the_vm_cannot_take_is_refused_with_its_cause_before_anyth
     shown = " ".join(played.output.split())
     for word in [*words, "so nothing was changed"]:
         assert word in shown, played.output
-    causes = ("is no PCI", "is no memory slot", "is no SCSI", "this VM can have", "more than once")
+    causes = ("there is no PCI", "there is no memory slot", "there is no SCSI", "this VM can have", "more than once")
     assert sum(cause in shown for cause in causes) == 1, played.output
 
 
