@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
-from .._vm.facts import SUBSETS
 from .._vm.model.hardware import Hardware
 from .._vm.plan import race
 from .._vm.plan.plan import Plan, PlanFailed, redacted
@@ -93,9 +92,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Information:
-    """A module that only reads: it returns the subsets of the facts that ``gather_subset`` names."""
+    """A module that only reads: it returns those of the ``subsets`` of the facts that ``gather_subset`` names."""
 
     options: dict[str, Any]
+    subsets: Mapping[str, Callable[[Hardware], Any]]
     rules: dict[str, Any] = field(default_factory=dict)
     secret_places: SecretPlaces = no_secret_places
     spec: Callable[[Params], Any] = dict
@@ -103,7 +103,7 @@ class Information:
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         hardware = Hardware(monitor)
         chosen = set(task.params["gather_subset"])
-        return {"changed": False, **{name: read(hardware) for name, read in SUBSETS.items() if chosen & {"all", name}}}
+        return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if chosen & {"all", name}}}
 
 
 def run(work: Operation | Kind | Information, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:

@@ -5,26 +5,10 @@
 
 from __future__ import annotations
 
+from ..._vm.facts import SUBSETS
 from ..run import Information
 
-SUBSETS = [
-    "vm",
-    "disks",
-    "nics",
-    "cpus",
-    "memory",
-    "chardevs",
-    "objects",
-    "block_jobs",
-    "balloon",
-    "migration",
-    "devices",
-    "capacity",
-]
-
-
 INFORMATION = Information(
-    options={
-        "gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]},
-    }
+    options={"gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]}},
+    subsets=SUBSETS,
 )
