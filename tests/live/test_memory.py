@@ -72,7 +72,7 @@ def test_the_vm_is_brought_to_a_total(vm: VM) -> None:
     assert unchanged(memory(vm, total="512M"))
     assert memory(vm, total="640M")["changed"]
     wait_total(vm, lambda now: now > has + 300)
-    refused(memory(vm, total="576M"), "invalid_option", "make up", "134217728", str(512 * MiB), str(640 * MiB))
+    refused(memory(vm, total="576M"), "invalid_option", "requires to remove", "134217728", str(512 * MiB), str(640 * MiB))
     refused(memory(vm, total="128M"), "invalid_option", "268435456")
     shrunk = memory(vm, total="512M")
     assert [command["execute"] for command in shrunk["commands"]] == ["device_del", "object-del"], shrunk
@@ -145,7 +145,7 @@ def test_a_guest_that_has_it_in_use_refuses(make_vm: Callable[..., VM]) -> None:
     assert "m1" in vm.hardware()["devices"] and "m1.mem" in vm.hardware()["objects"]
 
 
-def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
+def test_other_properties_are_a_conflict_or_recreated(vm: VM) -> None:
     assert memory(vm, id="m1", size="128M")["changed"]
     refused(memory(vm, id="m1", size="256M"), "conflict", "134217728", "268435456", "recreate")
     refused(memory(vm, id="m1", size="128M", backend="memfd"), "conflict", "'ram'", "'memfd'")
@@ -173,11 +173,11 @@ def test_other_properties_are_a_conflict_or_made_anew(vm: VM) -> None:
         ),
         ({"id": "m1", "size": "128M", "requested_size": "64M"}, "invalid_option", ["virtio-mem"]),
         ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "invalid_option", ["multiple", "2097152"]),
-        ({"id": "scsi0", "size": "128M"}, "conflict", ["no memory"]),
+        ({"id": "scsi0", "size": "128M"}, "conflict", ["not memory"]),
     ],
     ids=str,
 )
-def test_what_cannot_be(vm: VM, options: dict[str, Any], code: str, words: list[str]) -> None:
+def test_what_is_refused(vm: VM, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(memory(vm, **options), code, *words)
 
 
@@ -191,7 +191,7 @@ def test_no_slot_left(make_vm: Callable[..., VM]) -> None:
     assert full["count"] == 0 and "slot" in full["reason"] and "slots=8" in full["launch_args"][1]
 
 
-def test_the_room_that_is_told_is_the_room_that_there_is(make_vm: Callable[..., VM]) -> None:
+def test_the_reported_room_is_the_room_that_there_is(make_vm: Callable[..., VM]) -> None:
     """A virtio-mem device takes bytes, all that it may ever give, and no slot."""
     vm = make_vm(boot=False)
     start = room(vm)
@@ -207,7 +207,7 @@ def test_the_room_that_is_told_is_the_room_that_there_is(make_vm: Callable[..., 
     assert full["count"] == 0 and "no bytes left" in full["reason"]
 
 
-def test_an_odd_size_is_warned_of(make_vm: Callable[..., VM]) -> None:
+def test_there_is_a_warning_about_an_odd_size(make_vm: Callable[..., VM]) -> None:
     assert "128 MiB" in str(memory(make_vm(boot=False), id="m1", size="64M")["warnings"])
 
 
@@ -252,7 +252,7 @@ def test_a_balloon_reaches_dimms_and_not_virtio_mem(make_vm: Callable[..., VM]) 
     assert balloon(vm, "384M")["balloon"] == {"actual": 384 * MiB}
 
 
-def test_a_balloon_that_does_not_answer_is_told(vm: VM) -> None:
+def test_a_balloon_that_does_not_answer_is_reported(vm: VM) -> None:
     vm.query("stop")
     result = balloon(vm, "192M", timeout=1)
     assert result["error_code"] == "outcome_unknown" and result["details"]["remainder"] == 64 * MiB and result["changed"], result

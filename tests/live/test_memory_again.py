@@ -90,7 +90,7 @@ def test_a_virtio_mem_device_keeps_what_it_gives(make_vm: Callable[..., VM], bin
     ],
     ids=str,
 )
-def test_the_new_one_is_checked_before_the_old_one_goes(
+def test_the_new_device_is_checked_before_the_old_one_is_removed(
     binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, options: dict[str, Any], code: str, words: list[str]
 ) -> None:
     vm = make_vm(binary=binary, boot=False)
@@ -103,7 +103,7 @@ def test_the_new_one_is_checked_before_the_old_one_goes(
     assert vm.hardware() == before
 
 
-def test_the_old_one_is_put_back_when_the_new_one_fails(make_vm: Callable[..., VM]) -> None:
+def test_the_old_device_is_restored_when_the_new_one_fails(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     assert memory(vm, id="m1", size="128M", share=True, slot=1).get("changed")
     before = vm.hardware()
@@ -113,7 +113,7 @@ def test_the_old_one_is_put_back_when_the_new_one_fails(make_vm: Callable[..., V
     assert unchanged(memory(vm, id="m1", size="128M", backend="ram", share=True, slot=1))
 
 
-def test_a_users_object_of_the_name_is_not_touched(binary: Binary, make_vm: Callable[..., VM]) -> None:
+def test_an_object_of_the_user_with_this_id_is_not_touched(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False)
     vm.query("object-add", qom_type="memory-backend-ram", id="x1.mem", size=256 * MiB)
     vm.query("object-add", qom_type="memory-backend-ram", id="x2.mem", size=128 * MiB, share=True)
@@ -136,10 +136,10 @@ def test_a_users_object_of_the_name_is_not_touched(binary: Binary, make_vm: Call
     assert names(memory(vm, id="x1", state="absent")) == ["object-del"]
 
 
-def test_a_backend_just_like_it_that_nothing_uses_is_taken(binary: Binary, make_vm: Callable[..., VM]) -> None:
+def test_an_equal_backend_that_nothing_uses_is_used(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False)
     vm.query("object-add", qom_type="memory-backend-memfd", id="x1.mem", size=128 * MiB)
-    refused(memory(vm, id="x1", size="128M", backend="memfd", share=False), "conflict", "share is True")
+    refused(memory(vm, id="x1", size="128M", backend="memfd", share=False), "conflict", "share is True and the task sets False")
     refused(memory(vm, id="x1", size="128M", backend="memfd", hugetlb=True, share=True), "conflict", "hugetlb")
     refused(memory(vm, id="x1", size="128M"), "conflict", "memory-backend-memfd")
     result = memory(vm, id="x1", size="128M", backend="memfd")
@@ -147,7 +147,7 @@ def test_a_backend_just_like_it_that_nothing_uses_is_taken(binary: Binary, make_
     assert unchanged(memory(vm, id="x1", size="128M", backend="memfd"))
 
 
-def test_a_dimm_of_the_launch_goes_with_its_backend(make_vm: Callable[..., VM]) -> None:
+def test_a_dimm_of_the_launch_is_removed_with_its_backend(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(extra=("-object", "memory-backend-ram,id=mem1,size=128M", "-device", "pc-dimm,id=d1,memdev=mem1"))
     assert unchanged(memory(vm, id="d1", size="128M"))
     vm.guest(
@@ -158,7 +158,7 @@ def test_a_dimm_of_the_launch_goes_with_its_backend(make_vm: Callable[..., VM]) 
     assert "mem1" not in vm.hardware()["objects"]
 
 
-def test_a_total_goes_on_with_what_a_killed_run_left(binary: Binary, make_vm: Callable[..., VM]) -> None:
+def test_a_total_uses_what_a_killed_run_left(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False)
     vm.query("object-add", qom_type="memory-backend-ram", id="dimm1.mem", size=128 * MiB)
     assert names(memory(vm, check=True, total="512M")) == ["object-add", "device_add"]

@@ -39,7 +39,7 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-def task(kind: dict[str, Any], directory: Path) -> dict[str, Any]:
+def options_of(kind: dict[str, Any], directory: Path) -> dict[str, Any]:
     return {"id": "m1", **{name: value.format(dir=directory) if name == "mem_path" else value for name, value in kind.items()}}
 
 
@@ -47,18 +47,18 @@ def task(kind: dict[str, Any], directory: Path) -> dict[str, Any]:
 def test_memory_is_the_same_at_the_next_start(
     binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, kind: dict[str, Any]
 ) -> None:
-    wish = task(kind, tmp_path)
+    task = options_of(kind, tmp_path)
     vm = make_vm(binary=binary, boot=False)
-    planned, added = memory(vm, check=True, **wish), memory(vm, **wish)
+    planned, added = memory(vm, check=True, **task), memory(vm, **task)
     assert added.get("changed") and added["commands"] == planned["commands"], added
     assert added["launch_args"] == planned["launch_args"]
-    again = memory(vm, **wish)
+    again = memory(vm, **task)
     assert unchanged(again)
     vm.stop()
     later = [again["launch_args"]]
     for launch_args in (added["launch_args"], *later):
         vm = make_vm(binary=binary, boot=False, extra=tuple(launch_args))
-        result = memory(vm, **wish)
+        result = memory(vm, **task)
         assert unchanged(result) and result["memory"] == {**added["memory"], "at_launch": True}, launch_args
         assert sorted(result["launch_args"]) == sorted(later[0])
         vm.stop()
@@ -66,8 +66,8 @@ def test_memory_is_the_same_at_the_next_start(
 
 def test_memory_that_changed_its_size_is_the_same_at_the_next_start(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False)
-    wish: dict[str, Any] = {"id": "m1", "size": "512M", "type": "virtio-mem"}
-    assert memory(vm, **wish, requested_size="128M")["changed"]
+    task: dict[str, Any] = {"id": "m1", "size": "512M", "type": "virtio-mem"}
+    assert memory(vm, **task, requested_size="128M")["changed"]
     resized = memory(vm, id="m1", requested_size="256M")
     assert resized["changed"] and resized["memory"]["requested_size"] == 256 * MiB
     same = memory(vm, id="m1", requested_size="256M")
@@ -76,7 +76,7 @@ def test_memory_that_changed_its_size_is_the_same_at_the_next_start(binary: Bina
     assert in_all["changed"], in_all
     vm.stop()
     vm = make_vm(binary=binary, boot=False, extra=tuple(resized["launch_args"]))
-    assert unchanged(memory(vm, **wish, requested_size="256M"))
+    assert unchanged(memory(vm, **task, requested_size="256M"))
     vm.stop()
     assert unchanged(memory(make_vm(binary=binary, boot=False, extra=tuple(in_all["launch_args"])), total="640M"))
 

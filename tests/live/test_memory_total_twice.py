@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One total, asked for by two at once."""
+"""Two tasks that request one total at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Uni
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 
-def test_a_dimm_over_the_total_goes_again(make_vm: Callable[..., VM]) -> None:
+def test_a_dimm_over_the_total_is_rolled_back(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     with Monitor.connect(UnixAddress(str(vm.qmp_socket)), timeout=10) as monitor:
         base = vm.query("query-memory-size-summary")["base-memory"]

@@ -53,12 +53,12 @@ def test_what_the_guest_writes_stays(binary: Binary, make_vm: Callable[..., VM],
         ({"backend": "memfd", "share": True}, ["backend: memfd", "mem_path"]),
         ({}, ["mem_path"]),
         ({"mem_path": "{dir}"}, ["directory"]),
-        ({"mem_path": "nv"}, ["whole path"]),
+        ({"mem_path": "nv"}, ["absolute path"]),
         ({"mem_path": "{dir}/nv", "bus": "rp0"}, ["bus", "slot"]),
     ],
     ids=str,
 )
-def test_what_would_forget_is_refused(
+def test_an_nvdimm_that_would_lose_its_content_is_refused(
     make_vm: Callable[..., VM], tmp_path: Path, options: dict[str, Any], words: list[str]
 ) -> None:
     vm = make_vm(boot=False, extra=ON)
@@ -73,7 +73,7 @@ def test_what_would_forget_is_refused(
     assert not (tmp_path / "nv").exists()
 
 
-def test_persistent_memory_is_sent_as_it_is(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
+def test_pmem_is_sent_to_qemu(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
     vm = make_vm(binary=binary, boot=False, extra=ON)
     task: dict[str, Any] = {
         "id": "nv1",
@@ -118,7 +118,7 @@ def test_a_label_is_part_of_its_size(binary: Binary, make_vm: Callable[..., VM],
     assert unchanged(memory(make_vm(binary=binary, boot=False, extra=tuple(again["launch_args"])), **task))
 
 
-def test_one_that_the_vm_was_started_with_and_forgets_is_warned_of(
+def test_there_is_a_warning_about_an_nvdimm_of_the_launch_with_a_private_copy(
     binary: Binary, make_vm: Callable[..., VM], tmp_path: Path
 ) -> None:
     vm = make_vm(
@@ -139,7 +139,7 @@ def test_one_that_the_vm_was_started_with_and_forgets_is_warned_of(
     assert unchanged(again) and not again.get("warnings"), again
 
 
-def test_a_vm_without_nvdimms_says_so_beforehand(bare_vm: VM, tmp_path: Path) -> None:
+def test_a_vm_without_support_for_nvdimms_is_refused_in_check_mode(bare_vm: VM, tmp_path: Path) -> None:
     for check in (True, False):
         refused(
             memory(bare_vm, check, id="nv1", type="nvdimm", size="128M", mem_path=str(tmp_path / "nv")),

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from .devices.disk.secrets import left_over
-from .devices.memory.plans import is_memory
+from .devices.memory.present import is_memory
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
 from .model.forecast import Forecast
 from .model.hardware import Device, Hardware

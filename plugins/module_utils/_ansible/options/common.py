@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ..._vm.devices.frontend import PROPERTIES, FrontendSpec
-from ..._vm.devices.option_table import Option
+from ..._vm.devices.option_table import Option, values_of
 from ..._vm.errors import InvalidOption
 from ..._vm.model.slots import SlotRequest
 
@@ -39,6 +39,13 @@ def frontend_spec(params: Mapping[str, Any], rows: Iterable[Option] = ()) -> Fro
         properties=params["properties"],
         names={row.qemu: row.name for row in rows},
     )
+
+
+def option_values(rows: Iterable[Option], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of *rows* that a task sets, by name; sizes in bytes. Raises InvalidOption."""
+    rows = list(rows)
+    values = values_of(rows, params)
+    return {**values, **{row.name: size_in_bytes(values[row.name], row.name) for row in rows if row.size and row.name in values}}
 
 
 def size_in_bytes(value: str | None, option: str = "size") -> int | None:

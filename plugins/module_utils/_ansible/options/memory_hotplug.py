@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ..._vm.devices.memory import plans as memory
-from ..._vm.devices.memory import spec as memory_spec
-from ..._vm.devices.memory import total as memory_total
-from ..._vm.model.hardware import Hardware
-from ..._vm.plan.plan import Plan
+from ..._vm.devices.memory import present
+from ..._vm.devices.memory.spec import MemorySpec, Spec, TotalSpec
+from ..._vm.devices.option_table import arguments
 from ..run import Kind
-from .common import frontend_spec, size_in_bytes
+from .common import frontend_spec, option_values, size_in_bytes
 
 OPTIONS = {
     "id": {"type": "str"},
@@ -38,51 +37,31 @@ OPTIONS = {
     "reserved": {"type": "list", "elements": "dict", "default": []},
     "recreate": {"type": "bool", "default": False},
 }
-BACKEND = {
-    "mem_path": "mem-path",
-    "share": "share",
-    "prealloc": "prealloc",
-    "pmem": "pmem",
-    "hugetlb": "hugetlb",
-    "host_nodes": "host-nodes",
-    "policy": "policy",
-}
 
 
-def piece(params: Mapping[str, Any]) -> memory_spec.MemorySpec:
+def spec(params: Mapping[str, Any]) -> Spec:
     """The domain's spec from the module's options."""
-    backend = {name: params[option] for option, name in BACKEND.items() if params[option] is not None}
-    if params["hugetlbsize"] is not None:
-        backend["hugetlbsize"] = size_in_bytes(params["hugetlbsize"], "hugetlbsize")
-    return memory_spec.MemorySpec(
-        frontend=frontend_spec(params, memory_spec.PROPERTIES),
-        type=params["type"],
-        size=size_in_bytes(params["size"]),
-        backend=params["backend"],
-        properties=backend,
-        requested=size_in_bytes(params["requested_size"], "requested_size"),
+    total = size_in_bytes(params["total"], "total")
+    if total is not None:
+        return TotalSpec(total)
+    values = option_values(present.OPTIONS, params)
+    return MemorySpec(
+        frontend=frontend_spec(params, present.PROPERTIES),
+        type=values.get("type"),
+        size=values.get("size"),
+        requested_size=values.get("requested_size"),
+        backend=values.get("backend"),
+        properties=arguments(present.BACKEND, values),
         recreate=params["recreate"],
     )
 
 
-def present(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
-    """Have a piece, or the total."""
-    if params["total"] is not None:
-        return memory_total.plan_total(hardware, size_in_bytes(params["total"], "total") or 0)
-    return memory.plan_present(hardware, piece(params))
-
-
-def describe(hardware: Hardware, params: Mapping[str, Any]) -> Any:
-    """The piece, or all of it."""
-    return memory_total.describe_total(hardware) if params["total"] is not None else memory.describe(hardware, params["id"])
-
-
 KIND = Kind(
     result="memory",
-    spec=lambda params: params,
-    present=present,
-    absent=lambda hardware, params: memory.plan_absent(hardware, piece(params)),
-    describe=describe,
+    spec=spec,
+    present=memory.plan_present,
+    absent=memory.plan_absent,
+    describe=memory.describe,
     own_options=OPTIONS,
     rules={
         "required_one_of": [("id", "total")],

@@ -27,7 +27,7 @@ from .frontend import (
     recreated_arguments,
     refuse,
 )
-from .memory.plans import is_memory
+from .memory.present import is_memory
 from .option_table import Option
 
 _OWN_MODULES = {"drive": "qmp_blockdev", "netdev": "qmp_netdev", "memdev": "qmp_memory_hotplug"}

@@ -32,7 +32,7 @@ class Option(NamedTuple):
 
     ``same(subject, value)`` returns whether *value* is the present one, and None if that cannot be known; it is needed for values
     that can be written in several forms. ``partial``: ``read`` returns only a part of the value, enough to compare it but not to
-    set it again. So it is not in results.
+    set it again. So it is not in results. ``size``: the value is a number of bytes, which a task can write with a unit.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Option(NamedTuple):
     read: Callable[[Any], Any] | None = None
     same: Callable[[Any, Any], bool | None] | None = None
     partial: bool = False
+    size: bool = False
 
 
 class Difference(NamedTuple):

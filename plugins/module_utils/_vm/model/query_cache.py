@@ -43,6 +43,8 @@ _REPLIES: dict[str, Any] = {
                 "memdev?": str,
                 "slot?": int,
                 "node?": int,
+                "addr?": int,
+                "memaddr?": int,
             },
         }
     ],
