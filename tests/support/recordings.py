@@ -124,13 +124,13 @@ class Answering:
         return answer
 
     def keep(self, owner: object, kept: Any) -> None:
-        """There is no limit here."""
+        """A recorded VM has no such limit."""
 
     def read_again(self, seconds: float) -> None:
-        """There is no limit here."""
+        """A recorded VM has no such limit."""
 
     def acting(self) -> Any:
-        """There is no limit here."""
+        """A recorded VM has no such limit."""
         return nullcontext()
 
     def __enter__(self) -> Answering:

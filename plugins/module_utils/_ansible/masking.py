@@ -5,7 +5,7 @@
 
 Ansible replaces the value of a secret wherever it occurs in the output of a module. If the secret is a common word, this garbles
 the rest of the output. If the secret is escaped, or is in an option whose name is misspelt, this shows it. Here a secret is
-hidden at its place, and searched for in running text only.
+hidden where it stands, and searched for in running text only.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports run one way, folder by folder; only the glue and the modules know Ansible."""
+"""Imports run one way, directory by directory; only the glue and what is above it know Ansible."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Iterable, List, Set
+from typing import Iterable, List, Set, Tuple
 
 import pytest
 
@@ -38,9 +39,8 @@ def strangers(source: str, package: str, allowed: Iterable[str]) -> Set[str]:
 
 
 VM = UTILS + "_vm."
-ERRORS = [VM + "errors", UTILS + "qmp"]
-HOST = [VM + "host", *ERRORS]
-MODEL = [VM + "model", *HOST]
+HOST = [VM + "host", VM + "errors"]
+MODEL = [VM + "model", *HOST, UTILS + "qmp"]
 PLAN = [VM + "plan", *MODEL]
 FLOORS = {
     "plugins/module_utils/qmp": [UTILS + "qmp"],
@@ -53,16 +53,17 @@ FLOORS = {
     "plugins/module_utils/_ansible": ["ansible", UTILS + "_ansible", UTILS + "_vm", UTILS + "qmp"],
     "plugins/modules": ["ansible", UTILS + "_ansible", VM + "host"],
 }
-"""Each folder, and what it may import beyond the standard library: itself and the floors below."""
+"""Each directory, and what it may import beyond the standard library: itself and the floors below. So ``devices`` and
+``operations`` do not import each other, and ``host`` imports nothing but errors."""
 
 
-@pytest.mark.parametrize("folder, allowed", FLOORS.items())
-def test_each_floor_imports_only_those_below_it(folder: str, allowed: List[str]) -> None:
-    package = "{}.{}".format(COLLECTION, folder.replace("/", "."))
-    files = sorted((ROOT / folder).rglob("*.py"))
+@pytest.mark.parametrize("directory, allowed", FLOORS.items())
+def test_each_floor_imports_only_those_below_it(directory: str, allowed: List[str]) -> None:
+    package = "{}.{}".format(COLLECTION, directory.replace("/", "."))
+    files = sorted((ROOT / directory).rglob("*.py"))
     found = {
         str(path.relative_to(ROOT)): strangers(
-            path.read_text("utf-8"), ".".join([package, *path.relative_to(ROOT / folder).parent.parts]), allowed
+            path.read_text("utf-8"), ".".join([package, *path.relative_to(ROOT / directory).parent.parts]), allowed
         )
         for path in files
     }
@@ -93,3 +94,67 @@ def test_a_forbidden_import_is_found(statement: str, name: str) -> None:
 )
 def test_an_allowed_import_is_let_through(statement: str) -> None:
     assert strangers(statement, UTILS + "qmp", [UTILS + "qmp"]) == set()
+
+
+# The picture of the floors in docs/architecture.md
+
+Arrows = Set[Tuple[str, str]]
+
+
+def room(dotted: str) -> str:
+    """The room of the picture in which a module of the collection is."""
+    parts = dotted[len(COLLECTION + ".plugins.") :].split(".")
+    below = {"module_utils": 1, "module_utils._vm": 2}
+    depth = max(depth for name, depth in {"": 0, **below}.items() if ".".join(parts).startswith(name))
+    return parts[depth]
+
+
+def rooms_and_arrows() -> Tuple[Set[str], Arrows]:
+    """The rooms, and all imports between two of them."""
+    arrows = set()
+    rooms = set()
+    for path in (ROOT / "plugins").rglob("*.py"):
+        package = ".".join([COLLECTION, *path.relative_to(ROOT).parent.parts])
+        here = room(f"{package}.{path.stem}")
+        names = [name for name in imports(path.read_text("utf-8"), package) if name.startswith(COLLECTION + ".plugins.")]
+        rooms |= {here} if names or path.stem != "__init__" else set()
+        arrows |= {(here, room(name)) for name in names if room(name) != here}
+    return rooms, arrows
+
+
+def picture(text: str) -> Arrows:
+    """The arrows of the first flowchart of a page."""
+    (chart,) = re.findall(r"```mermaid\nflowchart TD\n(.*?)```", text, re.DOTALL)[:1]
+    labels = dict(re.findall(r"(\w+)\[(\w+)\]", chart))
+    drawn = re.findall(r"^ +(\w+)(?:\[\w+\])? --> (\w+)", chart, re.MULTILINE)
+    return {(labels.get(above, above), labels.get(below, below)) for above, below in drawn}
+
+
+def closure(arrows: Arrows) -> Arrows:
+    """The arrows, and those that lead from one over others to a third."""
+    known = set(arrows)
+    while True:
+        more = {(first, last) for first, middle in known for start, last in known if start == middle} - known
+        if not more:
+            return known
+        known |= more
+
+
+PAGE = (ROOT / "docs/architecture.md").read_text("utf-8")
+
+
+def test_the_picture_shows_every_room() -> None:
+    rooms = rooms_and_arrows()[0] - {"doc_fragments", "filter", "inventory", "connection"}  # they stand alone
+    assert {room for arrow in picture(PAGE) for room in arrow} == rooms
+
+
+def test_each_arrow_of_the_picture_is_an_import_and_each_import_follows_arrows() -> None:
+    arrows = rooms_and_arrows()[1]
+    assert picture(PAGE) - arrows == set()
+    assert arrows - closure(picture(PAGE)) == set()
+    assert not [start for start, end in closure(picture(PAGE)) if start == end], "a circle"
+
+
+def test_the_page_has_the_numbers() -> None:
+    drawn = picture(PAGE)
+    assert f"{len({room for arrow in drawn for room in arrow})} rooms and {len(drawn)} arrows" in PAGE

@@ -36,13 +36,13 @@ def options_of(module: str) -> dict[str, Any]:
 @pytest.mark.parametrize("variable", LISTS)
 def test_the_role_takes_every_option_and_passes_it_on(variable: str) -> None:
     module, tasks = LISTS[variable]
-    wanted = options_of(module)
+    expected = options_of(module)
     specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     taken = specs["argument_specs"]["main"]["options"][variable]["options"]
-    assert {name: option["type"] for name, option in taken.items()} == {name: option["type"] for name, option in wanted.items()}
-    assert {name for name in taken if taken[name].get("no_log")} == {name for name in wanted if wanted[name].get("no_log")}
+    assert {name: option["type"] for name, option in taken.items()} == {name: option["type"] for name, option in expected.items()}
+    assert {name for name in taken if taken[name].get("no_log")} == {name for name in expected if expected[name].get("no_log")}
     assert {name: option.get("choices") for name, option in taken.items()} == {
-        name: option.get("choices") for name, option in wanted.items()
+        name: option.get("choices") for name, option in expected.items()
     }
     task = yaml.safe_load((ROLE / "tasks" / tasks).read_text(encoding="utf-8"))[0][f"vmops.qemu.{module}"]
-    assert set(task) - {"reserved"} == set(wanted)
+    assert set(task) - {"reserved"} == set(expected)
