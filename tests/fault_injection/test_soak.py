@@ -37,8 +37,8 @@ def specs(image: str, tap: str) -> list[tuple[Any, Any]]:
         (blockdev, DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
         (blockdev, DiskSpec(FrontendSpec("v1"), NULL)),
         (objects, objects.ObjectSpec("io1", "iothread")),
-        (netdev, netdev.NicSpec(FrontendSpec("n1"), "tap", {"ifname": tap})),
-        (netdev, netdev.NicSpec(FrontendSpec("n2"), "user")),
+        (netdev, netdev.NicSpec(FrontendSpec("n1"), {"type": "tap", "ifname": tap})),
+        (netdev, netdev.NicSpec(FrontendSpec("n2"), {"type": "user"})),
     ]
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A NIC that is recreated: what QEMU refuses leaves the one that was there, and what need not be touched is not."""
+"""NICs that are recreated: if QEMU rejects the new NIC the old one is restored, and parts that do not differ stay."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_new_nic_that_is_refused_leaves_the_old_one(vm: VM, options: dict[str,
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, make_vm: Callable[..., VM], form: str) -> None:
+def test_a_nic_of_the_launch_is_restored_with_all_its_options(binary: Binary, make_vm: Callable[..., VM], form: str) -> None:
     text = "user,id=u0,net=10.9.0.0/16,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp:127.0.0.1:0-:53,restrict=on"
     json = (
         '{"type": "user", "id": "u0", "net": "10.9.0.0/16", "restrict": true, '
@@ -62,7 +62,7 @@ def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, ma
     modules, before, net = Modules(vm), vm.hardware(), network(vm)
     other = {"id": "n1", "type": "user", "options": {"net": "10.8.0.0/24"}, "recreate": True}
     result = modules.netdev(**other, romfile="nosuch.rom")
-    refused(result, "command_failed", "nosuch.rom", "put back")
+    refused(result, "command_failed", "nosuch.rom", "restored")
     again = next(one["arguments"] for one in result["details"]["undone"] if one["execute"] == "netdev_add")
     assert again == {
         "type": "user",
@@ -80,19 +80,19 @@ def test_a_nic_of_the_launch_is_put_back_with_all_its_options(binary: Binary, ma
     vm.query("netdev_add", type="user", id="u0")
     vm.query("device_add", driver="virtio-net-pci", netdev="u0", id="n1", bus="rp1")
     net = network(vm)
-    refused(modules.netdev(**other, romfile="nosuch.rom"), "command_failed", "nosuch.rom", "put back")
+    refused(modules.netdev(**other, romfile="nosuch.rom"), "command_failed", "nosuch.rom", "restored")
     assert network(vm) == net
 
 
 @pytest.mark.parametrize("descriptors", [True, False])
-def test_a_nic_on_a_tap_is_put_back(vm: VM, make_tap: Callable[..., str], descriptors: bool) -> None:
+def test_a_nic_on_a_tap_is_restored(vm: VM, make_tap: Callable[..., str], descriptors: bool) -> None:
     modules = Modules(vm)
     scripts = {} if descriptors else {"script": "no", "downscript": "no"}
     first = {"id": "n1", "type": "tap", "ifname": make_tap("multi_queue"), "queues": 2, **scripts}
     assert modules.netdev(**first)["changed"]
     before = vm.hardware()
     result = modules.netdev(id="n1", type="user", queues=1, romfile="nosuch.rom", recreate=True)
-    refused(result, "command_failed", "nosuch.rom", "put back")
+    refused(result, "command_failed", "nosuch.rom", "restored")
     assert vm.hardware() == before and unchanged(modules.netdev(**first))
 
 
@@ -105,15 +105,15 @@ def test_a_backend_that_does_not_differ_is_kept(vm: VM, tmp_path: Path) -> None:
         planned, result = modules.netdev(check=True, **changed), modules.netdev(**changed)
         assert [command["execute"] for command in result["commands"]] == ["device_del", "device_add"]
         assert planned["commands"] == result["commands"] and result["nic"]["type"] == "stream", result
-        assert ("addr, server" in str(result["warnings"])) is ("options" in more)
+        assert ("options.addr, options.server" in str(result["warnings"])) is ("options" in more)
 
 
 def test_what_recreate_cannot_keep_is_warned_of(vm: VM) -> None:
     modules = Modules(vm)
     assert modules.netdev(**FIRST, link="down")["changed"]
-    for link, told in ({}, True), ({"link": "down"}, False):
+    for link, warned in ({}, True), ({"link": "down"}, False):
         result = modules.netdev(check=True, **{**FIRST, "mac": "52:54:00:00:00:02"}, **link, recreate=True)
-        assert ("link" in str(result.get("warnings"))) is told, result
+        assert ("link" in str(result.get("warnings"))) is warned, result
     result = modules.netdev(check=True, id="n1", type="hubport", options={"hubid": 1}, recreate=True)
     assert "does not report" in str(result["warnings"]), result
     assert [command["execute"] for command in result["commands"]] == [

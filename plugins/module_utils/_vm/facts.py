@@ -11,7 +11,7 @@ from .devices import cpu
 from .devices.chardev import plans as chardev
 from .devices.disk import spec as disk
 from .devices.memory.capacity import lack, obstacle, room_beside
-from .devices.nic import plans as netdev
+from .devices.nic import spec as nic
 from .devices.objects import plans as objects
 from .errors import Unsupported
 from .model.hardware import Device, Hardware
@@ -130,7 +130,7 @@ def balloon_now(hardware: Hardware) -> dict[str, Any] | None:
 SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "vm": vm,
     "disks": disk.describe_all,
-    "nics": netdev.describe_all,
+    "nics": nic.describe_all,
     "cpus": cpu.describe,
     "memory": memory,
     "chardevs": chardev.describe_all,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ..._vm.devices.nic import plans as netdev
+from ..._vm.devices.nic import plans, spec
+from ..._vm.devices.option_table import values_of
 from ..run import Kind
 from .common import FRONTEND, frontend_spec
 
@@ -30,16 +31,13 @@ OPTIONS = {
     "link": {"type": "str", "choices": ["up", "down"]},
     "bootindex": {"type": "int"},
 }
-BACKEND_OPTIONS = ("ifname", "script", "downscript", "chardev", "vhostdev", "vhost")
 
 
-def nic(params: Mapping[str, Any]) -> netdev.NicSpec:
+def nic_spec(params: Mapping[str, Any]) -> spec.NicSpec:
     """The domain's spec from the module's options."""
-    return netdev.NicSpec(
-        frontend=frontend_spec(params, netdev.PROPERTIES),
-        type=params["type"],
-        options={**params["options"], **{name: params[name] for name in BACKEND_OPTIONS if params[name] is not None}},
-        queues=params["queues"],
+    return spec.NicSpec(
+        frontend=frontend_spec(params, spec.PROPERTIES),
+        values=values_of(spec.BACKEND, params, "options"),
         descriptors=params["descriptors"],
         link=None if params["link"] is None else params["link"] == "up",
         recreate=params["recreate"],
@@ -49,9 +47,9 @@ def nic(params: Mapping[str, Any]) -> netdev.NicSpec:
 
 KIND = Kind(
     result="nic",
-    spec=nic,
-    present=netdev.plan_present,
-    absent=netdev.plan_absent,
-    describe=lambda hardware, spec: netdev.describe(hardware, spec.id),
+    spec=nic_spec,
+    present=plans.plan_present,
+    absent=plans.plan_absent,
+    describe=lambda hardware, nic: spec.describe(hardware, nic.id),
     own_options={**FRONTEND, **OPTIONS},
 )

@@ -15,7 +15,6 @@ from typing import Any, Callable, Collection, Mapping
 
 from ..model.hardware import PERIPHERAL, Device, Hardware
 from ..model.slots import SLOT_ARGUMENTS, slot_arguments
-from .nic.backend import queues_of
 
 BACKENDS = ("drive", "netdev", "chardev", "memdev")
 """The properties that name the backend of a device."""
@@ -132,7 +131,7 @@ def _queues(hardware: Hardware, _device: Device, values: Mapping[str, Any]) -> b
 def _vectors(hardware: Hardware, device: Device, values: Mapping[str, Any]) -> bool:
     if "netdev" in device.types:  # virtio-net: one for each direction of each queue pair, control queue, and configuration
         netdev = hardware.netdevs.get(str(device.properties.get("netdev")))
-        return bool(netdev and values["vectors"] == 2 * queues_of(hardware, netdev) + 2)
+        return bool(netdev and values["vectors"] == 2 * netdev.queues + 2)
     if "num_queues" in values:  # virtio-scsi: one for each queue, control and event queue, and configuration
         return bool(values["vectors"] == values["num_queues"] + 3)
     return bool(values["vectors"] == values.get("num-queues", 1) + 1)

@@ -119,6 +119,16 @@ def results(rows: Iterable[Option], subject: Any) -> dict[str, Any]:
     return result
 
 
+def planned(rows: Iterable[Option], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The results that will be read from a subject that *arguments* of a QMP command make, as far as they are arguments."""
+    result: dict[str, Any] = {}
+    for row in rows:
+        value = _member(arguments, row.qemu) if row.read and not row.partial else None
+        if value is not None:
+            _put(result, row.name, value)
+    return result
+
+
 def _member(params: Mapping[str, Any], name: str) -> Any:
     value: Any = params
     for part in name.split("."):

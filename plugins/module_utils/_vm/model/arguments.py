@@ -46,11 +46,13 @@ def check_arguments(schema: Schema, command: str, arguments: Mapping[str, Any]) 
         raise InvalidOption("object-add takes for 'size' a number from 0 to 2^63. This one makes QEMU abort.")
 
 
-def check_members(schema: Schema, command: str, arguments: Mapping[str, Any], subject: str, path: str) -> None:
-    """The same for arguments that a task has under the option *path*, and calls the *subject*."""
+def check_members(
+    schema: Schema, command: str, arguments: Mapping[str, Any], subject: str, path: str, options: Mapping[str, str] | None = None
+) -> None:
+    """The same for arguments that a task has under the option *path*, and calls the *subject*. *options*: see check_type."""
     name = schema.argument_type(command)
     if name is not None:
-        _Check(schema, subject).object(path, name, arguments)
+        _Check(schema, subject, options).object(path, name, arguments)
 
 
 def natural(schema: Schema, command: str, case: str, member: str, value: Any) -> Any:
@@ -61,9 +63,14 @@ def natural(schema: Schema, command: str, case: str, member: str, value: Any) ->
     return _natural(schema, kinds[member], value) if member in kinds else value
 
 
-def check_type(schema: Schema, type_name: str, value: Any, subject: str, path: str) -> None:
-    """Raise InvalidOption where *value*, which a task has under the option *path*, is not of the type."""
-    _Check(schema, subject).value(path, type_name, value)
+def check_type(
+    schema: Schema, type_name: str, value: Any, subject: str, path: str, options: Mapping[str, str] | None = None
+) -> None:
+    """Raise InvalidOption where *value*, which a task has under the option *path*, is not of the type.
+
+    *options*: the paths that have an option of their own, each with its name, for the messages.
+    """
+    _Check(schema, subject, options).value(path, type_name, value)
 
 
 def natural_type(schema: Schema, type_name: str, value: Any) -> Any:
@@ -106,9 +113,10 @@ def refuse_negative_sizes(command: str, arguments: Mapping[str, Any]) -> None:
 class _Check:
     """One command's check. *command* is what the messages begin with."""
 
-    def __init__(self, schema: Schema, command: str) -> None:
+    def __init__(self, schema: Schema, command: str, options: Mapping[str, str] | None = None) -> None:
         self._schema = schema
         self._command = command
+        self._options = options or {}
 
     def value(self, path: str, type_name: str, value: Any) -> None:
         kind = self._schema.type_named(type_name)
@@ -134,13 +142,17 @@ class _Check:
         for name, inside in value.items():
             member = members.get(name)
             if member:
-                self.value(_join(path, name), member["type"], inside)
+                self.value(self._path(path, name), member["type"], inside)
             elif not open_:
                 others = nearest(str(name), members) or f"; it takes {', '.join(map(repr, sorted(members))) or 'none'}"
-                raise InvalidOption(f"{self._command} has no argument {_join(path, str(name))!r}{others}.")
+                raise InvalidOption(f"{self._command} has no argument {self._path(path, str(name))!r}{others}.")
         missing = [name for name, member in members.items() if "default" not in member and name not in value]
         if missing:
-            raise InvalidOption(f"{self._command} needs {', '.join(repr(_join(path, name)) for name in missing)}.")
+            raise InvalidOption(f"{self._command} needs {', '.join(repr(self._path(path, name)) for name in missing)}.")
+
+    def _path(self, path: str, name: str) -> str:
+        """The path of a member, or the option of its own that sets it."""
+        return self._options.get(_join(path, name), _join(path, name))
 
     def _members(self, path: str, type_name: str, value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The members of an object type; of a union those of the variant that *value* names by its tag."""
@@ -151,7 +163,7 @@ class _Check:
             members.update((member["name"], member) for member in kind["members"])
             tag = kind.get("tag")
             if tag in members and tag in value:
-                self.value(_join(path, tag), members[tag]["type"], value[tag])
+                self.value(self._path(path, tag), members[tag]["type"], value[tag])
                 pending += [
                     one["type"] for one in kind.get("variants", ()) if one["case"] == value[tag] and one["type"] not in pending
                 ]

@@ -111,12 +111,14 @@ class Node(NamedTuple):
 
 
 class Netdev(NamedTuple):
-    """A network backend as ``info network`` tells it; no QMP command does. ``nic`` is the id of the NIC on it."""
+    """A network backend as ``info network`` reports it; no QMP command does. ``nic`` is the id of the NIC on it, ``queues`` the
+    number of its queue pairs."""
 
     id: str
     type: str
     info: dict[str, str]
     nic: str | None
+    queues: int = 1
 
 
 class Chardev(NamedTuple):
@@ -465,8 +467,8 @@ def parse_netdevs(text: str) -> dict[str, Netdev]:
     r"""Read the text of ``info network``.
 
     A NIC's line is followed by that of its backend, which starts with a backslash; a backend without a NIC stands alone.
-    Below a ``hub`` line stand its ports, each with the NIC or backend that it leads to. The lines of further queues repeat
-    the names.
+    Below a ``hub`` line stand its ports, each with the NIC or backend that it leads to. Each further queue pair has lines of its
+    own with the same names.
     """
     found: dict[str, Netdev] = {}
     hub = nic = None
@@ -483,7 +485,9 @@ def parse_netdevs(text: str) -> dict[str, Netdev]:
         if hub is not None and below:
             found[name] = Netdev(name, "hubport", {"hubid": hub}, peer if kind == "nic" else None)
             name = peer
-        if kind not in (None, "nic") and name not in found:
+        if kind not in (None, "nic") and name in found:
+            found[name] = found[name]._replace(queues=found[name].queues + 1)
+        elif kind not in (None, "nic"):
             found[name] = Netdev(name, kind, info, nic if below and hub is None else None)
         if not below:
             nic = name if kind == "nic" else None

@@ -1,9 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What puts a network backend back, as far as it is known what it was, where a new one was to take its place.
+"""How a network backend is restored if the one that replaces it fails.
 
-QEMU reports few of the options of a backend. Where they are not known, the new backend is tried out beside the old one first.
+QEMU reports few of the options of a backend. If they are not all known, the new backend is first added and deleted under another
+id, while the old one still exists: a dry run.
 """
 
 from __future__ import annotations
@@ -15,70 +16,75 @@ from ....qmp import CommandError
 from ...errors import HardwareError
 from ...model.hardware import Hardware, Netdev
 from ...plan.plan import Command, Delete, Run, Step, Steps, wire
-from .backend import interface_behind
+from ..frontend import FrontendSpec
+from ..option_table import results
+from .spec import BACKEND, Nic, NicSpec
 
 _DEFAULT_NET = "10.0.2.0"
-_OF_USER = ("net", "restrict")
-_OF_TAP = ("ifname", "script", "downscript", "br", "helper")
-_TAKES_HOLD = {"tap", "bridge", "vhost-user", "vhost-vdpa"}
-"""Types that are not tried out: they take hold of a thing that there is once only."""
-_OF_THE_HOST = ("hostfwd", "guestfwd")
-"""Options that are left out of a trial, for the old backend may have the same ports."""
+_EXCLUSIVE = {"tap", "bridge", "vhost-user", "vhost-vdpa"}
+"""Types without a dry run: they need something that only one backend can have."""
+_HOST_PORTS = ("hostfwd", "guestfwd")
+"""Options that a dry run leaves out, because the old backend may have the same ports."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The options of a backend that is there. ``whole``: these are all, and not only those that QEMU reports."""
+    """What is known of a present backend: a spec that adds it. ``complete``: it has all options, not only the reported ones."""
 
-    type: str
-    options: dict[str, Any]
-    whole: bool
+    spec: NicSpec
+    complete: bool
 
 
-def known_backends(hardware: Hardware, netdev: Netdev, wanted: Mapping[str, Any] | None) -> list[Known]:
-    """What *netdev* may be made of again, the most likely first; empty where QEMU reports too little to make one.
+def known_backends(hardware: Hardware, netdev: Netdev, specified: Mapping[str, Any] | None) -> list[Known]:
+    """Specs that may add *netdev* again, the most likely first; empty if QEMU reports too little.
 
-    *wanted* are the options of the task, where it is for a backend of the same type.
+    *specified* are the options of the task, by argument of ``netdev_add``, if it is for a backend of the same type.
     """
-    known = []
+    known: list[Known] = []
     reported = _reported(hardware, netdev)
+
+    def add(type_name: str, options: Mapping[str, Any], complete: bool) -> None:
+        values = {"type": type_name, "queues": netdev.queues, **{f"options.{name}": value for name, value in options.items()}}
+        known.append(Known(NicSpec(FrontendSpec(netdev.id), values), complete))
+
     launched = hardware.command_line.netdevs.get(netdev.id)
     if launched and launched.get("type") in (netdev.type, "bridge" if netdev.type == "tap" else None):
         options = _nested({name: value for name, value in launched.items() if name not in ("type", "id", "queues")})
-        known += [Known(str(launched["type"]), options, True)] if _agrees(options, reported or {}) else []
+        if _agrees(options, reported or {}):
+            add(str(launched["type"]), options, True)
     if reported is None:
         return known
     if netdev.type != "user":
-        return [*known, Known(netdev.type, reported, True)]
-    repeated = {name: value for name, value in (wanted or {}).items() if name not in _OF_USER}
-    known += [Known("user", {**repeated, **reported}, False)] if repeated else []
-    return [*known, Known("user", reported, False)]
+        add(netdev.type, reported, True)
+        return known
+    repeated = {name: value for name, value in (specified or {}).items() if name not in ("net", "restrict")}
+    if repeated:
+        add("user", {**repeated, **reported}, False)
+    add("user", reported, False)
+    return known
 
 
 def _reported(hardware: Hardware, netdev: Netdev) -> dict[str, Any] | None:
-    """The options that QEMU reports of a backend; None where these do not make one."""
-    info = netdev.info
-    if netdev.type == "hubport":
-        return {"hubid": info["hubid"]}
+    """The options that QEMU reports of a backend, by argument of ``netdev_add``; None if they are not enough to add it."""
+    found = results(BACKEND, Nic(hardware, None, netdev))
+    options = {name: value for name, value in found.items() if name not in ("type", "queues", "options")}
+    options.update(found.get("options", {}))
     if netdev.type == "user":
-        net = info.get("net", _DEFAULT_NET)
-        user = {"net": f"{net}/24"} if net != _DEFAULT_NET else {}
-        return {**user, "restrict": "on"} if info.get("restrict") == "on" else user
-    if netdev.type != "tap":
-        return None
-    options = {name: info[name] for name in _OF_TAP if name in info}
-    ifname = None if "br" in options else interface_behind(hardware, netdev)
-    if ifname is None and "br" not in options:
-        return None
-    return {**options, **({"ifname": ifname} if ifname else {})}
+        net = netdev.info.get("net", _DEFAULT_NET)
+        return {
+            **({"net": f"{net}/24"} if net != _DEFAULT_NET else {}),
+            **({"restrict": True} if options.get("restrict") else {}),
+        }
+    needed = {"hubport": {"hubid"}, "tap": {"ifname", "br"}, "vhost-user": {"chardev"}}.get(netdev.type, set())
+    return options if needed & options.keys() else None
 
 
 def _agrees(launched: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
-    """Whether a backend of the command line may be the present one, and not one that has taken its id since."""
+    """Whether a backend of the command line may be the present one, and not one that was added later with the same id."""
     net = str(reported.get("net", _DEFAULT_NET)).partition("/")[0]
     names = launched.keys() & reported.keys() & {"hubid", "ifname"}
     return net == str(launched.get("net", _DEFAULT_NET)).partition("/")[0] and all(
-        str(launched[name]) == reported[name] for name in names
+        str(launched[name]) == str(reported[name]) for name in names
     )
 
 
@@ -94,19 +100,19 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def is_tried(type_name: str) -> bool:
-    """Whether a backend of the type can stand beside the old one for a moment."""
-    return type_name not in _TAKES_HOLD
+def has_dry_run(type_name: str) -> bool:
+    """Whether a new backend of the type can exist beside the old one for a moment."""
+    return type_name not in _EXCLUSIVE
 
 
 @dataclass(frozen=True)
-class Trial(Step):
-    """A new backend under another id, only to see whether QEMU takes it."""
+class DryRun(Step):
+    """Adds a new backend under another id and deletes it, to see whether QEMU accepts it."""
 
     arguments: dict[str, Any]
 
     def _add(self) -> dict[str, Any]:
-        arguments = {name: value for name, value in self.arguments.items() if name not in _OF_THE_HOST}
+        arguments = {name: value for name, value in self.arguments.items() if name not in _HOST_PORTS}
         return {**arguments, "id": f"try-{self.arguments['id']}"}
 
     def commands(self) -> list[Command]:
@@ -117,25 +123,26 @@ class Trial(Step):
         Delete("netdev_del", {"id": self._add()["id"]}).apply(run)
 
     def undo(self) -> Step:
+        """Nothing to undo, and nothing that stays done."""
         return Steps(())
 
 
 @dataclass(frozen=True)
-class PutBack(Step):
-    """The first of several ways to make a backend again that QEMU takes."""
+class Restore(Step):
+    """Adds a backend again by the first of several alternatives that QEMU accepts."""
 
-    ways: Sequence[Steps]
-    taken: list[Command] = field(default_factory=list, compare=False)
+    alternatives: Sequence[Steps]
+    used: list[Command] = field(default_factory=list, compare=False)
 
     def commands(self) -> list[Command]:
-        return self.taken or self.ways[0].commands()
+        return self.used or self.alternatives[0].commands()
 
     def apply(self, run: Run) -> None:
-        for number, way in enumerate(self.ways):
+        for number, one in enumerate(self.alternatives):
             try:
-                way.apply(run)
-                self.taken[:] = way.commands()
+                one.apply(run)
+                self.used[:] = one.commands()
                 return
             except (CommandError, HardwareError):
-                if number == len(self.ways) - 1:
+                if number == len(self.alternatives) - 1:
                     raise

@@ -180,6 +180,7 @@ def test_the_text_of_info_network_tells_every_backend_and_its_nic() -> None:
         "l2": ("l2tpv3", "net3"),
     }
     assert found["tap2"].info["fd"] == "33"
+    assert {name: netdev.queues for name, netdev in found.items() if netdev.queues != 1} == {"tap2": 2}
 
 
 def test_launch_arguments_of_an_older_qemu_are_key_value() -> None:
