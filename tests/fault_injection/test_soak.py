@@ -15,6 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import DiskSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic import plans as netdev
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.nic.spec import NicSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
@@ -37,8 +38,8 @@ def specs(image: str, tap: str) -> list[tuple[Any, Any]]:
         (blockdev, DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
         (blockdev, DiskSpec(FrontendSpec("v1"), NULL)),
         (objects, objects.ObjectSpec("io1", "iothread")),
-        (netdev, netdev.NicSpec(FrontendSpec("n1"), {"type": "tap", "ifname": tap})),
-        (netdev, netdev.NicSpec(FrontendSpec("n2"), {"type": "user"})),
+        (netdev, NicSpec(FrontendSpec("n1"), {"type": "tap", "ifname": tap})),
+        (netdev, NicSpec(FrontendSpec("n2"), {"type": "user"})),
     ]
 
 

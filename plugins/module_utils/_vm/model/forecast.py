@@ -203,7 +203,8 @@ class Forecast(Hardware):
     def _netdev_add(self, arguments: Arguments) -> None:
         name, kind = str(arguments["id"]), str(arguments["type"])
         info = {key: str(arguments[key]) for key in ("ifname", "br", "hubid") if key in arguments}
-        self.netdevs[name] = Netdev(name, kind, info, None)
+        queues = int(arguments.get("queues", len(str(arguments.get("fds", "")).split(":"))))
+        self.netdevs[name] = Netdev(name, kind, info, None, queues)
 
     def _netdev_del(self, arguments: Arguments) -> None:
         self.netdevs.pop(str(arguments["id"]), None)
