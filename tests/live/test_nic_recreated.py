@@ -62,7 +62,7 @@ def test_a_nic_of_the_launch_is_restored_with_all_its_options(binary: Binary, ma
     modules, before, net = Modules(vm), vm.hardware(), network(vm)
     other = {"id": "n1", "type": "user", "options": {"net": "10.8.0.0/24"}, "recreate": True}
     result = modules.netdev(**other, romfile="nosuch.rom")
-    refused(result, "command_failed", "nosuch.rom", "restored")
+    refused(result, "command_failed", "nosuch.rom", "Restored: n1.")
     again = next(one["arguments"] for one in result["details"]["undone"] if one["execute"] == "netdev_add")
     assert again == {
         "type": "user",
@@ -80,7 +80,7 @@ def test_a_nic_of_the_launch_is_restored_with_all_its_options(binary: Binary, ma
     vm.query("netdev_add", type="user", id="u0")
     vm.query("device_add", driver="virtio-net-pci", netdev="u0", id="n1", bus="rp1")
     net = network(vm)
-    refused(modules.netdev(**other, romfile="nosuch.rom"), "command_failed", "nosuch.rom", "restored")
+    refused(modules.netdev(**other, romfile="nosuch.rom"), "command_failed", "nosuch.rom", "Restored: n1.")
     assert network(vm) == net
 
 
@@ -92,7 +92,7 @@ def test_a_nic_on_a_tap_is_restored(vm: VM, make_tap: Callable[..., str], descri
     assert modules.netdev(**first)["changed"]
     before = vm.hardware()
     result = modules.netdev(id="n1", type="user", queues=1, romfile="nosuch.rom", recreate=True)
-    refused(result, "command_failed", "nosuch.rom", "restored")
+    refused(result, "command_failed", "nosuch.rom", "Restored: n1.")
     assert vm.hardware() == before and unchanged(modules.netdev(**first))
 
 
