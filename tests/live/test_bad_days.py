@@ -70,7 +70,7 @@ def test_values_that_cannot_be_sent_are_refused_before_anything_is(vm: VM, optio
     assert vm.hardware() == before
 
 
-def test_a_path_that_is_no_socket() -> None:
+def test_a_path_that_is_not_a_socket() -> None:
     refused(info("/etc/hostname"), "connect_failed", "/etc/hostname", "socket")
 
 

@@ -224,10 +224,10 @@ class Boundaries:
             self._used += bool(sent)
             self._before = self.vm.hardware() if sent else self._before
         if not fine:
-            self.wrong.append(f"{module} {options}: check mode {_told(planned)}; run {_told(result)}")
+            self.wrong.append(f"{module} {options}: check mode {_reported(planned)}; run {_reported(result)}")
 
 
-def _told(result: dict[str, Any]) -> str:
+def _reported(result: dict[str, Any]) -> str:
     return str(result.get("msg") or result.get("commands"))
 
 

@@ -36,7 +36,7 @@ def test_check_mode_sends_queries_alone(bare_vm: VM) -> None:
     assert bare_vm.query("query-status")["status"] == "running"
 
 
-def test_whether_it_changed_can_be_told(bare_vm: VM) -> None:
+def test_whether_it_changed_can_be_set(bare_vm: VM) -> None:
     assert unchanged(Modules(bare_vm).run("qmp_command", execute="stop", changed=False))
     assert Modules(bare_vm).run("qmp_command", execute="query-status", changed=True)["changed"] is True
 
@@ -54,12 +54,12 @@ def test_whether_it_changed_can_be_told(bare_vm: VM) -> None:
     ],
     ids=str,
 )
-def test_slips_are_told_before_anything_is_sent(vm: VM, options: dict[str, Any], words: list[str]) -> None:
+def test_slips_are_reported_before_anything_is_sent(vm: VM, options: dict[str, Any], words: list[str]) -> None:
     refused(command(vm, **options), "invalid_option", *words)
     assert vm.query("query-status")["status"] == "running"
 
 
-def test_what_qemu_refuses_is_told_and_what_was_done_before_too(vm: VM) -> None:
+def test_what_qemu_refuses_is_reported_and_what_was_done_before_too(vm: VM) -> None:
     result = Modules(vm).run(
         "qmp_command",
         commands=[
@@ -72,7 +72,7 @@ def test_what_qemu_refuses_is_told_and_what_was_done_before_too(vm: VM) -> None:
     assert Modules(vm).run("qmp_object", id="io1", state="absent")["changed"]
 
 
-def test_a_secret_among_the_arguments_is_not_told(vm: VM) -> None:
+def test_a_secret_among_the_arguments_is_not_reported(vm: VM) -> None:
     arguments = {"qom-type": "secret", "id": "s1", "data": "correct-horse-battery-staple"}
     result = Modules(vm).run("qmp_command", execute="object-add", arguments=arguments)
     assert result["commands"][0]["arguments"]["data"] == "********"
@@ -94,13 +94,13 @@ def test_a_property_is_compared_set_and_read(vm: VM) -> None:
     vm.query("object-add", qom_type="iothread", id="io1")
     path = "/objects/io1"
     before = qom(vm, path, property="poll-max-ns")["qom"]
-    wish: dict[str, Any] = {"property": "poll-max-ns", "value": "10000"}
-    planned = qom(vm, path, check=True, **wish)
+    options: dict[str, Any] = {"property": "poll-max-ns", "value": "10000"}
+    planned = qom(vm, path, check=True, **options)
     assert planned["changed"] and planned["diff"] == {"before": {"poll-max-ns": before["value"]}, "after": {"poll-max-ns": 10000}}
     assert qom(vm, path, property="poll-max-ns")["qom"] == before
-    result = qom(vm, path, **wish)
+    result = qom(vm, path, **options)
     assert result["changed"] and result["qom"] == {**before, "value": 10000}
-    assert unchanged(qom(vm, path, **wish))
+    assert unchanged(qom(vm, path, **options))
     listed = qom(vm, path)["qom"]["properties"]
     assert listed["poll-max-ns"] == {"type": "int", "value": 10000}
     vm.query("object-del", id="io1")
@@ -109,9 +109,9 @@ def test_a_property_is_compared_set_and_read(vm: VM) -> None:
 def test_properties_of_any_type(vm: VM) -> None:
     vm.query("object-add", qom_type="throttle-group", id="t1")
     path, limits = "/objects/t1", vm.query("qom-get", path="/objects/t1", property="limits")
-    wanted = {**limits, "iops-total": 500}
-    assert qom(vm, path, property="limits", value=wanted)["qom"]["value"] == wanted
-    assert unchanged(qom(vm, path, property="limits", value=wanted))
+    desired = {**limits, "iops-total": 500}
+    assert qom(vm, path, property="limits", value=desired)["qom"]["value"] == desired
+    assert unchanged(qom(vm, path, property="limits", value=desired))
     assert unchanged(qom(vm, path, property="limits", value={"iops-total": 500}))
     vm.query("object-del", id="t1")
     before = qom(vm, "/machine", property="graphics")["qom"]["value"]

@@ -81,11 +81,11 @@ def test_launch_args_give_the_next_vm_the_same(
     modules.vm.stop()
     extra = tuple(word for result in results for word in result["launch_args"])
     again = make_vm(binary=binary, boot=False, smp=cpus[1], extra=extra)
-    told = Modules(again).info(gather_subset=["disks", "nics", "cpus"])
-    assert told["cpus"]["count"] == 2
+    reported = Modules(again).info(gather_subset=["disks", "nics", "cpus"])
+    assert reported["cpus"]["count"] == 2
     at_launch = {"at_launch": True}
-    assert told["disks"] == [{**disk, **at_launch} for disk in facts["disks"]]
-    assert told["nics"] == [{**nic, **at_launch} for nic in facts["nics"]]
+    assert reported["disks"] == [{**disk, **at_launch} for disk in facts["disks"]]
+    assert reported["nics"] == [{**nic, **at_launch} for nic in facts["nics"]]
 
 
 def test_the_capacity_counts_down_to_a_reason(bare_vm: VM) -> None:
@@ -107,19 +107,19 @@ def test_facts_of_vcpus_name_their_type_path_and_thread(bare_vm: VM) -> None:
     assert result.get("changed"), result
     facts = modules.info(gather_subset=["cpus"])["cpus"]
     assert facts == result["cpus"]
-    told = {one["qom-path"]: one for one in bare_vm.query("query-cpus-fast")}
+    reported = {one["qom-path"]: one for one in bare_vm.query("query-cpus-fast")}
     assert {one["qom_path"]: (one["index"], one["thread_id"]) for one in facts["vcpus"]} == {
-        path: (one["cpu-index"], one["thread-id"]) for path, one in told.items()
+        path: (one["cpu-index"], one["thread-id"]) for path, one in reported.items()
     }
     assert {one["type"] for one in (*facts["vcpus"], *facts["places"])} == {"qemu64-x86_64-cpu"}
     present = [one for one in facts["places"] if one["present"]]
-    assert [one["thread_id"] for one in present] == [told[one["qom_path"]]["thread-id"] for one in present]
+    assert [one["thread_id"] for one in present] == [reported[one["qom_path"]]["thread-id"] for one in present]
     assert all((one["qom_path"], one["thread_id"]) == (None, None) for one in facts["places"] if not one["present"])
     assert [one["qom_path"] for one in planned["cpus"]["places"]] == [one["qom_path"] for one in facts["places"]]
     assert Path(f"/proc/{bare_vm.pid}/task/{present[0]['thread_id']}").exists()
 
 
-def test_facts_tell_the_parts_that_are_asked_for(bare_vm: VM) -> None:
+def test_facts_report_the_parts_that_are_asked_for(bare_vm: VM) -> None:
     facts = Modules(bare_vm).info(gather_subset=["vm", "memory", "chardevs", "devices"])
     assert facts["vm"]["qemu_version"].startswith(bare_vm.binary.version)
     assert (facts["vm"]["status"], facts["vm"]["target"], facts["vm"]["accelerator"]) == ("prelaunch", "x86_64", "tcg")

@@ -141,7 +141,7 @@ NOT_READ = ["\ufffe", "\uffff", "\ufdd0", "\ufdef", "\U0001fffe", "\U0010ffff", 
 
 
 def test_what_qemu_does_not_read_is_refused_by_it_without_an_id(bare_vm: VM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sent all the same: the error is the command's, and those after it have their own replies."""
+    """Sent nevertheless: the error is the command's, and those after it have their own replies."""
     monkeypatch.setattr(messages_module, "unreadable", lambda text: None)
     with Monitor.connect(address(bare_vm)) as monitor:
         for text in NOT_READ:

@@ -73,13 +73,13 @@ def heard(trap: subprocess.Popen[bytes]) -> bytes:
     return trap.communicate()[0]
 
 
-def tell_secret(path: Path) -> dict[str, Any]:
+def send_secret(path: Path) -> dict[str, Any]:
     return finish(start("qmp_object", {"socket": str(path), "id": "s1", "qom_type": "secret", "secret": SECRET}))
 
 
 def test_a_socket_of_another_user_in_a_shared_directory_is_not_spoken_to(shared: Path, program: Program) -> None:
     trap = program("trap.py", shared / "qmp.sock", NOBODY)
-    refused(tell_secret(shared / "qmp.sock"), "connect_failed", "any user may write", "nobody (uid 65534)", str(shared))
+    refused(send_secret(shared / "qmp.sock"), "connect_failed", "any user may write", "nobody (uid 65534)", str(shared))
     assert heard(trap) == b""
 
 
@@ -90,10 +90,10 @@ def test_a_link_of_another_user_to_its_own_socket_is_not_followed(shared: Path, 
     link = shared / "link"
     link.symlink_to(own / "qmp.sock")
     os.lchown(link, NOBODY, NOBODY)
-    refused(tell_secret(link), "connect_failed", "any user may write", "nobody (uid 65534)", str(link))
+    refused(send_secret(link), "connect_failed", "any user may write", "nobody (uid 65534)", str(link))
     (shared / "directory").symlink_to(own)
     os.lchown(shared / "directory", NOBODY, NOBODY)
-    refused(tell_secret(shared / "directory" / "qmp.sock"), "connect_failed", "nobody (uid 65534)", str(shared / "directory"))
+    refused(send_secret(shared / "directory" / "qmp.sock"), "connect_failed", "nobody (uid 65534)", str(shared / "directory"))
     assert heard(trap) == b""
 
 
@@ -102,7 +102,7 @@ def test_a_directory_of_another_user_in_a_shared_directory_is_not_entered(shared
     trap = program("trap.py", shared / "qmp.sock", NOBODY)
     (shared / "qmp.sock").rename(shared / "vm" / "qmp.sock")
     os.chown(shared / "vm", NOBODY, NOBODY)
-    refused(tell_secret(shared / "vm" / "qmp.sock"), "connect_failed", "any user may write", str(shared / "vm"))
+    refused(send_secret(shared / "vm" / "qmp.sock"), "connect_failed", "any user may write", str(shared / "vm"))
     assert heard(trap) == b""
 
 
@@ -110,7 +110,7 @@ def test_a_link_of_another_user_to_a_vm_of_root_is_not_followed(make_vm: Callabl
     vm = make_vm(boot=False)
     (own / "qmp.sock").symlink_to(vm.qmp_socket)
     os.lchown(own / "qmp.sock", NOBODY, NOBODY)
-    refused(tell_secret(own / "qmp.sock"), "connect_failed", "link of another user (uid 65534)", str(own / "qmp.sock"))
+    refused(send_secret(own / "qmp.sock"), "connect_failed", "link of another user (uid 65534)", str(own / "qmp.sock"))
 
 
 def test_a_socket_that_another_user_listens_on_is_not_spoken_to_whoever_owns_its_file(
@@ -121,7 +121,7 @@ def test_a_socket_that_another_user_listens_on_is_not_spoken_to_whoever_owns_its
         os.chown(shared / "qmp.sock", owner, owner)
         (shared / "qmp.sock").rename(public_directory / "qmp.sock")
         refused(
-            tell_secret(public_directory / "qmp.sock"), "connect_failed", "nobody (uid 65534)", f"uid {owner}", f"pid {trap.pid}"
+            send_secret(public_directory / "qmp.sock"), "connect_failed", "nobody (uid 65534)", f"uid {owner}", f"pid {trap.pid}"
         )
         (public_directory / "qmp.sock").rename(shared / "qmp.sock")
     assert b"object-add" not in heard(trap)
@@ -131,28 +131,28 @@ def test_a_vm_of_another_user_in_its_own_directory_is_spoken_to(own: Path) -> No
     as_nobody = Binary("", ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "qemu-system-x86_64"))
     with VM(own, binary=as_nobody, boot=False) as vm:
         assert os.stat(f"/proc/{vm.pid}").st_uid == NOBODY and vm.qmp_socket.stat().st_uid == NOBODY
-        assert tell_secret(vm.qmp_socket)["changed"]
+        assert send_secret(vm.qmp_socket)["changed"]
         (own / "link").symlink_to("qmp.sock")
         os.lchown(own / "link", NOBODY, NOBODY)
-        assert not tell_secret(own / "link")["changed"]
+        assert not send_secret(own / "link")["changed"]
 
 
 def test_a_vm_whose_socket_was_given_to_another_user_is_spoken_to(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
     os.chown(vm.qmp_socket, NOBODY, NOBODY)  # as libvirt does it
-    assert tell_secret(vm.qmp_socket)["changed"]
+    assert send_secret(vm.qmp_socket)["changed"]
 
 
 def test_a_vm_of_root_in_a_shared_directory_is_spoken_to(shared: Path) -> None:
     with VM(shared / "vm", boot=False) as vm:
         (shared / "link").symlink_to(vm.qmp_socket)
-        assert tell_secret(shared / "link")["changed"]
+        assert send_secret(shared / "link")["changed"]
 
 
 def test_a_socket_in_a_container_is_reached_through_its_process(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
-    assert tell_secret(Path(f"/proc/{vm.pid}/root{vm.qmp_socket}"))["changed"]
-    assert not tell_secret(Path(f"/proc/{vm.pid}/cwd/{os.path.relpath(vm.qmp_socket, os.getcwd())}"))["changed"]
+    assert send_secret(Path(f"/proc/{vm.pid}/root{vm.qmp_socket}"))["changed"]
+    assert not send_secret(Path(f"/proc/{vm.pid}/cwd/{os.path.relpath(vm.qmp_socket, os.getcwd())}"))["changed"]
 
 
 @pytest.mark.parametrize("kind", ["socket", "link"])

@@ -110,7 +110,7 @@ def test_a_full_vm_says_what_it_would_have_to_be_started_with(modules: Modules) 
         assert modules.blockdev(id=f"d{number}", state="absent")["changed"]
 
 
-def test_a_disk_of_the_same_id_with_other_properties_is_a_conflict_that_tells_both(
+def test_a_disk_of_the_same_id_with_other_properties_is_a_conflict_that_reports_both(
     modules: Modules, image: Callable[..., str]
 ) -> None:
     path, other = image("a"), image("b")

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each place of a task that can hold a secret, with secrets of every kind: what a module says and logs does not depend on them.
 
-A module runs several times, with other secrets in the same place. What it wrote to standard output, to standard error and to the
-system's log must be the same, so that nothing of a secret is in it, in any spelling, and no secret garbles anything else.
+A module runs several times, with other secrets in the same position. What it wrote to standard output, to standard error and
+to the system's log must be the same, so that nothing of a secret is in it, in any spelling, and no secret garbles anything else.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def test_a_run_that_succeeds_is_logged_with_all_else(say: Say, idle_vm: VM) -> N
     assert said.result["invocation"]["module_args"]["secret"] == "********"
 
 
-def test_what_is_rolled_back_is_told_without_the_secret(say: Say) -> None:
+def test_what_is_rolled_back_is_reported_without_the_secret(say: Say) -> None:
     for secret in ("present", "rollback_incomplete", "object-del", VALUES["escapes"]):
         (said,) = say(("qmp_blockdev", {**BLOCKDEV, "passphrase": secret}))
         assert said.result["error_code"] == "command_failed" and said.result["status"] == "failed"

@@ -56,7 +56,7 @@ def test_an_encrypted_disk_comes_and_goes_with_its_secret(
     assert "secret,id=safe1.secret,file=FILE_WITH_THE_SECRET" in added["launch_args"]
 
 
-def test_a_wrong_passphrase_leaves_nothing_and_is_not_told(
+def test_a_wrong_passphrase_leaves_nothing_and_is_not_reported(
     modules: Modules, encrypted: Callable[[str], str], secret_nowhere: list[Any]
 ) -> None:
     path = encrypted("luks")

@@ -82,7 +82,7 @@ def assert_printable(result: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\rb", "bell\x07", "\x9b31m", "turned\u202etxt", "del\x7f"], ids=ascii)
-def test_names_of_qemus_command_line_are_told_in_printable_text(
+def test_names_of_qemus_command_line_are_reported_in_printable_text(
     binary: Binary, make_vm: Callable[..., VM], tmp_path: Path, name: str
 ) -> None:
     image = tmp_path / f"disk{name}"
@@ -126,7 +126,7 @@ def test_what_stands_in_errors_of_qemu_is_printable_and_goes_back_to_it_as_it_wa
     assert added["changed"], added
     assert_printable(added)
     assert unchanged(modules.blockdev(id="d1", file=str(image), format="raw"))
-    told = {"execute": "human-monitor-command", "arguments": {"command-line": "info block"}}
-    answered = modules.run("qmp_command", commands=[told])
+    reported = {"execute": "human-monitor-command", "arguments": {"command-line": "info block"}}
+    answered = modules.run("qmp_command", commands=[reported])
     assert_printable(answered)
     assert "odd\\x1b[2J\\x0dname" in answered["replies"][0] and "\n" in answered["replies"][0], answered

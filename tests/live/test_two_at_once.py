@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loser_is_told_of_a_conflict_and_leaves_the_winners_alone(
+def test_the_loser_is_notified_of_a_conflict_and_leaves_the_winners_alone(
     binary: Binary, make_vm: Callable[..., VM], kind: str
 ) -> None:
     module, options = KINDS[kind]
@@ -49,7 +49,7 @@ def test_the_loser_is_told_of_a_conflict_and_leaves_the_winners_alone(
         raise AssertionError("the two never met")
 
 
-def test_a_place_that_is_really_taken_is_still_told_as_such(make_vm: Callable[..., VM]) -> None:
+def test_a_place_that_is_really_taken_is_still_reported_as_such(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False, ports=1)
     socket = str(vm.qmp_socket)
     assert finish(start("qmp_device", {"socket": socket, "id": "a", "driver": "virtio-rng-pci"}))["changed"]

@@ -30,7 +30,7 @@ ENDED_SECONDS = 10.0
 
 
 def find(vm: VM, **options: Any) -> dict[str, Any]:
-    """What is told of this VM, which must be told once."""
+    """What is reported of this VM, which must be reported once."""
     result = finish(start("qmp_vms_info", options))
     assert unchanged(result), result
     found: dict[str, Any]
@@ -92,7 +92,7 @@ def test_a_vm_is_found_with_all_its_monitors(binary: Binary, make_vm: Callable[.
     assert finish(start("qmp_vms_info", {"name": "another"}, check=True))["vms"] == []
 
 
-def test_who_holds_a_monitor_is_told_while_it_does(make_vm: Callable[..., VM]) -> None:
+def test_who_holds_a_monitor_is_reported_while_it_does(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(vm.qmp_socket))
@@ -123,7 +123,7 @@ def test_relative_paths_are_those_of_the_process(make_vm: Callable[..., VM], tmp
     assert find(vm)["monitors"][-1] == unix(tmp_path / "relative")
 
 
-def test_another_user_is_told_what_it_may_see(make_vm: Callable[..., VM]) -> None:
+def test_another_user_is_reported_what_it_may_see(make_vm: Callable[..., VM]) -> None:
     name = str(uuid.uuid4())
     vm = make_vm(boot=False, extra=("-name", name))
     os.seteuid(NOBODY)
@@ -187,7 +187,7 @@ def disguised() -> Iterator[Stranger]:
         child.communicate()
 
 
-def test_a_name_of_a_socket_cannot_forge_what_is_told_of_another_vm(
+def test_a_name_of_a_socket_cannot_forge_what_is_reported_of_another_vm(
     make_vm: Callable[..., VM], tmp_path: Path, stranger: Stranger
 ) -> None:
     vm = make_vm(binary=given_socket(tmp_path / "given"), boot=False, extra=GIVEN)

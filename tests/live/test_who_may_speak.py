@@ -99,20 +99,20 @@ def test_plaintext_beyond_this_host_is_refused_unless_allowed() -> None:
 
 def test_a_socket_that_others_may_write_to_is_warned_of(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
-    folders = [vm.directory, *vm.directory.parents]
-    modes = {folder: folder.stat().st_mode & 0o7777 for folder in folders}
+    directories = [vm.directory, *vm.directory.parents]
+    modes = {directory: directory.stat().st_mode & 0o7777 for directory in directories}
     try:
         os.chmod(vm.qmp_socket, 0o777)
         vm.directory.chmod(0o700)
         assert not Modules(vm).info().get("warnings")
-        for folder in folders:
-            folder.chmod(folder.stat().st_mode | 0o001)
+        for directory in directories:
+            directory.chmod(directory.stat().st_mode | 0o001)
         assert "chmod o-w" in str(Modules(vm).info()["warnings"])
         os.chmod(vm.qmp_socket, 0o770)
         assert not Modules(vm).info().get("warnings")
     finally:
-        for folder, mode in modes.items():
-            folder.chmod(mode)
+        for directory, mode in modes.items():
+            directory.chmod(mode)
 
 
 def test_a_link_that_another_user_planted_is_not_followed(make_vm: Callable[..., VM], tmp_path: Path) -> None:
