@@ -45,6 +45,7 @@ class Forecast(Hardware):
     def _device_add(self, arguments: Arguments) -> None:
         driver, name = str(arguments["driver"]), str(arguments["id"])
         path = f"{PERIPHERAL}/{name}"
+        devices, buses = self.devices, self.buses
         bus = self.bus(str(arguments["bus"])) if "bus" in arguments else None
         known = self.schema.device_properties(driver)
         types = {**{one: str(about["type"]) for one, about in known.items()}, "type": "string", "hotplugged": "bool"}
@@ -59,7 +60,6 @@ class Forecast(Hardware):
         self.cache.assume(path, types, values)
         self.ids[name] = path
         self.gone.discard(name)
-        devices, buses = self.devices, self.buses
         device = self.device_at(path)
         if device is None:
             return

@@ -13,7 +13,7 @@ import os
 import re
 from contextlib import suppress
 from functools import cached_property
-from typing import AbstractSet, Any, Iterable, NamedTuple
+from typing import AbstractSet, Any, Iterable, Mapping, NamedTuple
 
 from ...qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from ..errors import Conflict, InvalidOption, Unsupported
@@ -45,6 +45,27 @@ _DEVICE_PROPERTIES: dict[str, type] = {
     "iothread-vq-mapping": list,
 }
 """What is read of every device that has it, with the JSON type that it has where it means what it does here."""
+_SLOT_PROPERTIES = {"PCI": ("addr",), "SCSI": ("scsi-id", "lun")}
+"""The properties that say which slot of a bus a device occupies, by the type of the bus; other buses have no numbered slots."""
+_WITHOUT_BUSES = {
+    f"child<{driver}>"
+    for driver in (
+        "scsi-hd",
+        "scsi-cd",
+        "scsi-block",
+        "scsi-generic",
+        "virtio-blk-pci",
+        "virtio-net-pci",
+        "virtserialport",
+        "virtconsole",
+        "pc-dimm",
+        "nvdimm",
+        "e1000",
+        "e1000e",
+        "vfio-pci",
+    )
+}
+"""Frequent devices that have no buses for other devices."""
 _BUS_TYPES = {"child<PCI>", "child<PCIE>", "child<SCSI>", "child<virtual-css-bus>", "child<virtio-serial-bus>"}
 _BUS_OWNERS_BELOW = {"child<virtio-scsi-device>", "child<vhost-scsi>", "child<virtio-serial-device>"}
 _HOST_BRIDGE = re.compile(r"child<.*(pci-?host|pci-host-bridge|css-bridge)>\Z", re.IGNORECASE)
@@ -86,7 +107,10 @@ class Device(NamedTuple):
 
 
 class Bus(NamedTuple):
-    """A bus; ``kind`` is its QOM type (PCI, PCIE, SCSI, …), ``owner`` the QOM path of its controller or bridge."""
+    """A bus; ``kind`` is its QOM type (PCI, PCIE, SCSI, …), ``owner`` the QOM path of its controller or bridge.
+
+    Of the properties of its ``devices`` only those are read that say which slot of the bus a device occupies.
+    """
 
     name: str
     path: str
@@ -146,9 +170,7 @@ class Cpu(NamedTuple):
     @property
     def id(self) -> str | None:
         """The id it was plugged with; None for one the VM was started with by ``-smp``."""
-        if self.path and self.path.startswith(PERIPHERAL + "/"):
-            return self.path[len(PERIPHERAL) + 1 :]
-        return None
+        return _id_of(self.path or "")
 
 
 class Hardware:
@@ -271,7 +293,7 @@ class Hardware:
         return [
             Device(
                 path,
-                path[len(PERIPHERAL) + 1 :] if path.startswith(PERIPHERAL + "/") else None,
+                _id_of(path),
                 values[path].pop("type"),
                 values[path],
                 known,
@@ -292,12 +314,9 @@ class Hardware:
         """
         found = self._bus_paths()
         names = [path.rsplit("/", 1)[-1] for path in found]
-        listed = dict(zip(found, self.cache.qom_list(found)))
-        links = [(path, name) for path in found for name in listed[path] if _CHILD_LINK.match(name)]
-        targets = dict(zip(links, self.cache.qom_get(links, str)))
+        devices = self._devices_on(found)
         handlers = self.cache.qom_get((path, "hotplug-handler") for path in found)
         ports = self.cache.qom_get((path.rsplit("/", 1)[0], "hotplug") for path in found)
-        devices = {device.path: device for device in self._read_devices(path for path in targets.values() if path)}
         buses = [
             Bus(
                 path.rsplit("/", 1)[-1],
@@ -305,7 +324,7 @@ class Hardware:
                 kind[len("child<") : -1],
                 path.rsplit("/", 1)[0],
                 bool(handler) and (port is True or kind != "child<PCIE>"),
-                tuple(devices[target] for (bus, _link), target in targets.items() if bus == path and target in devices),
+                tuple(devices[path]),
             )
             for (path, kind), handler, port in zip(found.items(), handlers, ports)
             if names.count(path.rsplit("/", 1)[-1]) == 1
@@ -315,9 +334,38 @@ class Hardware:
     def bus(self, name: str) -> Bus | None:
         return next((bus for bus in self.buses if bus.name == name), None)
 
+    def _devices_on(self, buses: Mapping[str, str]) -> dict[str, list[Device]]:
+        """The devices on each of *buses* (QOM path to type), with the properties that say which slot they occupy.
+
+        A bus has a link to each of its devices, and the type of the link names the driver.
+        """
+        links = [
+            (bus, name, kind[len("link<") : -1])
+            for bus, types in zip(buses, self.cache.qom_list(buses))
+            for name, kind in types.items()
+            if _CHILD_LINK.match(name)
+        ]
+        targets = self.cache.qom_get(((bus, name) for bus, name, _driver in links), str)
+        occupants = [(bus, path, driver) for (bus, _name, driver), path in zip(links, targets) if path]
+        places = [
+            (path, name) for bus, path, _driver in occupants for name in _SLOT_PROPERTIES.get(buses[bus][len("child<") : -1], ())
+        ]
+        values: dict[str, dict[str, Any]] = {path: {} for _bus, path, _driver in occupants}
+        for (path, name), value in zip(places, self.cache.qom_get(places, int)):
+            if value is not None:
+                values[path][name] = value
+        found: dict[str, list[Device]] = {bus: [] for bus in buses}
+        for bus, path, driver in occupants:
+            found[bus].append(Device(path, _id_of(path), driver, {"parent_bus": bus, **values[path]}, {}))
+        return found
+
     def _bus_paths(self) -> dict[str, str]:
         """The QOM path of every bus, to its ``child<…>`` type."""
-        known = {device.path: device.types for device in self.devices}
+        named, unnamed = self.cache.qom_list([PERIPHERAL, _ANONYMOUS])
+        paths = [path for name, path in self.ids.items() if named.get(name) not in _WITHOUT_BUSES]
+        paths += [f"{_ANONYMOUS}/{name}" for name in _children(unnamed) if unnamed[name] not in _WITHOUT_BUSES]
+        paths.sort()
+        known = dict(zip(paths, self.cache.qom_list(paths)))
         below = [f"{path}/{name}" for path, types in known.items() for name, kind in types.items() if kind in _BUS_OWNERS_BELOW]
         bridges: list[str] = []
         for parent in ("/machine", "/machine/unattached"):
@@ -492,6 +540,11 @@ def parse_netdevs(text: str) -> dict[str, Netdev]:
         if not below:
             nic = name if kind == "nic" else None
     return found
+
+
+def _id_of(path: str) -> str | None:
+    """The id of the device at a QOM path; None if it has none."""
+    return path[len(PERIPHERAL) + 1 :] if path.startswith(PERIPHERAL + "/") else None
 
 
 def _children(types: dict[str, str]) -> list[str]:
