@@ -7,15 +7,16 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint sanity units coverage fuzz live integration fault_injection build
+TIERS := static lint sanity units coverage fuzz live integration fault_injection bench_smoke build
 
-.PHONY: help demo test test-quick torture record build clean
+.PHONY: help demo test test-quick torture bench record build clean
 
 help:
 	@echo "make demo        hotplug a real VM, before your eyes"
 	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
 	@echo "make test-quick  the checks of the daily loop, in under a minute"
 	@echo "make torture     every fault at every step, a soak, and all playbooks on each ansible-core; an hour and more"
+	@echo "make bench       what the collection costs beside the least that QEMU needs, and beside its peers"
 	@echo "make record      ask real QEMUs again what the unit tests take for their answers"
 	@echo "make build       the collection as an archive, in build/"
 	@echo "make clean       remove what these made"
@@ -36,6 +37,10 @@ test-quick: $(NOX)
 
 torture: $(NOX)
 	TORTURE=all $(NOX) --session fuzz torture integration
+
+bench: $(NOX)
+	tests/vm/install
+	$(NOX) --session bench
 
 record: $(NOX)
 	tests/vm/install

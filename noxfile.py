@@ -201,6 +201,23 @@ def fuzz(session: nox.Session) -> None:
     pytest(session, "fuzz", "load")
 
 
+BENCH = "ansible_collections.vmops.qemu.tests.bench"
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure every row of docs/performance.md, as root; the table, as JSON and as a plot, goes to docs."""
+    session.install("qemu.qmp", ANSIBLE_CORE)
+    session.run("python", "-m", BENCH, *(session.posargs or [str(ROOT / "docs")]), env=linked(session))
+
+
+@nox.session
+def bench_smoke(session: nox.Session) -> None:
+    """Whether the bench runs, as root: with small numbers and without verdicts."""
+    session.install("qemu.qmp", ANSIBLE_CORE)
+    session.run("python", "-m", BENCH, "--smoke", env=linked(session))
+
+
 @nox.session
 def record(session: nox.Session) -> None:
     """Write tests/unit/recorded again, as root: all, or the recordings of the one VM that is named (nox -s record -- NAME)."""

@@ -1,0 +1,146 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine against a raw socket, on one QEMU without a guest."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import itertools
+import socket
+import time
+from typing import Any, Iterator
+
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+from .rounds import Raw, Row, timed
+
+
+def _pairs(count: int) -> list[Request]:
+    """Commands that add and delete null block nodes."""
+    names = [f"n{number}" for number in range(count)]
+    both = (
+        (Request("blockdev-add", {"driver": "null-co", "node-name": name}), Request("blockdev-del", {"node-name": name}))
+        for name in names
+    )
+    return list(itertools.chain.from_iterable(both))
+
+
+def _shortest(request: Request) -> bytes:
+    arguments = ",".join(f'"{name}":"{value}"' for name, value in (request.arguments or {}).items())
+    return f'{{"execute":"{request.command}","arguments":{{{arguments}}}}}'.encode()
+
+
+class Engine:
+    """The sides of the rows. Ours is on one socket of the VM, a raw client on the other."""
+
+    def __init__(self, vm: VM, pairs: int) -> None:
+        self._ours, self._theirs = str(vm.qmp_socket), str(vm.directory / "watch.sock")
+        self._requests = _pairs(pairs)
+        self._lines = [_shortest(request) for request in self._requests]
+        self._numbered = [line[:-1] + b',"id":%d}\n' % (number % 10) for number, line in enumerate(self._lines)]
+
+    def rows(self, rounds: int) -> Iterator[Row]:
+        text = f"{len(self._requests) // 2} × (blockdev-add + blockdev-del)"
+        yield Row(f"{text}: engine / raw socket with the shortest bytes", 1.15, self.engine, self.raw, rounds)
+        yield Row(f"{text}: engine / raw socket with the engine's bytes", 1.06, self.engine, self.raw_numbered, rounds)
+        yield Row(f"{text}: engine, pipelined / raw one by one", 1.00, self.pipelined, self.raw, rounds)
+        yield Row("connect, negotiate, close: engine / raw", 1.25, self.connect, self.raw_connect, 5 * rounds)
+        yield Row("query-qmp-schema: engine / raw read and json.loads", 1.15, self.schema, self.raw_schema, 2 * rounds)
+        if importlib.util.find_spec("qemu"):  # make bench installs it
+            yield Row(f"{text}: engine / qemu.qmp, asyncio", 0.75, self.engine, self.asynchronous, rounds)
+            yield Row(f"{text}: engine / qemu.qmp, legacy", 0.75, self.engine, self.legacy, rounds)
+
+    def engine(self) -> float:
+        with Monitor.connect(UnixAddress(self._ours)) as monitor:
+            return timed(lambda: [monitor.execute(*request) for request in self._requests])
+
+    def pipelined(self) -> float:
+        with Monitor.connect(UnixAddress(self._ours)) as monitor:
+            return timed(lambda: monitor.execute_many(self._requests))
+
+    def _raw(self, lines: list[bytes]) -> float:
+        raw = Raw(self._theirs)
+        try:
+            return timed(lambda: [raw.ask(line) for line in lines])
+        finally:
+            raw.close()
+
+    def raw(self) -> float:
+        return self._raw(self._lines)
+
+    def raw_numbered(self) -> float:
+        return self._raw(self._numbered)
+
+    def connect(self) -> float:
+        def ten() -> None:
+            for _time in range(10):
+                Monitor.connect(UnixAddress(self._ours)).close()
+
+        return timed(ten)
+
+    def raw_connect(self) -> float:
+        def ten() -> None:
+            for _time in range(10):
+                Raw(self._theirs).close()
+
+        return timed(ten)
+
+    def schema(self) -> float:
+        with Monitor.connect(UnixAddress(self._ours)) as monitor:
+            return timed(lambda: monitor.execute("query-qmp-schema"))
+
+    def raw_schema(self) -> float:
+        return self._raw([b'{"execute":"query-qmp-schema"}'])
+
+    def asynchronous(self) -> float:
+        client_class = importlib.import_module("qemu.qmp").QMPClient
+
+        async def run() -> float:
+            client: Any = client_class("bench")
+            await client.connect(self._theirs)
+            began = time.perf_counter()
+            for request in self._requests:
+                await client.execute(*request)
+            seconds = time.perf_counter() - began
+            await client.disconnect()
+            return seconds
+
+        return asyncio.run(run())
+
+    def legacy(self) -> float:
+        client: Any = importlib.import_module("qemu.qmp.legacy").QEMUMonitorProtocol(self._theirs)
+        client.connect()
+        try:
+            return timed(lambda: [client.cmd_raw(request.command, request.arguments) for request in self._requests])
+        finally:
+            client.close()
+
+
+def deleted(vm: VM, rounds: int) -> Row:
+    """The time from DEVICE_DELETED on the wire to the return of the call that awaits it, in milliseconds."""
+
+    def once() -> float:
+        watch = socket.socket(socket.AF_UNIX)
+        watch.connect(str(vm.directory / "watch.sock"))
+        stream = watch.makefile("rwb")
+        stream.readline()
+        stream.write(b'{"execute":"qmp_capabilities"}')
+        stream.flush()
+        stream.readline()
+        with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+            monitor.execute("blockdev-add", {"driver": "null-co", "node-name": "gone", "size": 1 << 20})
+            monitor.execute("device_add", {"driver": "scsi-hd", "drive": "gone", "id": "gone", "bus": "scsi0.0"})
+            mark = monitor.mark()
+            monitor.execute("device_del", {"id": "gone"})
+            monitor.wait_event(lambda event: event.name == "DEVICE_DELETED" and event.data.get("device") == "gone", mark, 10)
+            returned = time.time()
+            event = next(event for event in monitor.events(mark) if event.data.get("device") == "gone")
+            monitor.execute("blockdev-del", {"node-name": "gone"})
+        watch.close()
+        return (returned - event.seconds) * 1000
+
+    return Row("DEVICE_DELETED on the wire → the call returns (ms)", 2.0, once, None, rounds)

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of the table, and rounds in which the two sides of each ratio take turns."""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import time
+from typing import Any, Callable, NamedTuple
+
+Act = Callable[[], float]
+"""Does something once and returns how long the measured part took, in seconds (or how much it took, in any unit)."""
+
+
+class Row(NamedTuple):
+    """A row: *ours* divided by *peer* must be at most *target*. Without a *peer*, *ours* itself must be, in its own unit."""
+
+    name: str
+    target: float
+    ours: Act
+    peer: Act | None
+    rounds: int
+
+
+class Result(NamedTuple):
+    """A measured row; ``value`` is the median of the ratios of the rounds, None where the row could not be measured."""
+
+    name: str
+    target: float
+    value: float | None
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "not measured"
+        return "met" if self.value <= self.target else "missed"
+
+
+def measure(row: Row) -> Result:
+    """The sides take turns, and who begins changes from round to round, so that the load of the machine meets both."""
+    ratios = []
+    for number in range(row.rounds):
+        if row.peer is None:
+            ratios.append(row.ours())
+        elif number % 2:
+            ours = row.ours()
+            ratios.append(ours / row.peer())
+        else:
+            peer = row.peer()
+            ratios.append(row.ours() / peer)
+    return Result(row.name, row.target, statistics.median(ratios))
+
+
+def timed(act: Callable[[], Any]) -> float:
+    """Seconds that *act* takes."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+class Raw:
+    """The least that a client can do: a socket, lines, and the fewest bytes."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._buffer = b""
+        self._line()
+        self.ask(b'{"execute":"qmp_capabilities"}')
+
+    def ask(self, request: bytes) -> Any:
+        """Send a request and return the reply's value."""
+        self._socket.sendall(request)
+        while True:
+            reply = json.loads(self._line())
+            if "event" not in reply:
+                return reply["return"]
+
+    def ask_many(self, requests: list[bytes]) -> list[Any]:
+        """Send all requests at once and return the values of the replies; an error is returned as None."""
+        self._socket.sendall(b"".join(requests))
+        replies: list[Any] = []
+        while len(replies) < len(requests):
+            reply = json.loads(self._line())
+            if "event" not in reply:
+                replies.append(reply.get("return"))
+        return replies
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._buffer:
+            self._buffer += self._socket.recv(65536)
+        line, _end, self._buffer = self._buffer.partition(b"\n")
+        return line
