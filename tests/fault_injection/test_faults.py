@@ -183,7 +183,7 @@ def test_the_death_of_the_other_qemu_is_reported_and_the_guest_runs_on_here(rig:
     for point in rig.points("present", fault):
         result = rig.run_with("present", fault, point)
         assert result
-        reported = result.get("error_code") == "command_failed" and "runs on here" in result["msg"]
+        reported = result.get("error_code") == "command_failed" and "continues to run here" in result["msg"]
         kept = rig.data_is_whole(begun=False)
         rig.new_peer()
         again = rig.run("present")

@@ -92,7 +92,7 @@ def test_the_capacity_counts_down_to_a_reason(bare_vm: VM) -> None:
     modules = Modules(bare_vm)
     for left in (4, 3, 2, 1):
         disk = modules.info(gather_subset=["capacity"])["capacity"]["disk"]
-        assert disk["count"] == left and disk["places"] == [{"bus": f"rp{port}", "addr": "0"} for port in range(4 - left, 4)]
+        assert disk["count"] == left and disk["slots"] == [{"bus": f"rp{port}", "addr": "0"} for port in range(4 - left, 4)]
         assert modules.blockdev(id=f"d{left}", backend=NULL)["changed"]
     full = modules.info(gather_subset=["capacity"])["capacity"]["nic"]
     assert full["count"] == 0 and full["reason"] and full["launch_args"] == ["-device", "pcie-root-port,id=rp4,chassis=5"]

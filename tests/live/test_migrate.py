@@ -140,7 +140,7 @@ def test_a_socket_where_nobody_listens(source: VM, uri: str) -> None:
     settings: dict[str, Any] = {"capabilities": {"auto-converge": True}, "parameters": {"downtime-limit": 77}}
     before = migrate(source, state="status")["migration"]
     result = migrate(source, uri=uri, **settings)
-    refused(result, "command_failed", "No such file", "runs on here")
+    refused(result, "command_failed", "No such file", "continues to run here")
     assert result["details"]["vm"] == "running" and result["details"]["migration"]["status"] == "failed"
     assert source.query("query-status")["running"]
     after = migrate(source, state="status")["migration"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a VM is, what it has, and what more it can take: the facts that an operator asks for before a change."""
+"""The facts of a VM: what it has, and how much more hardware it accepts while it runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .errors import Unsupported
 from .model.hardware import Device, Hardware
 from .model.slots import default_driver, free_slots, launch_argument, slot_of, slot_options
 from .operations import balloon, migration
-from .operations import block_job as blockjob
+from .operations.block_job import plans as block_job
 
-_PLACES = 32
-"""How many free places are told one by one; a SCSI bus has hundreds."""
+_MOST_SLOTS = 32
+"""How many free slots are listed; a SCSI bus has hundreds."""
 
 
 def vm(hardware: Hardware) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def vm(hardware: Hardware) -> dict[str, Any]:
 
 
 def devices(hardware: Hardware) -> list[dict[str, Any]]:
-    """Every device that was given to QEMU, with or without an id."""
+    """Every device that QEMU was started with or that was added since, with or without an id."""
     return [_device(device) for device in hardware.devices]
 
 
@@ -47,7 +47,8 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def memory(hardware: Hardware) -> dict[str, Any]:
-    """Bytes of RAM at start and plugged, and the memory devices; ``maximum`` and ``slots`` None where QEMU does not tell."""
+    """Bytes of RAM at start and plugged, and the memory devices. ``maximum`` and ``slots`` are None if QEMU does not report
+    them."""
     summary = hardware.cache.ask("query-memory-size-summary")
     room = room_beside(hardware)
     devices = hardware.memory_devices
@@ -61,54 +62,55 @@ def memory(hardware: Hardware) -> dict[str, Any]:
 
 
 def capacity(hardware: Hardware) -> dict[str, dict[str, Any]]:
-    """For each kind: how many more this VM can take, and if none, why and with which launch arguments it could."""
+    """For each kind: how many more of it this VM accepts. If none: why, and the launch arguments that would allow one."""
     return {
-        "disk": _places(hardware, "virtio-blk"),
-        "scsi_disk": _places(hardware, "scsi-hd"),
-        "nic": _places(hardware, "virtio-net"),
+        "disk": _slots(hardware, "virtio-blk"),
+        "scsi_disk": _slots(hardware, "scsi-hd"),
+        "nic": _slots(hardware, "virtio-net"),
         "cpu": _cpus(hardware),
         "memory": _dimms(hardware),
-        "serial_port": _places(hardware, "virtserialport"),
+        "serial_port": _slots(hardware, "virtserialport"),
     }
 
 
-def _places(hardware: Hardware, device: str) -> dict[str, Any]:
+def _slots(hardware: Hardware, device: str) -> dict[str, Any]:
     try:
         driver = default_driver(hardware, device) if device.startswith("virtio-") else device
-        places = [slot_options(slot) for slot in free_slots(hardware, driver)]
-        remedy = [] if places else launch_argument(hardware, driver)
+        slots = [slot_options(slot) for slot in free_slots(hardware, driver)]
+        remedy = [] if slots else launch_argument(hardware, driver)
     except Unsupported as error:
         return _none(str(error))
-    if places:
-        return {"count": len(places), "places": places[:_PLACES], "driver": driver, "reason": None, "launch_args": []}
-    return {**_none(f"The VM has no free place for a {driver} that takes devices while it runs.", *remedy), "driver": driver}
+    if slots:
+        return {"count": len(slots), "slots": slots[:_MOST_SLOTS], "driver": driver, "reason": None, "launch_args": []}
+    reason = f"The VM has no free slot for a {driver} on a bus that accepts devices while it runs."
+    return {**_none(reason, *remedy), "driver": driver}
 
 
 def _cpus(hardware: Hardware) -> dict[str, Any]:
-    places = hardware.cpus
-    if not places:
+    slots = hardware.cpus
+    if not slots:
         return _none(f"The machine {hardware.machine} of QEMU {hardware.version_text} has no CPU hotplug.")
-    free = cpu.total(place for place in places if not place.path)
+    free = cpu.total(slot for slot in slots if not slot.path)
     try:
         cpu.refuse_readd(hardware)
     except Unsupported as error:
         return _none(str(error))
     if free:
         return {"count": free, "reason": None, "launch_args": []}
-    count = cpu.total(places)
-    return _none(f"The VM has all {count} vCPUs that it may have.", "-smp", f"{count},maxcpus={2 * count}")
+    count = cpu.total(slots)
+    return _none(f"The VM has all of its {count} vCPUs.", "-smp", f"{count},maxcpus={2 * count}")
 
 
 def _dimms(hardware: Hardware) -> dict[str, Any]:
-    """DIMMs, by slots and bytes. A VM without slots may still take a virtio-mem device: ``bytes`` has the room for it."""
-    against = obstacle(hardware)
+    """DIMMs, by slots and bytes. A VM without slots may still accept a virtio-mem device: ``bytes`` is the room for it."""
+    blocked = obstacle(hardware)
     room = room_beside(hardware)
     size = max(room.size, 0) if room else 0
-    if against:
-        reason, remedy = against
+    if blocked:
+        reason, remedy = blocked
         return {**_none(reason, *remedy), "bytes": size}
     if room is None:
-        return _none(f"QEMU {hardware.version_text} does not tell whether it has memory slots.")
+        return _none(f"QEMU {hardware.version_text} does not report whether it has memory slots.")
     reason_now = lack(room, virtio=False)
     if reason_now:
         return {**_none(reason_now, *room.launch_args(room.base)), "bytes": size}
@@ -116,11 +118,11 @@ def _dimms(hardware: Hardware) -> dict[str, Any]:
 
 
 def _none(reason: str, *launch_args: str) -> dict[str, Any]:
-    return {"count": 0, "places": [], "reason": reason, "launch_args": list(launch_args)}
+    return {"count": 0, "slots": [], "reason": reason, "launch_args": list(launch_args)}
 
 
 def balloon_now(hardware: Hardware) -> dict[str, Any] | None:
-    """What the guest has of its memory; None where there is no balloon."""
+    """The memory that the guest uses; None for a VM without a balloon."""
     try:
         return balloon.describe(hardware)
     except Unsupported:
@@ -135,10 +137,10 @@ SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "memory": memory,
     "chardevs": chardev.describe_all,
     "objects": objects.describe_all,
-    "block_jobs": blockjob.describe_all,
+    "block_jobs": block_job.describe_all,
     "balloon": balloon_now,
     "migration": migration.describe,
     "devices": devices,
     "capacity": capacity,
 }
-"""Each part of the facts, by the name it has in ``gather_subset`` and in the result."""
+"""The parts of the facts, by their names in ``gather_subset`` and in the result."""

@@ -10,8 +10,9 @@ from ..run import Operation
 from .common import size_in_bytes
 
 OPERATION = Operation(
-    plan=lambda hardware, params: balloon.plan(hardware, size_in_bytes(params["size"]) or 0),
-    report=lambda hardware, params: {"balloon": balloon.describe(hardware)},
+    spec=lambda params: size_in_bytes(params["size"]) or 0,
+    plan=balloon.plan,
+    report=lambda hardware, _size: {"balloon": balloon.describe(hardware)},
     options={"size": {"type": "str", "required": True}},
     result="balloon",
 )

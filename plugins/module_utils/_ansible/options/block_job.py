@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from ..._vm.model.hardware import Hardware
-from ..._vm.operations import block_job as blockjob
+from ..._vm.operations.block_job import plans
+from ..._vm.operations.block_job.spec import JobSpec
 from ..._vm.plan.plan import Plan
 from ..run import Operation
 from .common import size_in_bytes
@@ -28,19 +29,29 @@ OPTIONS = {
 }
 
 
-def plan(hardware: Hardware, params: Mapping[str, Any]) -> Plan:
-    """Bring the job to its wanted state."""
-    job = blockjob.Job(
-        **{**{name: params[name] for name in OPTIONS if name != "state"}, "speed": size_in_bytes(params["speed"], "speed")}
-    )
-    if params["state"] == "cancelled":
-        return blockjob.plan_cancelled(hardware, job)
-    return blockjob.plan_present(hardware, job, params["state"])
+class Request(NamedTuple):
+    """The job, and the state that it shall have."""
+
+    state: str
+    job: JobSpec
+
+
+def spec(params: Mapping[str, Any]) -> Request:
+    """The domain's spec from the module's options."""
+    values = {name: params[name] for name in OPTIONS if name != "state"}
+    return Request(params["state"], JobSpec(**{**values, "speed": size_in_bytes(params["speed"], "speed")}))
+
+
+def plan(hardware: Hardware, request: Request) -> Plan:
+    if request.state == "cancelled":
+        return plans.plan_cancelled(hardware, request.job)
+    return plans.plan_present(hardware, request.job, request.state)
 
 
 OPERATION = Operation(
+    spec=spec,
     plan=plan,
-    report=lambda hardware, params: {"job": blockjob.describe(hardware, params["id"])},
+    report=lambda hardware, request: {"job": plans.describe(hardware, request.job.id)},
     options=OPTIONS,
     result="job",
 )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from ..._vm.operations import command
 from ...qmp.secrets import Redactor
@@ -20,13 +20,21 @@ OPTIONS = {
 }
 
 
-def wanted(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The commands in the form of the wire."""
-    return params["commands"] or [{"execute": params["execute"], "arguments": params["arguments"] or {}}]
+class Request(NamedTuple):
+    """The commands in the form of the wire, and whether they change the VM; None means by their names."""
+
+    commands: list[Mapping[str, Any]]
+    changed: bool | None
+
+
+def spec(params: Mapping[str, Any]) -> Request:
+    """The domain's spec from the module's options."""
+    one = {"execute": params["execute"], "arguments": params["arguments"] or {}}
+    return Request(params["commands"] or [one], params["changed"])
 
 
 def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """The options without the secrets in commands, whether or not these are well formed."""
+    """The options without the secrets in commands, even if these are malformed."""
     single = {name: as_dict(params[name]) for name in ("execute", "arguments") if params.get(name) is not None}
     shown: dict[str, Any] = redactor.request(single)
     if params.get("commands") is not None:
@@ -37,9 +45,10 @@ def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, An
 
 
 OPERATION = Operation(
-    plan=lambda hardware, params: command.plan(hardware, wanted(params), params["changed"]),
-    report=lambda hardware, params: {},
-    preview=lambda hardware, params: {"replies": command.reading(hardware, wanted(params))},
+    spec=spec,
+    plan=lambda hardware, spec: command.plan(hardware, spec.commands, spec.changed),
+    report=lambda _hardware, _spec: {},
+    preview=lambda hardware, spec: {"replies": command.reading(hardware, spec.commands)},
     options=OPTIONS,
     secret_places=secret_places,
     reads=False,

@@ -20,8 +20,9 @@ OPTIONS = {
 
 
 OPERATION = Operation(
-    plan=lambda hardware, params: dump.plan(hardware, dump.Dump(**{name: params[name] for name in OPTIONS})),
-    report=lambda hardware, params: {"vm": power.describe(hardware)},
+    spec=lambda params: dump.DumpSpec(**{name: params[name] for name in OPTIONS}),
+    plan=dump.plan,
+    report=lambda hardware, spec: {"vm": power.describe(hardware)},
     options=OPTIONS,
     rules={
         "mutually_exclusive": [("path", "protocol")],

@@ -20,10 +20,9 @@ OPTIONS = {
 
 
 OPERATION = Operation(
-    plan=lambda hardware, params: migration.plan(
-        hardware, params["state"], migration.Migration(**{name: params[name] for name in OPTIONS if name != "state"})
-    ),
-    report=lambda hardware, params: {"migration": migration.describe(hardware), "vm": power.describe(hardware)},
+    spec=lambda params: migration.MigrationSpec(**{name: params[name] for name in OPTIONS}),
+    plan=migration.plan,
+    report=lambda hardware, _spec: {"migration": migration.describe(hardware), "vm": power.describe(hardware)},
     options=OPTIONS,
     rules={"mutually_exclusive": [("uri", "channels")]},
     result="migration",

@@ -16,8 +16,9 @@ OPTIONS = {
 
 
 OPERATION = Operation(
-    plan=lambda hardware, params: power.plan(hardware, *(params[name] for name in OPTIONS)),
-    report=lambda hardware, params: {"vm": power.describe(hardware)},
-    preview=lambda hardware, params: power.preview(hardware, *(params[name] for name in OPTIONS)),
+    spec=lambda params: power.PowerSpec(**{name: params[name] for name in OPTIONS}),
+    plan=power.plan,
+    report=lambda hardware, _spec: {"vm": power.describe(hardware)},
+    preview=power.preview,
     options=OPTIONS,
 )

@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live migration: sending a running guest to another QEMU, and awaiting one (QEMU's ``docs/devel/migration``).
+"""Live migration: send a running guest to another QEMU, or receive one (QEMU's ``docs/devel/migration``).
 
-QEMU does not tell where a migration goes, only how far it is (``query-migrate``). So one that goes on, or has just left the VM
-in ``postmigrate``, is taken for the one that is asked for.
+QEMU does not report the destination of a migration, only its progress (``query-migrate``). So a migration that is active, or has
+just left the VM in ``postmigrate``, is assumed to be the one that the task asks for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Execute, Plan, Run, Step, wire
 from .power import has_left
 
-_GOING = {
+_ACTIVE = {
     "setup",
     "wait-unplug",
     "active",
@@ -35,16 +35,18 @@ _GOING = {
 }
 _AWAITS = "inmigrate"
 _LEFT = "postmigrate"
-_SWITCHES = "finish-migrate"  # the guest stands still, on its way to the other side or back
+_SWITCHES = "finish-migrate"  # the guest is stopped, and will run on the other side, or here again
 _LISTENS = ("unix:", "tcp:", "vsock:")
 
-Told = Dict[str, Any]
+Status = Dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Migration:
-    """What a task says of a migration: where it goes to or comes from, what is set for it beforehand, and whether to wait
-    for its end. ``force`` lets a guest that has left run here again, to send it once more."""
+class MigrationSpec:
+    """What a task specifies of a migration: its ``state``, where it goes to or comes from, its settings, and whether to wait for
+    its end. ``force``: a guest that has left runs here again, and is sent again."""
+
+    state: str = "started"
 
     uri: str | None = None
     channels: list[dict[str, Any]] | None = None
@@ -56,8 +58,8 @@ class Migration:
 
 @dataclass(frozen=True)
 class Follow(Step):
-    """Look how the migration fares: until it has ended, or stands in ``pre-switchover``; with *wait* off, until it
-    is connected. Raises JobFailed, StillInProgress."""
+    """Wait until the migration has ended or is in ``pre-switchover``; without ``wait``, until it is connected.
+    Raises JobFailed, StillInProgress."""
 
     wait: bool
     changes = False
@@ -70,15 +72,15 @@ class Follow(Step):
         while True:
             now = run.read("query-migrate")
             left = deadline - time.monotonic()
-            if not _moves(run, now) or left <= 0 and now.get("status") not in _GOING:
-                _raise_unless_well(run, now)
+            if not _continues(run, now) or left <= 0 and now.get("status") not in _ACTIVE:
+                _check_end(run, now)
                 return
             if not self.wait and now.get("status") != "setup":
                 return
             if left <= 0:
                 raise StillInProgress(
-                    f"The migration is {now['status']} after {run.timeout:g} s and goes on{_progress(now)}. Run this "
-                    "again to wait on, or set state: cancelled.",
+                    f"The migration has not ended within {run.timeout:g} s. It is {now['status']} and continues{_progress(now)}. "
+                    "Run the task again to wait longer, or set state: cancelled.",
                     migration=now,
                 )
             run.monitor.poll_events(min(RETRY_SECONDS, left))
@@ -86,7 +88,7 @@ class Follow(Step):
 
 @dataclass(frozen=True)
 class Begin(Execute):
-    """A command that sets a migration going, and the wait that belongs to it."""
+    """A command that starts or continues a migration, and the wait for it."""
 
     wait: bool = True
 
@@ -97,7 +99,7 @@ class Begin(Execute):
 
 @dataclass(frozen=True)
 class Cancel(Step):
-    """``migrate_cancel``, and the wait until the migration has stopped. Raises JobFailed where it was done before."""
+    """``migrate_cancel``, and the wait until the migration has stopped. Raises JobFailed if it was completed before."""
 
     def commands(self) -> list[Command]:
         return [wire("migrate_cancel", None)]
@@ -105,33 +107,35 @@ class Cancel(Step):
     def apply(self, run: Run) -> None:
         deadline = time.monotonic() + run.timeout
         run.execute("migrate_cancel", {})
-        while _moves(run, now := run.read("query-migrate")):
+        while _continues(run, now := run.read("query-migrate")):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise StillInProgress(f"The migration was told to stop and is still {now.get('status')} after {run.timeout:g} s.")
+                raise StillInProgress(
+                    f"The migration was cancelled and is still {now.get('status')} after {run.timeout:g} s. Run the task again "
+                    "to wait longer."
+                )
             run.monitor.poll_events(min(RETRY_SECONDS, left))
         if now.get("status") == "completed":
-            raise JobFailed("The migration was completed before it could be cancelled: the guest is on the other side.")
+            raise JobFailed("The migration was completed before it could be cancelled: the guest runs on the other side.")
 
 
-def plan(hardware: Hardware, state: str, spec: Migration) -> Plan:
-    """Have a migration started, awaited (incoming), switched to postcopy, or cancelled; status changes the settings alone."""
-    now = _settled(hardware)
-    act = _ACTS[state]
-    steps, status = act(hardware, spec, now["status"])
-    settings, after = ([], now) if state == "cancelled" else _settings(hardware, spec, now)
-    begins = any(step.changes for step in steps)
-    unverified = [name for name in ("uri", "channels") if getattr(spec, name) and not begins and state in ("started", "incoming")]
+def plan(hardware: Hardware, spec: MigrationSpec) -> Plan:
+    """Start a migration, listen for one (incoming), switch it to postcopy, or cancel it; ``status`` only changes the settings."""
+    now, state = _settings_now(hardware), spec.state
+    steps, status = _ACTS[state](hardware, spec, now["status"])
+    settings, after = ([], now) if state == "cancelled" else _change_settings(hardware, spec, now)
+    starts = any(step.changes for step in steps)
+    unverified = [name for name in ("uri", "channels") if getattr(spec, name) and not starts and state in ("started", "incoming")]
     return Plan((*settings, *steps), now, {**after, "status": status}, tuple(unverified))
 
 
-def describe(hardware: Hardware) -> Told:
-    """What ``query-migrate`` tells (status, times in milliseconds, RAM in bytes …), and the settings."""
-    return {**hardware.cache.ask("query-migrate"), **_settled(hardware)}
+def describe(hardware: Hardware) -> Status:
+    """The answer of ``query-migrate`` (status, times in milliseconds, RAM in bytes …), and the settings."""
+    return {**hardware.cache.ask("query-migrate"), **_settings_now(hardware)}
 
 
-def _settled(hardware: Hardware) -> Told:
-    """Status and settings. QEMU 7.2 tells no status while it listens, and QEMU 10.0 ``setup``; here it is the latter for both."""
+def _settings_now(hardware: Hardware) -> Status:
+    """Status and settings. The status of a QEMU that listens is ``setup``; version 7.2 itself reports none."""
     now = hardware.cache.ask("query-migrate")
     return {
         "status": now.get("status", "setup" if now.get("socket-address") else "none"),
@@ -140,8 +144,8 @@ def _settled(hardware: Hardware) -> Told:
     }
 
 
-def _settings(hardware: Hardware, spec: Migration, now: Told) -> tuple[list[Step], Told]:
-    """The steps that set what is different from now, each with the step that sets it back, and what is then."""
+def _change_settings(hardware: Hardware, spec: MigrationSpec, now: Status) -> tuple[list[Step], Status]:
+    """The steps that change the settings which differ, and the settings after that."""
     capabilities = _differing(
         hardware, "capability", spec.capabilities, dict.fromkeys(now["capabilities"], "bool"), now["capabilities"]
     )
@@ -150,10 +154,10 @@ def _settings(hardware: Hardware, spec: Migration, now: Told) -> tuple[list[Step
     parameters = _differing(hardware, "parameter", spec.parameters, kinds, now["parameters"])
     steps: list[Step] = []
     if capabilities:
-        if now["status"] in _GOING and not _listening(hardware):
+        if now["status"] in _ACTIVE and not _listening(hardware):
             raise Conflict(
-                f"The migration that goes on has other capabilities: {', '.join(sorted(capabilities))}. They are set "
-                "before it starts; set state: cancelled first."
+                f"The capabilities {', '.join(sorted(capabilities))} cannot be changed while a migration is active. Set "
+                "state: cancelled first."
             )
         before = {name: now["capabilities"][name] for name in capabilities}
         steps.append(_set_capabilities(capabilities, _set_capabilities(before)))
@@ -169,12 +173,12 @@ def _settings(hardware: Hardware, spec: Migration, now: Told) -> tuple[list[Step
 
 
 def _differing(
-    hardware: Hardware, what: str, wanted: Mapping[str, Any], kinds: Mapping[str, str], now: Mapping[str, Any]
-) -> Told:
-    for name in wanted:
+    hardware: Hardware, what: str, desired: Mapping[str, Any], kinds: Mapping[str, str], now: Mapping[str, Any]
+) -> Status:
+    for name in desired:
         if name not in kinds:
-            raise InvalidOption(f"QEMU {hardware.version_text} has no migration {what} {name!r}{nearest(name, kinds)}.")
-    return {name: value for name, value in typed("migration", wanted, kinds).items() if name not in now or now[name] != value}
+            raise InvalidOption(f"This QEMU ({hardware.version_text}) has no migration {what} {name!r}{nearest(name, kinds)}.")
+    return {name: value for name, value in typed("migration", desired, kinds).items() if name not in now or now[name] != value}
 
 
 def _set_capabilities(values: Mapping[str, bool], undo: Step | None = None) -> Execute:
@@ -185,14 +189,17 @@ def _set_capabilities(values: Mapping[str, bool], undo: Step | None = None) -> E
 Planned = Tuple[List[Step], str]
 
 
-def _start(hardware: Hardware, spec: Migration, status: str) -> Planned:
+def _start(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
     if _vm(hardware) == _AWAITS:
-        raise Unsupported("This VM waits for a guest to come; it has none to send. Its own part is state: incoming.")
+        raise Unsupported(
+            "This VM waits for an incoming migration and has no guest to send. Set state: incoming here, and start the migration "
+            "on the other side."
+        )
     if status == "pre-switchover":
         return [Begin("migrate-continue", {"state": status}, wait=spec.wait)], "completed"
     if status == "cancelling":
-        raise Conflict("A migration of this VM is being cancelled. Start anew when that is done.")
-    if status in _GOING:
+        raise Conflict("Another migration of this VM is being cancelled. Run the task again when that is done.")
+    if status in _ACTIVE:
         return [Follow(spec.wait)], "completed" if spec.wait else status
     steps: list[Step] = []
     if has_left(hardware):
@@ -202,52 +209,54 @@ def _start(hardware: Hardware, spec: Migration, status: str) -> Planned:
     return [*steps, Begin("migrate", _where(hardware, spec, "migrate"), wait=spec.wait)], "completed" if spec.wait else "active"
 
 
-def _listen(hardware: Hardware, spec: Migration, status: str) -> Planned:
+def _listen(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
     if _vm(hardware) != _AWAITS:
         if status == "completed" and not has_left(hardware):
             return [], status
-        raise Unsupported("This VM does not wait for a guest to come. Start its QEMU with -incoming defer.")
+        raise Unsupported("This VM does not wait for an incoming migration. Start its QEMU with -incoming defer.")
     where = _where(hardware, spec, "migrate-incoming")
     if status == "none":
         return [Execute("migrate-incoming", where)], "setup"
     uri = spec.uri or ""
     paths = [f"unix:{one['path']}" for one in _listening(hardware) if "path" in one]
     if uri.startswith("unix:") and paths and uri not in paths:
-        raise Conflict(f"This VM already listens at {', '.join(paths)}, not at {uri}.")
+        raise Conflict(f"This VM already listens at {', '.join(paths)}, and the task sets {uri}. Set uri to that address.")
     if status == "setup" and uri.startswith(_LISTENS) and not _listening(hardware):
-        raise Unsupported("This VM was told before to listen, and could not; its QEMU takes no second try. Start it anew.")
+        raise Unsupported("An earlier migrate-incoming of this VM failed, and QEMU accepts no second one. Start this QEMU again.")
     return [], status
 
 
-def _postcopy(hardware: Hardware, spec: Migration, status: str) -> Planned:
+def _postcopy(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
     steps: list[Step] = [Follow(spec.wait)]
     if status == "completed":
         return [], status
     if status in ("setup", "active") and _vm(hardware) != _AWAITS:
-        if not _settled(hardware)["capabilities"].get("postcopy-ram"):
+        if not _settings_now(hardware)["capabilities"].get("postcopy-ram"):
             raise Unsupported(
-                "The migration that goes on cannot end by postcopy: the capability postcopy-ram has to be set, "
-                "here and at the other side, before it starts."
+                "The active migration cannot switch to postcopy: the capability postcopy-ram is not set. Set it here and on the "
+                "other side before the migration starts."
             )
         steps = [Begin("migrate-start-postcopy", {}, wait=spec.wait)]
     elif not status.startswith("postcopy"):
-        raise Unsupported(f"There is no migration of this VM to end by postcopy; its status is {status}. Start one first.")
+        raise Unsupported(f"This VM has no active migration to switch to postcopy: the status is {status}. Start one first.")
     return steps, "completed" if spec.wait else "postcopy-active"
 
 
-def _cancel(hardware: Hardware, spec: Migration, status: str) -> Planned:
+def _cancel(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
     if _vm(hardware) == _AWAITS:
-        raise Unsupported("A migration is cancelled where it comes from; this VM waits for one.")
+        raise Unsupported("This VM waits for an incoming migration. Cancel the migration on the other side, where it comes from.")
     if status.startswith("postcopy"):
-        raise Unsupported("A migration in postcopy cannot be cancelled: the guest already runs at the other side.")
-    return ([Cancel()], "cancelled") if status in _GOING else ([], status)
+        raise Unsupported(
+            "A migration in postcopy cannot be cancelled: the guest already runs on the other side. Wait until it has ended."
+        )
+    return ([Cancel()], "cancelled") if status in _ACTIVE else ([], status)
 
 
-def _only_set(hardware: Hardware, spec: Migration, status: str) -> Planned:
+def _only_set(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
     return [], status
 
 
-_ACTS: Dict[str, Callable[[Hardware, Migration, str], Planned]] = {
+_ACTS: Dict[str, Callable[[Hardware, MigrationSpec, str], Planned]] = {
     "started": _start,
     "incoming": _listen,
     "postcopy": _postcopy,
@@ -256,12 +265,12 @@ _ACTS: Dict[str, Callable[[Hardware, Migration, str], Planned]] = {
 }
 
 
-def _where(hardware: Hardware, spec: Migration, command: str) -> Told:
-    """The arguments that name the other side."""
+def _where(hardware: Hardware, spec: MigrationSpec, command: str) -> Status:
+    """The arguments with the address of the other side."""
     if spec.channels is not None and not hardware.schema.has_member(command, "channels"):
-        raise Unsupported(f"QEMU {hardware.version_text} takes no channels; give uri.")
+        raise Unsupported(f"This QEMU ({hardware.version_text}) does not support channels. Set uri.")
     if spec.uri is None and spec.channels is None:
-        raise InvalidOption("Say by uri or channels where the guest is to go to or to come from.")
+        raise InvalidOption("The migration needs an address: set uri or channels.")
     return {"uri": spec.uri} if spec.channels is None else {"channels": spec.channels}
 
 
@@ -270,36 +279,36 @@ def _vm(hardware: Hardware) -> str:
 
 
 def _listening(hardware: Hardware) -> list[dict[str, Any]]:
-    """The addresses at which this VM awaits a migration."""
+    """The addresses at which this VM listens for an incoming migration."""
     addresses: list[dict[str, Any]] = hardware.cache.ask("query-migrate").get("socket-address", [])
     return addresses if _vm(hardware) == _AWAITS else []
 
 
-def _moves(run: Run, now: Told) -> bool:
-    """Whether waiting leads on. A guest that stands at the switch gets its last status a moment after the migration has its."""
+def _continues(run: Run, now: Status) -> bool:
+    """Whether the migration continues without a command. The VM gets its final status a moment after the migration."""
     status = now.get("status", "none")
     if status in ("pre-switchover", "postcopy-paused"):
         return False
-    return status in _GOING or run.read("query-status")["status"] == _SWITCHES
+    return status in _ACTIVE or run.read("query-status")["status"] == _SWITCHES
 
 
-def _raise_unless_well(run: Run, now: Told) -> None:
+def _check_end(run: Run, now: Status) -> None:
     status = now.get("status", "none")
     if status in ("completed", "pre-switchover"):
         return
     vm = run.read("query-status")
-    text = f"The migration {status}: {now.get('error-desc', 'QEMU gives no reason')}."
+    text = f"The migration {status}: {now.get('error-desc', 'QEMU reports no reason')}."
     if status == "cancelled":
-        text = "The migration was cancelled while this run waited for it."
+        text = "The migration was cancelled while this task waited for it."
     elif status == "postcopy-paused":
         text = (
-            "The connection broke in postcopy, so the guest has parts on both sides and runs on neither. Mend it by "
-            "migrate-recover at the other side, and then migrate with resume here (vmops.qemu.qmp_command)."
+            "The connection broke in postcopy: parts of the guest are on both sides, and it runs on neither. To recover, use "
+            "qmp_command with migrate-recover on the other side, then with migrate and resume: true here."
         )
-    guest = "The guest runs on here" if vm["running"] else f"The VM here is {vm['status']}"
+    guest = "The guest continues to run here" if vm["running"] else f"The VM here is {vm['status']}"
     raise JobFailed(f"{text} {guest}.", migration=now, vm=vm["status"])
 
 
-def _progress(now: Told) -> str:
+def _progress(now: Status) -> str:
     ram = now.get("ram")
     return f" ({ram['total'] - ram['remaining']} of {ram['total']} bytes of RAM)" if ram else ""

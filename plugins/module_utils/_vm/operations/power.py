@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running, pausing, shutting down: the states of ``query-status`` and the ways between them."""
+"""Run, pause, shut down, reset or wake up a VM: the states of ``query-status``, and the commands that change them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ _AWAITS = "inmigrate"
 _SWITCHES = "finish-migrate"
 _RESET = "prelaunch"
 REQUESTED = "shutdown_requested"
-"""The status of a run that has pressed the button and does not wait."""
+"""The status in the result of a task that has pressed the power button and does not wait."""
+
+
+@dataclass(frozen=True)
+class PowerSpec:
+    """What a task specifies. ``state`` is running, paused, shutdown, reset, quit or wakeup. Without ``wait``, a shutdown only
+    presses the power button."""
+
+    state: str
+    force: bool = False
+    wait: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,8 @@ class PowerDown(Step):
             if left <= 0:
                 if not self.force:
                     raise StillInProgress(
-                        f"The guest has not shut down within {run.timeout:g} s. It was asked to and may still do it; "
-                        "set force: true to end it all the same."
+                        f"The guest has not shut down within {run.timeout:g} s. The power button was pressed, so it may still "
+                        "shut down later. Set force: true to end QEMU then."
                     )
                 Quit().apply(run)
                 return
@@ -64,7 +74,7 @@ class PowerDown(Step):
 
 @dataclass(frozen=True)
 class PressButton(Execute):
-    """``system_powerdown`` alone. Whether and when the guest shuts down is its own affair."""
+    """``system_powerdown`` without a wait. The guest decides whether and when it shuts down."""
 
     def apply(self, run: Run) -> None:
         super().apply(run)
@@ -86,16 +96,17 @@ class Quit(Step):
                 run.monitor.poll_events(max(0.0, deadline - time.monotonic()))
         except Disconnected:
             return
-        raise StillInProgress(f"QEMU has taken quit and is still there after {run.timeout:g} s.")
+        raise StillInProgress(
+            f"QEMU has accepted quit and still runs after {run.timeout:g} s. Run the task again to wait longer."
+        )
 
 
-def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True) -> Plan:
-    """Bring the VM to *state*: running, paused, shutdown, reset, quit or wakeup; without *wait*, only press the button for
-    shutdown. Raises Unsupported for what its guest cannot do from where it is."""
+def plan(hardware: Hardware, spec: PowerSpec) -> Plan:
+    """Bring the VM to the state. Raises Unsupported for a state that it cannot reach from the present one."""
+    state, force, wait = spec.state, spec.force, spec.wait
     if state == "shutdown" and force and not wait:
         raise InvalidOption(
-            "force: true ends QEMU when the guest has not shut down in time, and with wait: false no time is "
-            "waited for. Set one of them only."
+            "force: true ends QEMU if the guest has not shut down in time, and wait: false does not wait. Set only one of them."
         )
     status = _status_of(hardware)
     runs = bool(hardware.cache.ask("query-status")["running"])
@@ -108,12 +119,12 @@ def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True)
         "shutdown": "shutdown",
         "quit": "shutdown",
     }[state]
-    if state == "running" and status == _ASLEEP or state == "wakeup" and status == _ASLEEP:
+    if state in ("running", "wakeup") and status == _ASLEEP:
         steps = (Execute("system_wakeup", {}), _reached("running"))
     elif state == "running" and not runs:
         _refuse_migrated(status, force)
         if status in _ENDED | _NEEDS_RESET - {"io-error"}:
-            raise Unsupported(f"The VM is {status} and cannot go on from there. Set state: reset, then state: running.")
+            raise Unsupported(f"The VM is {status} and cannot be resumed. Set state: reset, then state: running.")
         steps = (Execute("cont", {}), _reached("running"))
     elif state == "paused" and (runs or status == _ASLEEP):
         steps = (Execute("stop", {}), _reached("paused", _ASLEEP))
@@ -135,8 +146,8 @@ def plan(hardware: Hardware, state: str, force: bool = False, wait: bool = True)
 def has_left(hardware: Hardware) -> bool:
     """Whether the guest has migrated away, so that it may run elsewhere.
 
-    QEMU says ``postmigrate`` until the VM is reset; then it says ``prelaunch``, and ``cont`` would boot a second guest on the
-    same disks. Both sides of a migration call it completed, but only the one that it came from tells how long it took.
+    QEMU reports ``postmigrate`` until the VM is reset. Then it reports ``prelaunch``, and ``cont`` would boot a second guest on
+    the same disks. Both sides of a migration report it as completed, but only the source reports how long it took.
     """
     vm = hardware.cache.ask("query-status")["status"]
     if vm == _RESET:
@@ -146,31 +157,31 @@ def has_left(hardware: Hardware) -> bool:
 
 
 def _status_of(hardware: Hardware) -> str:
-    """The status by QEMU's name; ``postmigrate`` also where the VM was reset after its guest had left."""
+    """The status by QEMU's name; ``postmigrate`` also if the VM was reset after its guest had left."""
     return _LEFT if has_left(hardware) else str(hardware.cache.ask("query-status")["status"])
 
 
 def _refuse_migrated(status: str, force: bool) -> None:
-    """Raise Unsupported for a guest that runs at the other side of a migration, unless forced, or has not come from there."""
+    """Raise Unsupported for a guest that runs on the other side of a migration, unless *force*, or has not arrived yet."""
     if status == _LEFT and not force:
         raise Unsupported(
-            "The VM is postmigrate: its guest has left for another host, and would run twice and spoil its disks. "
+            "The VM is postmigrate: its guest has migrated to another host. If it ran here too, both would destroy its disks. "
             "Set force: true only if it runs nowhere else."
         )
     if status == _AWAITS:
         raise Unsupported(
-            "The VM is inmigrate: it waits for its guest to come, and runs when that is here. Start the migration "
-            "at the other side, with qmp_migrate."
+            "The VM is inmigrate: it waits for its guest, and runs when the guest has arrived. Start the migration on the other "
+            "side with qmp_migrate."
         )
     if status == _SWITCHES:
         raise Unsupported(
-            "The VM is finish-migrate: its guest is on the way to the other side. Have the migration completed or "
-            "cancelled with qmp_migrate; a guest that was cancelled goes on here."
+            "The VM is finish-migrate: its guest is moving to the other side. Complete or cancel the migration with qmp_migrate. "
+            "If it is cancelled, the guest continues here."
         )
 
 
 def _shutdown(status: str, runs: bool, force: bool, wait: bool) -> tuple[Step, ...]:
-    """A guest that does not run cannot shut itself down."""
+    """The steps that shut the guest down. Raises Unsupported for a guest that does not run, unless *force*."""
     if runs or status == _ASLEEP:
         button = PowerDown(force) if wait else PressButton("system_powerdown", {})
         return (*([Execute("system_wakeup", {})] if status == _ASLEEP else []), button)
@@ -178,37 +189,45 @@ def _shutdown(status: str, runs: bool, force: bool, wait: bool) -> tuple[Step, .
         return (Quit(),)
     if status == _LEFT:
         raise Unsupported(
-            "The VM is postmigrate: its guest has left for another host, and cannot shut down here. Set "
-            "force: true to end this QEMU."
+            "The VM is postmigrate: its guest has migrated to another host, and cannot shut down here. Set force: true to end "
+            "this QEMU."
         )
     if status == _AWAITS:
-        raise Unsupported("The VM is inmigrate: its guest has yet to come, and cannot shut down. Set force: true to end it.")
-    raise Unsupported(f"The VM is {status}, so its guest cannot shut down. Set state: running first, or force: true to end it.")
+        raise Unsupported(
+            "The VM is inmigrate: its guest has not arrived, and cannot shut down. Set force: true to end this QEMU."
+        )
+    raise Unsupported(
+        f"The VM is {status}, so its guest cannot shut down. Set state: running first, or set force: true to end this QEMU."
+    )
 
 
 def _status(run: Run) -> str:
     return str(run.read("query-status")["status"])
 
 
-def _reached(*wanted: str) -> Await:
+def _reached(*statuses: str) -> Await:
+    """Wait until the VM has one of these statuses; the first one is the desired one."""
+
     def look(run: Run) -> bool:
-        return _status(run) in wanted
+        return _status(run) in statuses
 
     def late(run: Run) -> StillInProgress:
-        return StillInProgress(f"The VM is {_status(run)} after {run.timeout:g} s, not {wanted[0]}.")
+        return StillInProgress(
+            f"The VM is not {statuses[0]} after {run.timeout:g} s, but {_status(run)}. Run the task again to wait longer."
+        )
 
     return Await(look, late)
 
 
-def preview(hardware: Hardware, state: str, force: bool, wait: bool) -> dict[str, Any]:
-    """What check mode tells of the VM as it would be."""
-    planned = plan(hardware, state, force, wait)
-    asked = any(isinstance(step, PressButton) for step in planned.steps)
-    return {"vm": planned.after, **({"status": REQUESTED} if asked else {})}
+def preview(hardware: Hardware, spec: PowerSpec) -> dict[str, Any]:
+    """The result of check mode: the VM as it would be."""
+    planned = plan(hardware, spec)
+    pressed = any(isinstance(step, PressButton) for step in planned.steps)
+    return {"vm": planned.after, **({"status": REQUESTED} if pressed else {})}
 
 
 def describe(hardware: Hardware) -> dict[str, Any]:
-    """The status now; ``shutdown`` where QEMU has ended."""
+    """The present status; ``shutdown`` if QEMU has ended."""
     try:
         return {"status": hardware.cache.ask("query-status")["status"]}
     except QMPError:
