@@ -7,19 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: qmp_balloon
-short_description: Set how much of its memory the guest of a QEMU VM has
+short_description: Set how much of its memory the guest of a QEMU VM uses
 version_added: 0.1.0
 description:
-  - Asks the guest to give memory back to the host, or to take it again (C(balloon)), and waits until it has.
-  - Needs a balloon device in the VM, which M(vmops.qemu.qmp_device) can plug, and its driver in the guest.
+  - Asks the guest to return memory to the host, or to use it again (C(balloon)), and waits until the guest has done so.
+  - The VM needs a balloon device, which M(vmops.qemu.qmp_device) can add, and the guest needs its driver.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
   - vmops.qemu.qmp
   - vmops.qemu.attributes
 notes:
-  - QEMU tells what the guest has, and not what it was asked for. A request that a guest did not follow in time stands, so it may
-    still follow it later, also after a run that found O(size) to be what the guest has at the moment and so asked for nothing.
+  - QEMU reports the memory that the guest has, but not the requested size. A request that the guest has not followed in time
+    remains in effect, so the guest may follow it later. This can happen even after a task that has changed nothing, because the
+    guest had O(size) at that moment.
 attributes:
   diff_mode:
     support: full
@@ -28,14 +29,14 @@ attributes:
 options:
   size:
     description:
-      - How much the guest is to have, in bytes or with K, M, G or T, rounded up to whole pages of 4 KiB.
-      - At most the memory that the VM was started with and its DIMMs; a virtio-mem device is no part of it.
+      - Memory of the guest, in bytes or with K, M, G or T. It is rounded up to pages of 4 KiB.
+      - The maximum is the memory that the VM was started with and its DIMMs, without virtio-mem devices.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Leave the guest two GiB
+- name: Reduce the memory of the guest to 2 GiB
   vmops.qemu.qmp_balloon:
     socket: /run/vm1/qmp.sock
     size: 2G
@@ -76,12 +77,12 @@ details:
   sample: {}
 # END GENERATED
 balloon:
-  description: What the guest has after the run, or would have in check mode.
+  description: The memory of the guest after the run, or as it would be in check mode.
   returned: success
   type: dict
   contains:
     actual:
-      description: Bytes.
+      description: Memory that the guest has, in bytes.
       type: int
   sample:
     actual: 2147483648

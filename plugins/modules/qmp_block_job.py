@@ -10,8 +10,8 @@ module: qmp_block_job
 short_description: Snapshot, mirror, back up, commit and stream disks of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Starts a block job, waits for it, completes it, and tells how it ended; or cancels it. The guest goes on meanwhile.
-  - What QEMU takes on it finishes even if the run is interrupted. Running the task again goes on waiting.
+  - Starts a block job, waits for it and completes it; or cancels it. The guest continues to run meanwhile.
+  - QEMU continues a job even if the task is interrupted. If the task runs again, it waits for the same job.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -22,61 +22,67 @@ attributes:
     support: full
   idempotent:
     support: partial
-    details: A backup is made each time.
+    details: Each task with O(type=backup) makes a backup.
 options:
   id:
     description:
-      - Name of the job. For O(type=snapshot) the name of the new block node, 31 characters at most.
+      - Name of the job, at most 31 characters. For O(type=snapshot) it is the name of the new block node.
     type: str
     required: true
   type:
     description:
-      - V(snapshot) puts a new image on top of the disk, which takes all writes from then on. This is done at once.
-      - V(mirror) copies the disk to O(target) and, when completed, has the VM use that one.
-      - V(backup) copies the disk as it is at the start to O(target).
-      - V(commit) writes what is on top of O(base) down into it, and drops it.
-      - V(stream) copies what is below the top into it, down to O(base), and drops it.
-      - Not needed for a job that is there.
+      - V(snapshot) adds a new image on top of the disk, which takes all later writes. This needs no job and is done at once.
+      - V(mirror) copies the disk to O(target). When the job is completed, the VM uses O(target) instead.
+      - V(backup) copies the disk as it is at the start of the job to O(target).
+      - V(commit) writes the images above O(base) into it, and removes them from the disk.
+      - V(stream) copies the images between the topmost one and O(base) into the topmost one, and removes them from the disk.
+      - Required to start a job. It can be omitted for a job that exists.
     type: str
     choices: [snapshot, mirror, backup, commit, stream]
   state:
     description:
-      - V(completed) waits until the job has ended, O(timeout) seconds at most, completing it when it is ready.
-      - V(ready) waits until a V(mirror), or a V(commit) from the top, is in step, and leaves it so.
-      - V(started) does not wait. V(cancelled) stops the job.
+      - V(completed) completes the job when it is ready, and waits until it has ended, at most O(timeout) seconds.
+      - V(ready) waits until the job has caught up with the writes of the guest, and does not complete it. Only a V(mirror), and a
+        V(commit) from the topmost image, become ready.
+      - V(started) does not wait.
+      - V(cancelled) stops the job.
     type: str
     choices: [completed, ready, started, cancelled]
     default: completed
   disk:
-    description: Id of the disk, or name of its block node.
+    description: Id of the disk, or name of a block node. Required to start a job.
     type: str
   target:
-    description: Block node to copy to. M(vmops.qemu.qmp_blockdev) with C(attach=false) adds one.
+    description:
+      - Name of the block node to copy to, for V(mirror) and V(backup). Add it with M(vmops.qemu.qmp_blockdev) and
+        C(attach=false).
     type: str
   file:
     description:
-      - Path of the new image of a V(snapshot), which QEMU makes. A file that is there is not overwritten; with
-        C(mode=existing) in O(options) it is taken as the overlay.
+      - Absolute path of the new image of a V(snapshot), which QEMU creates. An existing file is not overwritten. To use it as the
+        overlay, set C(mode=existing) in O(options).
     type: str
   format:
     description: Format of the new image of a V(snapshot).
     type: str
     default: qcow2
   sync:
-    description: How much to copy, for V(mirror) and V(backup).
+    description: The part of the disk to copy, for V(mirror) and V(backup). See QEMU's C(MirrorSyncMode).
     type: str
     choices: [full, top, none, incremental, bitmap]
     default: full
   base:
     description:
-      - Block node to end at, for V(commit) and V(stream). By default V(commit) ends at the disk's own node, so that a template
-        below it stays as it is, or at the lowest where none has the disk's name; and V(stream) takes all.
+      - Name of the block node to end at, for V(commit) and V(stream).
+      - The default of V(commit) is the node that the disk was added with, so that a template below it does not change.
+      - By default V(stream) copies all images.
     type: str
   speed:
-    description: The most that it may copy in a second, in bytes or with K, M, G. V(0) is no limit.
+    description:
+      - Maximum speed in bytes per second, or with K, M or G. V(0) means unlimited. By default QEMU chooses, which is V(0).
     type: str
   options:
-    description: Any other arguments of the job's command, in QEMU's spelling.
+    description: Any other arguments of the command that starts the job, in QEMU's spelling.
     type: dict
     default: {}
 """
@@ -90,7 +96,7 @@ EXAMPLES = r"""
     disk: data1
     file: /srv/vm1/data1-upgrade.qcow2
 
-- name: Write it back down, and be rid of it
+- name: Commit the snapshot to the image below it
   vmops.qemu.qmp_block_job:
     socket: /run/vm1/qmp.sock
     id: commit1
@@ -98,14 +104,14 @@ EXAMPLES = r"""
     disk: data1
     timeout: 600
 
-- name: Have a new place for a disk
+- name: Add a block node for the copy of a disk
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: data1-new
     file: /mnt/fast/data1.raw
     attach: false
 
-- name: Move the disk there
+- name: Move the disk to that node
   vmops.qemu.qmp_block_job:
     socket: /run/vm1/qmp.sock
     id: move1
@@ -153,21 +159,21 @@ details:
   sample: {}
 # END GENERATED
 job:
-  description: The job as it is after the run, or would be in check mode; null when it has ended and is gone.
+  description: The job after the run, or as it would be in check mode; null if it has ended and was dismissed.
   returned: success
   type: dict
   contains:
     id:
-      description: Its name.
+      description: Name of the job.
       type: str
     type:
-      description: What it does.
+      description: Type of the job, as in O(type).
       type: str
     status:
-      description: Its status by QEMU's name.
+      description: Status by QEMU's name, such as V(running), V(ready) or V(concluded).
       type: str
     progress:
-      description: How far it is, C(current) of C(total) bytes.
+      description: Progress of the job in bytes, C(current) of C(total).
       type: dict
   sample:
     id: move1
@@ -175,8 +181,8 @@ job:
     status: ready
     progress: {current: 1073741824, total: 1073741824}
 progress:
-  description: How far the job was when this run last looked, C(current) of C(total) bytes.
-  returned: when it waited
+  description: Progress of the job in bytes, C(current) of C(total), when this task last read it.
+  returned: if the task has waited
   type: dict
   sample: {current: 1073741824, total: 1073741824}
 """

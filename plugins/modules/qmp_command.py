@@ -10,9 +10,9 @@ module: qmp_command
 short_description: Send any QMP commands to a running QEMU VM
 version_added: 0.1.0
 description:
-  - Sends commands for which there is no module, in order, and returns their replies.
-  - Each command and its arguments are checked against what this QEMU says of it, before the first is sent.
-  - There is no undo. When a command fails, those before it stay done.
+  - Sends commands in order and returns their replies. Use it for commands that have no module.
+  - Before the first command is sent, all commands and their arguments are checked with the schema of this QEMU.
+  - Nothing is rolled back. If a command fails, those before it stay in effect.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -20,44 +20,45 @@ extends_documentation_fragment:
   - vmops.qemu.attributes
 attributes:
   check_mode:
-    description: Sends only those commands that read.
+    description: Sends only the commands that read.
     support: partial
     details: The replies of the other commands are null.
   diff_mode:
     support: none
   idempotent:
     support: N/A
-    details: What a command does is its own affair.
+    details: This depends on the command.
 options:
   execute:
-    description: The command.
+    description: Name of the command.
     type: str
   arguments:
     description:
-      - Its arguments, in QEMU's spelling and JSON types.
-      - Passwords, the C(data) of a secret object and all of an HMP command but C(info) are shown nowhere. What a secret object
-        holds is not read, is left out of what C(qom-list-get) returns, and an HMP command C(qom-get) for it is refused.
-      - In the invocation and in the system's log only those members are shown that are known to be harmless.
+      - Arguments of the command, in QEMU's spelling and JSON types.
+      - Passwords, the C(data) of a secret object, and all HMP commands except C(info) are masked in all output. The secret of a
+        secret object is not read. It is removed from the reply of C(qom-list-get), and an HMP command C(qom-get) for it is
+        rejected.
+      - The invocation and the system log show only members that are known to be harmless.
     type: dict
   commands:
-    description: Several commands instead, each with C(execute) and C(arguments).
+    description: Several commands, each a dictionary with C(execute) and C(arguments).
     type: list
     elements: dict
   changed:
     description:
-      - Whether this changes the VM. By default commands that read by their name (C(query-*), C(qom-get) and the like) do not and
-        all others do.
+      - Whether the commands change the VM. The default is V(false) for commands that only read, judged by their names
+        (C(query-*), C(qom-get) and similar), and V(true) for all others.
     type: bool
 """
 
 EXAMPLES = r"""
-- name: Ask for the block jobs
+- name: List the block jobs
   vmops.qemu.qmp_command:
     socket: /run/vm1/qmp.sock
     execute: query-block-jobs
   register: jobs
 
-- name: Announce the guest on its networks again
+- name: Announce the guest in its networks again
   vmops.qemu.qmp_command:
     socket: /run/vm1/qmp.sock
     execute: announce-self
@@ -106,7 +107,7 @@ details:
   sample: {}
 # END GENERATED
 replies:
-  description: What QEMU returned to each command, in order; in check mode null for those that were not sent.
+  description: The reply of QEMU to each command, in order. In check mode null for commands that were not sent.
   returned: success
   type: list
   elements: raw

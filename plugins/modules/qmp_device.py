@@ -10,12 +10,12 @@ module: qmp_device
 short_description: Add and remove any device of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Plugs a device by its driver and properties (C(device_add)) and unplugs it again (C(device_del)), waiting for the guest to
-    let go.
-  - Properties are checked against those that this QEMU has for the driver and brought to their types, before anything is sent.
-  - For disks, NICs, vCPUs, memory and serial ports there are modules of their own, which also take care of what is behind them.
-  - Passthrough (vfio) and vhost-vsock are held to the form of their commands and to QEMU's own refusals by the tests of this
-    collection, for these devices were not there to be tested.
+  - Adds a device by its driver and properties (C(device_add)) and removes it (C(device_del)). A removal waits until the guest has
+    released the device.
+  - Before anything is sent, properties are checked with those that this QEMU has for the driver, and converted to their types.
+  - Disks, NICs, vCPUs, memory and serial ports have modules of their own, which also manage their backends.
+  - Passthrough (vfio) and vhost-vsock are tested only for command syntax and for QEMU's error, because no such hardware was
+    available.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -34,21 +34,23 @@ options:
     type: str
     required: true
   chardev:
-    description: Id of the character device of a vhost-user device, which M(vmops.qemu.qmp_chardev) adds.
+    description:
+      - Id of the character device of the device, such as the socket of a vhost-user device. Add it with
+        M(vmops.qemu.qmp_chardev).
     type: str
   guest_cid:
     description:
-      - Address of the guest on a C(vhost-vsock-pci) or C(vhost-vsock-ccw), V(3) or more, that no other VM of the host has.
+      - Address of the guest on a C(vhost-vsock-pci) or C(vhost-vsock-ccw), V(3) or more. No other VM of the host may have it.
     type: int
   descriptors:
     description:
-      - Whether this host opens C(/dev/vhost-vsock) and passes it to QEMU, which then needs no right to. By default wherever the
-        monitor is a unix socket.
+      - Whether this host opens C(/dev/vhost-vsock) and passes it to QEMU. QEMU then needs no permission to open it.
+      - The default is V(true) for a new vhost-vsock device if the task connects by O(socket).
     type: bool
 """
 
 EXAMPLES = r"""
-- name: Pass a PCI device of the host through
+- name: Pass a PCI device of the host to the guest
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: gpu0
@@ -56,7 +58,7 @@ EXAMPLES = r"""
     properties:
       host: "0000:3b:00.0"
 
-- name: A mediated device
+- name: Add a mediated device
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: vgpu0
@@ -64,7 +66,7 @@ EXAMPLES = r"""
     properties:
       sysfsdev: /sys/bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
 
-- name: A subchannel, and the crypto adapters, of an s390x host
+- name: Add a subchannel and the crypto adapters of an s390x host
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: "{{ item.id }}"
@@ -75,33 +77,33 @@ EXAMPLES = r"""
     - {id: dasd0, driver: vfio-ccw, sysfsdev: /sys/bus/mdev/devices/7e270a25-e163-4922-af60-757fc8ed48c6}
     - {id: ap0, driver: vfio-ap, sysfsdev: /sys/devices/vfio_ap/matrix/669d9b23-fe1b-4ecb-be08-a2fabca99b71}
 
-- name: A disk that another process serves (vhost-user)
+- name: Add a disk that another process serves (vhost-user)
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: vub0
     driver: vhost-user-blk-pci
     chardev: vub0-socket
 
-- name: A socket between host and guest
+- name: Add a socket between host and guest
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: vsock0
     driver: vhost-vsock-pci
     guest_cid: 42
 
-- name: Random numbers for the guest
+- name: Add a source of random numbers for the guest
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: rng0
     driver: virtio-rng-pci
 
-- name: A SCSI controller
+- name: Add a SCSI controller
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: scsi1
     driver: virtio-scsi-pci
 
-- name: A USB device of the host
+- name: Pass a USB device of the host to the guest
   vmops.qemu.qmp_device:
     socket: /run/vm1/qmp.sock
     id: stick0

@@ -10,9 +10,9 @@ module: qmp_dump
 short_description: Write the memory of a running QEMU guest to a file
 version_added: 0.1.0
 description:
-  - Has QEMU write the guest's memory and registers to a file, for a debugger (C(crash), C(gdb), WinDbg), waits until it is done
-    and looks at the file where it is seen from here.
-  - QEMU halts the guest while it writes, and then lets it go on.
+  - QEMU writes the guest's memory and registers to a file for a debugger (C(crash), C(gdb), WinDbg). The task waits until this is
+    done. If the host of the task can see the file, its format is checked.
+  - QEMU stops the guest while it writes, and resumes it afterwards.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -23,52 +23,54 @@ attributes:
     support: full
   idempotent:
     support: none
-    details: A dump is an act, done each time; a file that is there is not overwritten unless O(force=true).
+    details: Each task writes a dump. An existing file is not overwritten unless O(force=true).
 options:
   path:
     description:
-      - The whole path of the file. QEMU opens it, as its own user, and gives that user alone the right to read it.
-      - One of O(path) and O(protocol) is required.
+      - Absolute path of the file. QEMU creates it as its own user, and only this user can read it.
+      - Exactly one of O(path) and O(protocol) is required.
     type: str
   protocol:
     description:
-      - Where to write in QEMU's own notation, V(file:PATH) or V(fd:NAME).
+      - The destination in QEMU's notation, V(file:PATH) or V(fd:NAME).
     type: str
   paging:
     description:
-      - Whether to have the guest's page tables followed, so that C(gdb) can use virtual addresses. Only for the format V(elf),
-        and only where the guest can be trusted; it may make QEMU need much memory.
+      - Follow the guest's page tables, so that C(gdb) can use virtual addresses. Only for O(format=elf).
+      - Use it only for a guest that you trust, because the guest can make QEMU use much memory.
     type: bool
     default: false
   format:
     description:
-      - V(elf), or what else this VM has, such as V(kdump-zlib), V(kdump-lzo), V(kdump-snappy), V(win-dmp).
-      - By default V(elf).
+      - Format of the dump. V(elf) is always available. Others, such as V(kdump-zlib), V(kdump-lzo), V(kdump-snappy) and
+        V(win-dmp), depend on the VM.
+      - The default is V(elf).
     type: str
   begin:
     description:
-      - First address to write, of the guest's physical memory, in bytes (decimal, C(0x) and hexadecimal, or with K, M, G). Only
-        for the format V(elf).
+      - First address to write in the guest's physical memory, in bytes (decimal, hexadecimal with C(0x), or with K, M or G). Only
+        for O(format=elf).
+      - By default all memory is written.
     type: str
   length:
     description:
-      - How much to write from O(begin) on, 1 byte or more.
+      - Bytes to write from O(begin) on, 1 or more, in the same notation.
     type: str
   force:
     description:
-      - Whether to overwrite a file that is there.
+      - Overwrite an existing file.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Dump a guest that hangs
+- name: Write a dump of a guest that hangs
   vmops.qemu.qmp_dump:
     socket: /run/vm1/qmp.sock
     path: /var/crash/vm1.elf
     timeout: 600
 
-- name: Dump it compressed
+- name: Write a compressed dump
   vmops.qemu.qmp_dump:
     socket: /run/vm1/qmp.sock
     path: /var/crash/vm1.kdump
@@ -113,7 +115,7 @@ details:
   sample: {}
 # END GENERATED
 dump:
-  description: The dump that was written, or would be in check mode.
+  description: The dump that was written, or would be written in check mode.
   returned: success
   type: dict
   contains:
@@ -121,19 +123,19 @@ dump:
       description: V(completed).
       type: str
     completed:
-      description: How much of the memory was written, in bytes.
+      description: Bytes of memory that were written.
       type: int
     total:
-      description: How much there was to write, in bytes.
+      description: Bytes of memory to write.
       type: int
     format:
-      description: Its format.
+      description: Format of the dump.
       type: str
     file:
-      description: Its path; null where QEMU has written to a descriptor.
+      description: Path of the file; null if QEMU has written to a descriptor.
       type: str
     size:
-      description: Size of the file in bytes; null where it is not seen from here.
+      description: Size of the file in bytes; null if the host of the task cannot see the file.
       type: int
   sample:
     status: completed
@@ -148,7 +150,7 @@ vm:
   type: dict
   contains:
     status:
-      description: Its status by QEMU's name.
+      description: Status of the VM by QEMU's name.
       type: str
   sample:
     status: running

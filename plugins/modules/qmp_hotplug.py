@@ -294,16 +294,18 @@ options:
         type: str
         required: true
       chardev:
-        description: Id of the character device of a vhost-user device, which M(vmops.qemu.qmp_chardev) adds.
+        description:
+          Id of the character device of the device, such as the socket of a vhost-user device. Add it with
+          M(vmops.qemu.qmp_chardev).
         type: str
       guest_cid:
         description:
-          Address of the guest on a C(vhost-vsock-pci) or C(vhost-vsock-ccw), V(3) or more, that no other VM of the host has.
+          Address of the guest on a C(vhost-vsock-pci) or C(vhost-vsock-ccw), V(3) or more. No other VM of the host may have it.
         type: int
       descriptors:
         description:
-          Whether this host opens C(/dev/vhost-vsock) and passes it to QEMU, which then needs no right to. By default wherever
-          the monitor is a unix socket.
+          - Whether this host opens C(/dev/vhost-vsock) and passes it to QEMU. QEMU then needs no permission to open it.
+          - The default is V(true) for a new vhost-vsock device if the task connects by O(socket).
         type: bool
       state:
         description: V(present) adds the object to the running VM or changes it, V(absent) removes it.

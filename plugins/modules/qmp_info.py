@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: qmp_info
-short_description: Tell what a running QEMU VM has and what more it can take
+short_description: List the hardware of a running QEMU VM and how much more it accepts
 version_added: 0.1.0
 description:
-  - Reads from a running VM what is attached to it, and for each kind of hardware how many more it can take while it runs. Where
-    it can take none, says why and which argument of QEMU's command line would have allowed it.
-  - Changes nothing.
+  - Returns the hardware of a running VM, and for each kind how many more it accepts while it runs. If it accepts no more, the
+    result contains the reason, and the arguments of QEMU's command line that would allow it.
+  - It changes nothing.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -26,7 +26,7 @@ attributes:
 options:
   gather_subset:
     description:
-      - The parts to read. Each is returned under its own name; V(all) is all of them.
+      - The parts to read. Each is returned under its own name. V(all) means all of them.
     type: list
     elements: str
     choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, capacity]
@@ -34,12 +34,12 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Look at a VM
+- name: Read the hardware of a VM
   vmops.qemu.qmp_info:
     socket: /run/vm1/qmp.sock
   register: vm
 
-- name: Make sure that it can take two more disks
+- name: Check that it accepts two more disks
   ansible.builtin.assert:
     that: vm.capacity.disk.count >= 2
     fail_msg: "{{ vm.capacity.disk.reason }} Start it with {{ vm.capacity.disk.launch_args | join(' ') }}"
@@ -66,8 +66,8 @@ details:
   sample: {}
 # END GENERATED
 vm:
-  description: Name, UUID, status, QEMU's version, machine type, architecture and accelerator (V(kvm), V(tcg) or another).
-  returned: when asked for
+  description: Name, UUID, status, version of QEMU, machine type, architecture and accelerator (V(kvm), V(tcg) or another).
+  returned: if requested
   type: dict
   sample:
     name: vm1
@@ -78,20 +78,20 @@ vm:
     target: x86_64
     accelerator: kvm
 disks:
-  description: Its disks, each as M(vmops.qemu.qmp_blockdev) returns it.
-  returned: when asked for
+  description: The disks, each as M(vmops.qemu.qmp_blockdev) returns it.
+  returned: if requested
   type: list
   elements: dict
 nics:
-  description: Its NICs, each as M(vmops.qemu.qmp_netdev) returns it.
-  returned: when asked for
+  description: The NICs, each as M(vmops.qemu.qmp_netdev) returns it.
+  returned: if requested
   type: list
   elements: dict
 cpus:
   description:
     - Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them. C(places) are the places for CPUs, C(vcpus) the vCPUs that there
       are.
-  returned: when asked for
+  returned: if requested
   type: dict
   contains:
     count:
@@ -119,38 +119,40 @@ cpus:
         thread_id: 4711
 memory:
   description:
-    - Its RAM in bytes, at start and plugged, the maximum and the number of slots, and the memory devices. Without memory slots
-      C(slots) is 0; it is null, like C(maximum), where QEMU does not tell (before 7.1).
-  returned: when asked for
+    - The RAM in bytes, at start and plugged, the maximum, the number of slots, and the memory devices. A VM without memory
+      slots has C(slots) 0. C(slots) and C(maximum) are null if QEMU does not report them (before 7.1).
+  returned: if requested
   type: dict
   sample: {base: 268435456, plugged: 0, maximum: 2147483648, slots: 4, devices: []}
 chardevs:
-  description: Its character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it, but for those of monitors.
-  returned: when asked for
+  description: The character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it, without those of monitors.
+  returned: if requested
   type: list
   elements: dict
 objects:
-  description: Its objects, each as M(vmops.qemu.qmp_object) returns it; without what secrets hold, and without monitors.
-  returned: when asked for
+  description: The objects, each as M(vmops.qemu.qmp_object) returns it, without the data of secrets, and without monitors.
+  returned: if requested
   type: list
   elements: dict
 block_jobs:
-  description: Its block jobs and other jobs, each as M(vmops.qemu.qmp_block_job) returns it.
-  returned: when asked for
+  description: The block jobs and other jobs, each as M(vmops.qemu.qmp_block_job) returns it.
+  returned: if requested
   type: list
   elements: dict
 balloon:
-  description: What the guest has of its memory, as M(vmops.qemu.qmp_balloon) returns it; null where there is no balloon.
-  returned: when asked for
+  description: Memory that the guest uses, as M(vmops.qemu.qmp_balloon) returns it; null for a VM without a balloon device.
+  returned: if requested
   type: dict
   sample: {actual: 2147483648}
 migration:
-  description: How far a migration is, as M(vmops.qemu.qmp_migrate) returns it.
-  returned: when asked for
+  description: Status and settings of the migration, as M(vmops.qemu.qmp_migrate) returns them.
+  returned: if requested
   type: dict
 devices:
-  description: Every device that QEMU was given, with its place.
-  returned: when asked for
+  description:
+    - Every device that QEMU was started with or that was added since. C(path) is its QOM path. The other members are options of
+      M(vmops.qemu.qmp_device), and C(at_launch).
+  returned: if requested
   type: list
   elements: dict
   sample:
@@ -162,32 +164,32 @@ devices:
       at_launch: true
 capacity:
   description:
-    - For each kind of hardware (V(disk), V(scsi_disk), V(nic), V(cpu), V(memory), V(serial_port)) how many more the VM can
-      take. Where that is none, the reason, and the arguments with which it would have to be started.
-    - V(memory) counts DIMMs, and has in C(bytes) the room for them; a virtio-mem device needs room, and no slot.
-    - Disks and NICs share the free places.
-  returned: when asked for
+    - For each kind of hardware (V(disk), V(scsi_disk), V(nic), V(cpu), V(memory), V(serial_port)), how many more the VM accepts
+      while it runs. If none, the reason, and the launch arguments that would allow more.
+    - V(memory) counts DIMMs, and has the free room for them in C(bytes). A virtio-mem device needs room, but no slot.
+    - Disks and NICs share the free slots.
+  returned: if requested
   type: dict
   contains:
     disk:
-      description: One of the kinds; the others look the same.
+      description: One of the kinds. The others have the same form.
       type: dict
       contains:
         count:
-          description: How many more.
+          description: How many more the VM accepts.
           type: int
-        places:
-          description: The first 32 of the free places, each as other tasks take it (C(bus), C(addr) and so on).
+        slots:
+          description: The first 32 free slots, each as options of the module (C(bus), C(addr), C(scsi_id), C(lun)).
           type: list
           elements: dict
         driver:
-          description: The device that was counted for.
+          description: The driver for which the slots were counted.
           type: str
         reason:
-          description: Why none.
+          description: Why the VM accepts no more; null if it does.
           type: str
         launch_args:
-          description: What would allow it.
+          description: Arguments of QEMU's command line that would allow one more.
           type: list
           elements: str
 """

@@ -10,9 +10,9 @@ module: qmp_migrate
 short_description: Migrate a running QEMU VM to another QEMU
 version_added: 0.1.0
 description:
-  - Sends a running guest to another QEMU, which was started with the same devices and C(-incoming defer) and told by
-    O(state=incoming) where to listen; waits for it and tells how it went.
-  - A migration that fails leaves the guest where it was. The failure says why, and whether it runs.
+  - Sends a running guest to another QEMU and waits until it has arrived. Start the other QEMU with the same devices and
+    C(-incoming defer), and set its address with O(state=incoming).
+  - If the migration fails, the guest stays where it was. The message contains the reason, and whether the guest runs.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -23,66 +23,67 @@ attributes:
     support: full
   idempotent:
     support: full
-    details: QEMU does not tell where a migration goes, so one that goes on, or has taken the guest away, is taken for the one
-      asked for.
+    details: QEMU does not report the destination of a migration. So a migration that is active, or that the guest has left by, is
+      assumed to be the requested one.
 options:
   state:
     description:
-      - V(started) sends the guest away. One that goes on is waited for, and one that was completed is not done again.
-      - V(incoming) has a VM that was started with C(-incoming defer) listen for the guest. It does not wait for it.
-      - V(postcopy) lets the guest run at the other side at once and fetch its memory as it needs it. The capability
-        C(postcopy-ram) has to be set on both sides before the migration starts.
-      - V(cancelled) stops a migration; the guest runs on here. It cannot be stopped in postcopy.
-      - V(status) sends nothing but O(capabilities) and O(parameters), and tells how far it is.
+      - V(started) sends the guest to the other QEMU. The task waits for a migration that is already active, and does not repeat a
+        completed one.
+      - V(incoming) listens for the guest, in a VM that was started with C(-incoming defer). It does not wait for the guest.
+      - V(postcopy) switches an active migration to postcopy. The guest runs on the other side at once, and its memory follows as
+        needed. The capability C(postcopy-ram) must be set on both sides before the migration starts.
+      - V(cancelled) stops a migration. The guest continues here. A migration in postcopy cannot be cancelled.
+      - V(status) only sets O(capabilities) and O(parameters), and returns the progress.
     type: str
     choices: [started, incoming, postcopy, cancelled, status]
     default: started
   uri:
     description:
-      - Where the guest goes to, or comes from, as QEMU writes it, such as V(tcp:host2:4444), V(unix:/run/vm1/migrate.sock) or
-        V(exec:cat > /srv/vm1.state). C(exec) is run by QEMU, as its user.
+      - Address that the guest goes to or comes from, in QEMU's notation, such as V(tcp:host2:4444),
+        V(unix:/run/vm1/migrate.sock) or V(exec:cat > /srv/vm1.state). QEMU runs the command of C(exec) as its own user.
     type: str
   channels:
     description:
-      - The same as a list of channels, by QEMU's C(MigrationChannel). Since QEMU 8.2.
+      - The address as a list of channels, in the form of QEMU's C(MigrationChannel). Supported since QEMU 8.2.
     type: list
     elements: dict
   capabilities:
     description:
       - Capabilities by QEMU's names, each V(true) or V(false), such as C(auto-converge), C(postcopy-ram), C(multifd), C(xbzrle).
-      - Those not named stay as they are. While a migration goes on they cannot be changed.
+      - Omitted capabilities do not change. They cannot be changed while a migration is active.
     type: dict
     default: {}
   parameters:
     description:
-      - Parameters by QEMU's names, such as C(max-bandwidth) in bytes in a second (or with K, M, G) and C(downtime-limit) in
+      - Parameters by QEMU's names, such as C(max-bandwidth) in bytes per second (or with K, M or G) and C(downtime-limit) in
         milliseconds.
-      - Those not named stay as they are. They can be changed while a migration goes on.
+      - Omitted parameters do not change. Parameters can be changed while a migration is active.
     type: dict
     default: {}
   wait:
     description:
-      - Whether to wait, O(timeout) seconds at most, until the migration has ended, or only until it is connected.
-      - With the capability C(pause-before-switchover) it waits until the guest stands before the switch; run it again to have it
-        switch.
+      - Wait until the migration has ended, at most O(timeout) seconds. With V(false), wait only until it is connected.
+      - With the capability C(pause-before-switchover) the task waits until the migration pauses before the switchover. Run it
+        again for the switchover.
     type: bool
     default: true
   force:
     description:
-      - Whether to let a guest that was sent away run here again, and send it once more.
-      - Only for when it runs nowhere else. A guest that runs twice destroys its disks.
+      - Run a guest that has migrated away here again, and send it again.
+      - Use this only if the guest runs nowhere else. A guest that runs twice destroys its disks.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Have the new QEMU listen
+- name: Let the new QEMU listen
   vmops.qemu.qmp_migrate:
     socket: /run/vm1-new/qmp.sock
     state: incoming
     uri: tcp:0.0.0.0:4444
 
-- name: Send the guest there, at 200 MiB in a second at most
+- name: Send the guest to it, with at most 200 MiB per second
   vmops.qemu.qmp_migrate:
     socket: /run/vm1/qmp.sock
     uri: tcp:host2.example.com:4444
@@ -93,7 +94,7 @@ EXAMPLES = r"""
       downtime-limit: 500
     timeout: 600
 
-- name: See how far it is
+- name: Wait until the migration has ended
   vmops.qemu.qmp_migrate:
     socket: /run/vm1/qmp.sock
     state: status
@@ -137,7 +138,7 @@ details:
 # END GENERATED
 migration:
   description:
-    - The migration after the run, as C(query-migrate) tells it. Times are in milliseconds, amounts in bytes.
+    - The migration after the run, as C(query-migrate) returns it. Times are in milliseconds, amounts in bytes.
     - In check mode only RV(migration.status) and the settings, as they would be.
   returned: success
   type: dict
@@ -146,19 +147,19 @@ migration:
       description: V(none), V(setup), V(active), V(completed), V(failed), V(cancelled) and so on, by QEMU's names.
       type: str
     total-time:
-      description: How long it has lasted.
+      description: Duration of the migration, in milliseconds.
       type: int
     downtime:
-      description: How long the guest stood still for the switch.
+      description: Time for which the guest was stopped, in milliseconds.
       type: int
     ram:
-      description: How much of its memory was C(transferred) and is C(remaining) of the C(total), and more.
+      description: Bytes of memory that were C(transferred) and are C(remaining), of C(total), and more.
       type: dict
     disk:
-      description: The same of its disks, where they are migrated too.
+      description: The same for its disks, if they are migrated too.
       type: dict
     xbzrle-cache:
-      description: How well the compression of changes does, where the capability C(xbzrle) is set.
+      description: Statistics of the compression of changed pages, if the capability C(xbzrle) is set.
       type: dict
     capabilities:
       description: All capabilities, by name.
@@ -180,7 +181,7 @@ vm:
   type: dict
   contains:
     status:
-      description: Its status by QEMU's name; V(postmigrate) where the guest has left, V(inmigrate) where it is yet to come.
+      description: Status of the VM by QEMU's name; V(postmigrate) if the guest has left, V(inmigrate) before it has arrived.
       type: str
   sample:
     status: postmigrate

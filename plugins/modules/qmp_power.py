@@ -10,8 +10,8 @@ module: qmp_power
 short_description: Run, pause, shut down, reset or wake up a QEMU VM
 version_added: 0.1.0
 description:
-  - Brings a VM to the wanted state and waits until it is there.
-  - It does not start VMs, for it speaks to a QEMU that runs.
+  - Brings a VM to the requested state and waits until it has it.
+  - It cannot start a VM, because it needs a QEMU that runs.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -22,52 +22,52 @@ attributes:
     support: full
   idempotent:
     support: partial
-    details: The states V(reset) and V(quit) are acts, done each time.
+    details: V(reset) and V(quit) are done by each task.
 options:
   state:
     description:
-      - V(running) lets the guest run (C(cont)), and wakes it up where it sleeps.
+      - V(running) runs the guest (C(cont)), and wakes it up if it sleeps.
       - V(paused) stops its vCPUs (C(stop)).
-      - V(shutdown) presses the guest's power button (C(system_powerdown)) and waits until the guest has shut down, O(timeout)
-        seconds at most. QEMU ends with it, unless it was started with C(-no-shutdown). See O(wait).
-      - V(reset) is the reset button (C(system_reset)). What the guest has not written to its disks is lost.
-      - V(wakeup) wakes up a guest that sleeps (C(system_wakeup)) and changes nothing otherwise.
-      - V(quit) ends QEMU. What the guest has not written to its disks is lost.
+      - V(shutdown) presses the guest's power button (C(system_powerdown)) and waits until the guest has shut down, at most
+        O(timeout) seconds. QEMU ends then, unless it was started with C(-no-shutdown). See O(wait).
+      - V(reset) presses the reset button (C(system_reset)). Data that the guest has not written to its disks is lost.
+      - V(wakeup) wakes up a guest that sleeps (C(system_wakeup)). Otherwise it changes nothing.
+      - V(quit) ends QEMU. Data that the guest has not written to its disks is lost.
     type: str
     choices: [running, paused, shutdown, reset, quit, wakeup]
     required: true
   force:
     description:
-      - With O(state=shutdown), whether to end QEMU when the guest has not shut down within O(timeout), or cannot because it
-        does not run.
-      - With O(state=running) and O(state=reset), whether to let a guest run or boot that has migrated away. It must run
-        nowhere else, because two that write to the same disks destroy them. A VM that a guest has come to needs no force.
+      - With O(state=shutdown), end QEMU if the guest has not shut down within O(timeout), or does not run.
+      - With O(state=running) and O(state=reset), run or boot a guest that has migrated away. Use this only if the guest runs
+        nowhere else, because two guests that write to the same disks destroy them. The VM that the guest has migrated to does
+        not need it.
     type: bool
     default: false
   wait:
     description:
-      - With O(state=shutdown), whether to wait until the guest has shut down. If V(false), the power button is pressed and
-        nothing more; RV(status) is then V(shutdown_requested), and RV(vm.status) says what the VM is at that moment.
-      - Each run presses the button again while the guest still runs. O(force) cannot be combined with V(false).
+      - With O(state=shutdown), wait until the guest has shut down. With V(false), the task only presses the power button.
+        RV(status) is V(shutdown_requested) then, and RV(vm.status) the status at that moment.
+      - While the guest runs, each task presses the button again. V(false) cannot be combined with O(force).
     type: bool
     default: true
 """
 
 EXAMPLES = r"""
-- name: Shut the guest down, and pull the plug after two minutes
+- name: Shut the guest down, and end QEMU after two minutes
   vmops.qemu.qmp_power:
     socket: /run/vm1/qmp.sock
     state: shutdown
     timeout: 120
     force: true
 
-- name: Press the power button and go on
+- name: Press the power button without waiting
   vmops.qemu.qmp_power:
     socket: /run/vm1/qmp.sock
     state: shutdown
     wait: false
 
-- name: Pause it
+- name: Pause the VM
   vmops.qemu.qmp_power:
     socket: /run/vm1/qmp.sock
     state: paused
@@ -107,8 +107,7 @@ details:
 # END GENERATED
 status:
   description:
-    - O(state) when the VM is there, V(shutdown_requested) when O(wait=false) and the button was pressed, V(failed) when it is
-      not.
+    - The value of O(state). V(shutdown_requested) if O(wait=false) and the power button was pressed. V(failed) after a failure.
   returned: always
   type: str
   sample: shutdown_requested
@@ -118,7 +117,7 @@ vm:
   type: dict
   contains:
     status:
-      description: Its status by QEMU's name, such as V(running) or V(paused); V(shutdown) also where QEMU has ended.
+      description: Status of the VM by QEMU's name, such as V(running) or V(paused); V(shutdown) also if QEMU has ended.
       type: str
   sample:
     status: paused

@@ -10,9 +10,9 @@ module: qmp_qom
 short_description: Read and set properties of QEMU's object model
 version_added: 0.1.0
 description:
-  - Reads one property or all properties of an object of a running QEMU (C(qom-get), C(qom-list)), or sets a property (C(qom-set))
-    if it has another value.
-  - QEMU checks what it is given only in part. Setting a property of a running machine is for those who know what it does.
+  - Reads one or all properties of an object of a running QEMU (C(qom-get), C(qom-list)), or sets a property (C(qom-set)) if it
+    has another value.
+  - QEMU checks values only partly. Set a property of a running machine only if you know its effect.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -25,28 +25,28 @@ attributes:
     support: full
 options:
   path:
-    description: The object, such as V(/machine/peripheral/data1) for a device of that id, or V(/machine).
+    description: QOM path of the object, such as V(/machine/peripheral/data1) for the device C(data1), or V(/machine).
     type: str
     required: true
   property:
-    description: The property. Without it all are read. What a secret object holds is neither read nor set; see
-      M(vmops.qemu.qmp_object).
+    description: Name of the property. By default all properties are read. The secret of a secret object can neither be read nor
+      set; see M(vmops.qemu.qmp_object).
     type: str
   value:
     description:
-      - What the property is to be, of any type. It is brought to the property's type where that is a number or a boolean. Without
-        it the property is read.
+      - Value to set, of any type. For a number or a boolean it is converted to the type of the property.
+      - By default the property is only read.
     type: raw
 """
 
 EXAMPLES = r"""
-- name: See what a disk is like inside
+- name: Read all properties of a disk
   vmops.qemu.qmp_qom:
     socket: /run/vm1/qmp.sock
     path: /machine/peripheral/data1
   register: inside
 
-- name: Poll no longer than 10 microseconds
+- name: Limit polling to 10 microseconds
   vmops.qemu.qmp_qom:
     socket: /run/vm1/qmp.sock
     path: /objects/io1
@@ -92,8 +92,8 @@ details:
 # END GENERATED
 qom:
   description:
-    - With O(property) its C(path), C(property), C(type) and C(value) after the run. Otherwise C(path), and C(properties) with the
-      C(type) and C(value) of each. What a secret object holds is not among them.
+    - With O(property), its C(path), C(property), C(type) and C(value) after the run.
+    - Otherwise C(path), and C(properties) with the C(type) and C(value) of each property, without the secret of a secret object.
   returned: success
   type: dict
   sample:

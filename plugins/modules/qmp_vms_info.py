@@ -10,15 +10,15 @@ module: qmp_vms_info
 short_description: Find the QEMU VMs of a host and their QMP monitors
 version_added: 0.1.0
 description:
-  - Tells which QEMU system emulators run on a host, where their QMP monitors are, and who holds these.
-  - Reads C(/proc). It speaks to no VM and changes nothing.
-  - Works without privileges for what the user may see. Of another user's VM root is needed to learn the clients of a monitor,
-    and the address of a monitor that was given as a descriptor (as libvirt does) or with a relative path.
+  - Lists the QEMU system emulators that run on a host, the addresses of their QMP monitors, and the clients of these monitors.
+  - It reads C(/proc). It connects to no VM and changes nothing.
+  - It needs no privileges for the VMs of its own user. For VMs of other users, root is needed to see the clients of a monitor,
+    and the address of a monitor that was passed as a descriptor (as libvirt does) or with a relative path.
 author:
   - The vmops.qemu authors (@vmops)
 attributes:
   check_mode:
-    description: Can run in C(check_mode), where it does the same.
+    description: Can run in C(check_mode), with the same result.
     support: full
   diff_mode:
     description: Returns what has changed, or would change, when in diff mode.
@@ -29,14 +29,14 @@ attributes:
 options:
   name:
     description:
-      - Only the VMs of this name, the one of QEMU's C(-name). By default all.
+      - List only the VMs with this name, which is that of QEMU's C(-name). By default all VMs are listed.
     type: str
 notes:
-  - A process is taken for a VM by the name of its program, which is C(qemu-system-*), C(qemu-kvm) or C(kvm). Any user can start a
-    program of that name, with any command line. Where you do not trust all users, use only VMs whose RV(vms[].user) you trust,
+  - A process is listed as a VM if the name of its program is C(qemu-system-*), C(qemu-kvm) or C(kvm). Any user can start a
+    program with such a name and any command line. If you do not trust all users, use only VMs whose RV(vms[].user) you trust,
     and only monitors that are RV(vms[].monitors[].listening).
-  - A process cannot make another one look different. What a VM listens on is read from the kernel (C(sock_diag)), and a path is
-    returned only if the file there is that socket.
+  - A process cannot change the result for another process. The sockets of a VM are read from the kernel (C(sock_diag)), and a
+    path is returned only if the file there is that socket.
 seealso:
   - module: vmops.qemu.qmp_info
   - module: ansible.builtin.add_host
@@ -46,11 +46,11 @@ EXAMPLES = r"""
 - name: Find the VMs of a hypervisor
   hosts: hypervisor1
   tasks:
-    - name: Look for QEMUs
+    - name: Find the QEMU processes
       vmops.qemu.qmp_vms_info:
       register: found
 
-    - name: Make a host of each that has a free monitor
+    - name: Add a host for each VM with a free monitor
       ansible.builtin.add_host:
         name: "{{ item.name or 'qemu-' ~ item.pid }}"
         groups: vms
@@ -64,11 +64,11 @@ EXAMPLES = r"""
         free: "{{ sockets | selectattr('held_by', 'equalto', []) }}"
       when: item.user in ['root', 'libvirt-qemu'] and free | length > 0
 
-- name: Look at each VM
+- name: Read the hardware of each VM
   hosts: vms
   gather_facts: false
   tasks:
-    - name: Read what it has
+    - name: Read the hardware
       vmops.qemu.qmp_info:
         socket: "{{ qmp_socket }}"
       delegate_to: "{{ hypervisor }}"
@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 vms:
-  description: The VMs, by process id.
+  description: The VMs, sorted by process id.
   returned: always
   type: list
   elements: dict
@@ -86,23 +86,23 @@ vms:
       description: Process id.
       type: int
     name:
-      description: Name, the one of C(-name); none where none was given.
+      description: Name of the VM (C(-name)); null if none was set.
       type: str
     uuid:
-      description: UUID, the one of C(-uuid); none where none was given.
+      description: UUID of the VM (C(-uuid)); null if none was set.
       type: str
     machine:
-      description: Machine type, the one of C(-machine), which may be an alias; none where none was given.
+      description: Machine type (C(-machine)), which may be an alias; null if none was set.
       type: str
     binary:
-      description: Path of its program, or the word by which it was called where that may not be seen.
+      description: Path of its program; if that is not readable, the name by which it was started.
       type: str
     user:
       description: Name of the user it runs as.
       type: str
     monitors:
       description:
-        - Its QMP monitors on sockets. Those that nobody can connect to, such as C(stdio), are left out.
+        - Its QMP monitors on sockets. Monitors to which no client can connect, such as C(stdio), are omitted.
       type: list
       elements: dict
       contains:
@@ -111,19 +111,19 @@ vms:
           type: str
         path:
           description:
-            - Absolute path of the socket. For a VM in a container it leads through C(/proc/PID/root). An abstract socket's name
-              begins with V(@).
+            - Absolute path of the socket. For a VM in a container it leads through C(/proc/PID/root). The name of an abstract
+              socket begins with V(@).
           returned: for type V(unix)
           type: str
         listening:
           description:
-            - Whether QEMU takes connections there. It does not where it is itself the client of another program's socket.
+            - Whether QEMU accepts connections on it. It does not if QEMU itself is the client of another program's socket.
           returned: for type V(unix)
           type: bool
         held_by:
           description:
-            - The processes that are connected, and so keep others waiting; none for a free monitor.
-            - Null where that may not be seen. C(pid) and C(command) of a process that may not be seen are null.
+            - The processes that are connected, so that other clients must wait. Empty for a free monitor.
+            - Null if this is not visible. C(pid) and C(command) are null for a process that is not visible.
           returned: for type V(unix)
           type: list
           elements: dict
@@ -135,7 +135,7 @@ vms:
               description: Its name, at most 15 bytes.
               type: str
         host:
-          description: Host that it listens on, as given; V(localhost) where none was.
+          description: Host that it listens on; V(localhost) if none was set.
           returned: for type V(tcp)
           type: str
         port:
@@ -143,18 +143,18 @@ vms:
           returned: for type V(tcp)
           type: int
         tls:
-          description: Whether it wants TLS.
+          description: Whether it requires TLS.
           returned: for type V(tcp)
           type: bool
     complete:
       description:
-        - Whether RV(vms[].monitors) has all monitors. It may not where QEMU was given C(-readconfig), which is not followed,
-          a socket whose address may not be seen, options that cannot be read, or where the socket's file is no longer the one
-          that it listens on.
+        - Whether RV(vms[].monitors) has all monitors. Monitors may be missing if QEMU was started with C(-readconfig), which
+          is not read, if the address of a socket is not visible, if options cannot be parsed, or if the file of a socket was
+          replaced.
       type: bool
     notes:
-      description: What could not be determined, or is suspicious, such as a program that is not named like QEMU.
-      returned: when there is something to say
+      description: Facts that could not be determined, or that are suspicious, such as a program that is not called like QEMU.
+      returned: if there are any
       type: list
       elements: str
   sample:

@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The QEMU processes of this host and their QMP monitors, as Linux's /proc tells of them. No VM is spoken to.
+"""The QEMU processes of this host and their QMP monitors, read from Linux's /proc. No connection to a VM is made.
 
-See proc(5) for the files, sock_diag(7) for who is connected to whom, qemu(1) for -qmp, -mon and -chardev. Any user can start a
-process that looks like a QEMU, with any command line. So nothing in one is believed of another process, or hides another.
+See proc(5) for the files, sock_diag(7) for the peers of sockets, qemu(1) for -qmp, -mon and -chardev. Any user can start a
+process that looks like a QEMU, with any command line. So the data of one process never describes or hides another process.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ _ON = ("on", "yes", "true", "y", True)
 _LISTENING = 0x10000
 
 _MOST_MONITORS = 64
-"""More of one process are not looked at."""
+"""Of one process; further monitors are not checked."""
 _UNREADABLE = "not readable"
 
 Options = Dict[str, Any]
-"""What stands behind one option of a command line, by its keys."""
+"""The value of one option of a command line, by its keys."""
 Peers = Callable[[], Dict[int, int]]
 
 
 def virtual_machines(proc: Path = Path("/proc"), name: str | None = None, peers: Peers | None = None) -> list[dict[str, Any]]:
-    """The QEMUs that may be seen under *proc*, of the given *name* or all, by pid.
+    """The QEMUs that are visible under *proc*, of the given *name* or all, sorted by pid.
 
-    Each is a dict of ``pid``, ``name``, ``uuid``, ``machine``, ``binary``, ``user``, ``monitors`` and ``complete``, and ``notes``
-    where there are any, as RETURN of the module qmp_vms_info describes it. *peers* asks for what ``unix_peers`` returns, where
-    *proc* is not that of this system.
+    Each is a dict of ``pid``, ``name``, ``uuid``, ``machine``, ``binary``, ``user``, ``monitors``, ``complete`` and perhaps
+    ``notes``; see RETURN of the module qmp_vms_info. If *proc* is not that of this system, *peers* replaces ``unix_peers``.
     """
     host = _Host(proc, by_netlink if peers is None else None, peers)
     found = []
@@ -47,23 +46,23 @@ def virtual_machines(proc: Path = Path("/proc"), name: str | None = None, peers:
             process = _Process(host, pid)
             if not process.is_qemu():
                 continue
-        except OSError:  # it ended meanwhile, or may not be seen
+        except OSError:  # it has ended, or is not visible
             continue
         try:
             if name in (None, process.name()):
                 found.append(process.describe())
         except (FileNotFoundError, ProcessLookupError):
             continue
-        except Exception as error:  # whatever it is, the other VMs are told of
+        except Exception as error:  # whatever it is, the other VMs are returned
             if name is None:
                 found.append(process.unknown(error))
     return found
 
 
 def unix_peers() -> dict[int, int]:
-    """The inode of each connected unix socket of this network namespace, and that of its other end.
+    """The inode of each connected unix socket of this network namespace, and that of its peer.
 
-    An end that no process has any more, or not yet, is 0. OSError where Linux refuses to tell.
+    A peer that no process has any more, or not yet, is 0. Raises OSError if Linux denies the query.
     """
     return _peers(by_netlink())
 
@@ -73,13 +72,13 @@ def _peers(sockets: dict[int, UnixSocket]) -> dict[int, int]:
 
 
 def printable(text: str) -> str:
-    """A text of another process, without what a terminal would act upon, and what JSON cannot carry."""
+    """A text of another process, with control characters and what JSON cannot contain escaped."""
     whole = text.encode("utf-8", "backslashreplace").decode()
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match.group())[1:-1], whole)
 
 
 class _Host:
-    """What concerns all processes; the costly questions are asked once, and only when they are needed."""
+    """Data about all processes. The expensive queries are made once, and only if they are needed."""
 
     def __init__(self, proc: Path, sockets: Callable[[], dict[int, UnixSocket]] | None, peers: Peers | None) -> None:
         self.proc = proc
@@ -91,7 +90,7 @@ class _Host:
 
     @cached_property
     def peers(self) -> dict[int, int] | None:
-        """As ``unix_peers``; None where Linux refuses to tell."""
+        """As ``unix_peers``; None if Linux denies the query."""
         try:
             return self._ask_peers() if self._ask_peers else None if self.kernel is None else _peers(self.kernel)
         except OSError:
@@ -99,7 +98,7 @@ class _Host:
 
     @cached_property
     def kernel(self) -> dict[int, UnixSocket] | None:
-        """The unix sockets of this network namespace from the kernel itself; None where it refuses to tell."""
+        """The unix sockets of this network namespace, from the kernel itself; None if it denies the query."""
         try:
             return self._ask_sockets() if self._ask_sockets else None
         except OSError:
@@ -107,11 +106,11 @@ class _Host:
 
     @property
     def is_blind(self) -> bool:
-        """Whether the kernel was asked for its sockets and refused."""
+        """Whether the kernel has denied the query for its sockets."""
         return self._ask_sockets is not None and self.kernel is None
 
     def holders(self, inode: int) -> list[dict[str, Any]]:
-        """The processes that have the socket *inode* open; one of which nothing is known where they may not be seen."""
+        """The processes that have the socket *inode* open; one unknown process if none is visible."""
         pids = self._owners.get(inode, [])
         return [{"pid": pid, "command": self._command(pid)} for pid in pids] or [{"pid": None, "command": None}]
 
@@ -124,14 +123,14 @@ class _Host:
         return owners
 
     def _command(self, pid: int) -> str | None:
-        """The first 15 bytes of a process's name; None when it ended."""
+        """The first 15 bytes of a process's name; None if it has ended."""
         try:
             return printable((self.proc / str(pid) / "comm").read_text(errors="replace").rstrip("\n"))
         except OSError:
             return None
 
     def sockets_of(self, pid: int) -> dict[int, int] | None:
-        """The descriptors of a process that are sockets, and their inodes. None where they may not be seen."""
+        """The descriptors of a process that are sockets, and their inodes. None if they are not visible."""
         directory = self.proc / str(pid) / "fd"
         sockets = {}
         try:
@@ -141,16 +140,17 @@ class _Host:
         for descriptor in descriptors:
             try:
                 match = re.fullmatch(r"socket:\[([0-9]+)\]", os.readlink(directory / descriptor))
-            except OSError:  # closed meanwhile
+            except OSError:  # it was closed since
                 continue
             if match:
                 sockets[int(descriptor)] = int(match.group(1))
         return sockets
 
     def unix_sockets_of(self, pid: int) -> dict[int, UnixSocket]:
-        """The unix sockets that have a name, by inode: those of this network namespace and of that of the process.
+        """The unix sockets with a name, by inode: those of this network namespace and of that of the process.
 
-        Both, for the end of a connection that QEMU has is in the namespace of its client. The kernel tells of this one only.
+        Both are needed, because QEMU's end of a connection is in the namespace of its client. The kernel reports only
+        those of this namespace.
         """
         kernel = self.kernel
         homes = [*([self.proc] if kernel is None else []), *([] if self._is_in_ours(pid) else [self.proc / str(pid)])]
@@ -158,7 +158,7 @@ class _Host:
         return {inode: unix for inode, unix in found.items() if unix.name}
 
     def _is_in_ours(self, pid: int) -> bool:
-        """Whether a process is in this network namespace; False where that may not be seen."""
+        """Whether a process is in this network namespace; False if that is not visible."""
         try:
             return os.path.samestat(os.stat(self.proc / str(pid) / "ns" / "net"), os.stat(self.proc / "self" / "ns" / "net"))
         except OSError:
@@ -173,7 +173,7 @@ def _unix_table(home: Path) -> bytes:
 
 
 class _Process:
-    """One process, by its command line and what Linux knows of it. FileNotFoundError or ProcessLookupError when it ended."""
+    """One process: its command line, and what Linux reports of it. FileNotFoundError or ProcessLookupError if it has ended."""
 
     def __init__(self, host: _Host, pid: int) -> None:
         self._host = host
@@ -194,10 +194,10 @@ class _Process:
         uuid = self._values("uuid")[-1:]
         name, machine, binary = self.name(), self._last("type", "machine", "M"), self._binary()
         if not _QEMU.fullmatch(os.path.basename(binary)):
-            self._note("It is called like a QEMU, but its program is not.")
+            self._note("It has the name of a QEMU, but its program is another one.")
         if self._host.is_blind:
-            self._note("Linux refused sock_diag, so it was not checked that the paths lead to this process.")
-        return self._told(
+            self._note("Linux denied sock_diag. So it was not checked that the paths lead to this process.")
+        return self._result(
             name=None if name is None else printable(name),
             uuid=printable(uuid[0].lower()) if uuid else None,
             machine=None if machine is None else printable(machine),
@@ -208,13 +208,13 @@ class _Process:
         )
 
     def unknown(self, error: Exception) -> dict[str, Any]:
-        """What is told of a process that cannot be described."""
+        """The result for a process that cannot be described."""
         self._note(f"It could not be read ({type(error).__name__}).")
-        return self._told(
+        return self._result(
             name=None, uuid=None, machine=None, binary=printable(self._words[0]), user=None, monitors=[], complete=False
         )
 
-    def _told(self, **facts: Any) -> dict[str, Any]:
+    def _result(self, **facts: Any) -> dict[str, Any]:
         return {"pid": self._pid, **facts, **({"notes": self._notes} if self._notes else {})}
 
     def _note(self, text: str) -> None:
@@ -223,16 +223,16 @@ class _Process:
 
     def _values(self, *options: str) -> list[str]:
         """The values of options of the command line, in its order; ``-option`` and ``--option`` are the same to QEMU."""
-        wanted = {dash + option for option in options for dash in ("-", "--")}
-        return [value for word, value in zip(self._words[1:], self._words[2:]) if word in wanted]
+        spellings = {dash + option for option in options for dash in ("-", "--")}
+        return [value for word, value in zip(self._words[1:], self._words[2:]) if word in spellings]
 
     def _last(self, key: str, *options: str) -> str | None:
-        """The last value of *key*, which is also the key of a first value that has none: the one that QEMU takes."""
+        """The last value of *key*, which is the one that QEMU uses. A first value without a key has this key."""
         values = [given[key] for given in (_parse(text, key) for text in self._values(*options)) if key in given]
         return str(values[-1]) if values else None
 
     def _link(self, name: str) -> str | None:
-        """Where a link of /proc/PID leads; None where it may not be read."""
+        """The target of a link of /proc/PID; None if it is not readable."""
         try:
             path = os.readlink(self._home / name)
         except PermissionError:
@@ -240,11 +240,11 @@ class _Process:
         return path[: -len(_GONE)] if path.endswith(_GONE) else path
 
     def _binary(self) -> str:
-        """The program's path; as it was called where the path may not be read."""
+        """The path of the program; if that is not readable, the name by which it was started."""
         return self._link("exe") or self._words[0]
 
     def _user(self) -> str | None:
-        """Who it runs as. The owner of /proc/PID does not tell: that is root for a QEMU that changed its user."""
+        """The user it runs as. This is not the owner of /proc/PID, which is root for a QEMU that has changed its user."""
         match = re.search(r"^Uid:\s+\d+\s+(\d+)", (self._home / "status").read_text(errors="replace"), re.MULTILINE)
         if not match:
             return None
@@ -254,7 +254,7 @@ class _Process:
             return match.group(1)
 
     def _addresses(self) -> tuple[list[Options], bool]:
-        """The addresses of the monitors that it was started with, and whether these are all."""
+        """The addresses of the monitors on the command line, and whether these are all."""
         given = [_chardev(text) for text in self._values("chardev")]
         chardevs = {str(chardev.get("id")): chardev for chardev in given}
         monitors = [_legacy_chardev(text, chardevs) for text in self._values("qmp", "qmp-pretty")]
@@ -265,16 +265,16 @@ class _Process:
         reachable = [chardev for chardev in monitors if _can_be_reached(chardev)]
         read = not self._values("readconfig")
         if any(_UNREADABLE in one for one in [*given, *options, *monitors]):
-            self._note("Options of its command line cannot be read.")
+            self._note("Some options of its command line cannot be parsed.")
             read = False
         if len(reachable) > _MOST_MONITORS:
-            self._note(f"It names {len(reachable)} monitors, of which the first {_MOST_MONITORS} were looked at.")
+            self._note(f"It has {len(reachable)} monitors. Only the first {_MOST_MONITORS} were checked.")
             read, reachable = False, reachable[:_MOST_MONITORS]
         addresses = [address for address in map(self._address, reachable) if address]
         return addresses, len(addresses) == len(reachable) and read
 
     def _address(self, chardev: Options) -> Options | None:
-        """Where a socket is reached; None where that cannot be known. ``bound`` is the name by which Linux knows it."""
+        """The address of a socket; None if it is unknown. ``bound`` is the name that the socket has in Linux."""
         if "fd" in chardev:
             inode = (self._sockets or {}).get(_number(chardev["fd"]), 0)
             bound = self._unix_sockets[inode].name if inode in self._unix_sockets else None
@@ -292,10 +292,10 @@ class _Process:
         return {"type": "unix", "path": path, "bound": bound} if path and path == printable(path) else None
 
     def _absolute(self, path: str) -> str | None:
-        """A path of that process as a path of this one; None where it cannot be known.
+        """A path of that process as a path of this one; None if it is unknown.
 
-        With -daemonize and with a chroot QEMU leaves the directory that it was started in, after it has made its sockets.
-        In a container the file is reached through /proc/PID/root.
+        With -daemonize and with a chroot, QEMU leaves the directory that it was started in, after it has created its sockets.
+        For a process in a container the path leads through /proc/PID/root.
         """
         if path.startswith("@"):
             return path
@@ -318,7 +318,7 @@ class _Process:
             return inside
 
     def _with_clients(self, address: Options) -> Options | None:
-        """What is told of a monitor; None where its path leads to something else than the socket that this process listens on."""
+        """The result for a monitor; None if its path does not lead to the socket on which this process listens."""
         if address["type"] != "unix":
             return address
         bound, names, path = address["bound"], self._unix_sockets, address["path"]
@@ -330,7 +330,7 @@ class _Process:
         if known and not any(is_file(path, names[inode], self._mounts) for inode in known):
             if self._sockets is not None or os.path.exists(path):
                 self._note(
-                    f"The file {path} is not the socket that this process listens on: it was removed, exchanged, or is in "
+                    f"The file {path} is not the socket on which this process listens: it was removed or replaced, or is in "
                     "another mount namespace."
                 )
                 return None
@@ -344,9 +344,9 @@ class _Process:
                 continue
 
     def _clients(self, bound: str, connected: set[int]) -> list[dict[str, Any]] | None:
-        """Who is at the other end of this process's *connected* sockets, and of those that it connected to *bound* itself.
+        """The processes that are the peers of this process's *connected* sockets, and of those that it has connected to *bound*.
 
-        None where that may not be seen.
+        None if that is not visible.
         """
         peers, names = self._host.peers, self._unix_sockets
         if self._sockets is None or peers is None or not connected <= set(peers):
@@ -365,7 +365,7 @@ class _Process:
 
 
 def _parse(text: str, implied: str | None = None) -> Options:
-    """QEMU's ``key=value,…``, where ``,,`` is a comma, a first value without key is that of *implied*, a later one is on."""
+    """QEMU's ``key=value,…``. ``,,`` is a comma; a first value without a key is that of *implied*; a later key alone is on."""
     if text.startswith("{"):
         try:
             given = json.loads(text)
@@ -385,7 +385,7 @@ def _parse(text: str, implied: str | None = None) -> Options:
 
 
 def _chardev(text: str) -> Options:
-    """The value of -chardev, flat. In JSON it is nested as the arguments of ``chardev-add`` are."""
+    """The value of -chardev, flat. In JSON it is nested like the arguments of ``chardev-add``."""
     options = _parse(text, "backend")
     backend = options.get("backend")
     if not isinstance(backend, dict):
@@ -422,12 +422,12 @@ def _legacy_chardev(text: str, chardevs: dict[str, Options]) -> Options:
 
 
 def _can_be_reached(chardev: Options) -> bool:
-    """Whether it is a socket that carries QMP and nothing around it, and not one that QEMU itself opened to a TCP port."""
+    """Whether it is a socket with plain QMP, and not a connection that QEMU itself has made to a TCP port."""
     wrapped = any(chardev.get(protocol) in _ON for protocol in ("telnet", "tn3270", "websocket"))
     client = "port" in chardev and chardev.get("server") not in _ON
     return chardev.get("backend") == "socket" and not wrapped and not client
 
 
 def _number(value: object) -> int:
-    """An integer of a command line, -1 for what is none."""
+    """An integer of a command line; -1 for anything else."""
     return int(str(value)) if re.fullmatch(r"[0-9]{1,9}", str(value)) else -1

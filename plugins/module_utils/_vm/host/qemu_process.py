@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line that QEMU was started with, read from this host's /proc.
 
-It tells what QEMU itself forgets: which node, backend or memory object a device of the launch was given, after a snapshot, and
-after the guest has released the device.
+It contains what QEMU itself forgets after a snapshot, or after the guest has released a device: which node, backend or memory
+object that device was started with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IMPLIED = {
 }
 _FILE_OF_OPTIONS = "readconfig"
 _MOST_BYTES = 4 << 20
-"""Of a command line that are read; Linux takes no longer one by default."""
+"""Bytes of a command line that are read; by default Linux accepts no longer one."""
 
 
 class Launched(NamedTuple):
@@ -41,7 +41,7 @@ class Launched(NamedTuple):
 
 
 def read(pid: int | None) -> Launched:
-    """What the command line of process *pid* says; nothing where this host does not show it."""
+    """The options on the command line of process *pid*; none if this host does not show it."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read(_MOST_BYTES).decode("utf-8", "surrogateescape").split("\0")
@@ -51,7 +51,7 @@ def read(pid: int | None) -> Launched:
 
 
 def of_words(words: List[str]) -> Launched:
-    """What these words of a command line say."""
+    """The options in these words of a command line."""
     found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
     nodes = [*found["blockdev"], *found["drive"]]
     return Launched(
@@ -76,7 +76,7 @@ def parse(text: str, implied: str) -> Options:
     options: Options = {}
     for number, part in enumerate(_parts(text)):
         key, equals, value = part.partition("=")
-        if equals and implied == "type" and key in options:  # lists of a network backend are written one by one
+        if equals and implied == "type" and key in options:  # a list of a network backend is written as several options
             options[key] = [*(options[key] if isinstance(options[key], list) else [options[key]]), value]
         elif equals:
             options[key] = value
@@ -88,7 +88,7 @@ def parse(text: str, implied: str) -> Options:
 
 
 def filename(options: Options, nodes: Dict[str, Options]) -> str | None:
-    """The image that the options of a -blockdev or -drive name, however deep or by other *nodes*; None for what is no file."""
+    """The image of a -blockdev or -drive, nested at any depth or in other *nodes*; None if it is not a file."""
     pending: List[Any] = [options]
     while pending:
         one = pending.pop(0)
@@ -102,7 +102,7 @@ def filename(options: Options, nodes: Dict[str, Options]) -> str | None:
             if below not in nodes:
                 return below
             pending.append(nodes[below])
-            nodes = {name: node for name, node in nodes.items() if name != below}  # each once, for a line may say anything
+            nodes = {name: node for name, node in nodes.items() if name != below}  # each once: a command line may contain a cycle
     return None
 
 
@@ -113,13 +113,13 @@ def _values(words: List[str], option: str) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Cut at single commas; a doubled one is a comma."""
+    """Split at single commas; a doubled one is a comma."""
     part = ""
-    pieces = text.split(",")
-    while pieces:
-        part += pieces.pop(0)
-        if pieces and pieces[0] == "" and len(pieces) > 1:
-            pieces.pop(0)
+    rest = text.split(",")
+    while rest:
+        part += rest.pop(0)
+        if rest and rest[0] == "" and len(rest) > 1:
+            rest.pop(0)
             part += ","
             continue
         yield part

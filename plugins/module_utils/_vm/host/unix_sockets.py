@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The unix sockets of a network namespace, as Linux tells of them.
+"""The unix sockets of a network namespace, as Linux reports them.
 
-By sock_diag(7), where a name is a value of its own. In /proc/net/unix it is text, with the line ends that any user may give to
-the name of a socket; so what is read there is taken only where no two lines contradict each other.
+sock_diag(7) reports names as separate values. In /proc/net/unix they are text, and any user can create a socket whose name
+contains line ends. So an entry of that file is used only if no other line contradicts it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LINE = re.compile(
 
 
 class UnixSocket(NamedTuple):
-    """A unix socket. An abstract name begins with ``@``; a path is as it was bound, which may be relative; "" for no name.
+    """A unix socket. An abstract name begins with ``@``; a path is as it was bound, which may be relative; "" means no name.
 
-    ``peer`` is the inode of the other end, 0 for one that no process has any more, or not yet; None for a socket that is not
-    connected. ``file`` is the inode number of the socket's file, its lower 32 bits, and the number of the device that it is on,
-    as the kernel has it. Neither is known of a socket in /proc/net/unix.
+    ``peer`` is the inode of the peer, 0 if no process has it any more, or not yet; None if the socket is not connected. ``file``
+    is the inode number of the socket's file (its lower 32 bits) and the number of its device. Both are None for a socket that was
+    read from /proc/net/unix.
     """
 
     name: str
@@ -44,11 +44,11 @@ class UnixSocket(NamedTuple):
 
 
 def by_netlink() -> dict[int, UnixSocket]:
-    """The unix sockets of this network namespace by inode. OSError where Linux refuses to tell."""
+    """The unix sockets of this network namespace by inode. Raises OSError if Linux denies the query."""
     found: dict[int, UnixSocket] = {}
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(_SECONDS)
-        netlink.connect((0, 0))  # the kernel; nobody else's messages come in from now on
+        netlink.connect((0, 0))  # the kernel: from now on messages of other senders are not received
         request = struct.pack(_REQUEST, socket.AF_UNIX, 0, 0, _ALL_STATES, 0, _SHOW_NAME_FILE_PEER, 0, 0)
         length = struct.calcsize(_HEADER) + len(request)
         netlink.send(struct.pack(_HEADER, length, _SOCK_DIAG_BY_FAMILY, _DUMP, 1, 0) + request)
@@ -98,21 +98,21 @@ def _aligned(length: int) -> int:
 
 
 def by_text(tables: Iterable[bytes]) -> dict[int, UnixSocket]:
-    """The unix sockets in files such as /proc/net/unix by inode, without those of which two lines say different things.
+    """The unix sockets in files such as /proc/net/unix by inode, without those for which two lines differ.
 
-    Each socket has its line, whatever lines the name of another one imitates.
+    Each socket has a line of its own, even if the name of another socket imitates one.
     """
-    told: dict[int, set[UnixSocket]] = {}
+    found: dict[int, set[UnixSocket]] = {}
     for table in tables:
         for match in map(_LINE.fullmatch, table.split(b"\n")[1:]):
             if match:
                 flags, inode, name = match.groups()
-                told.setdefault(int(inode), set()).add(UnixSocket(os.fsdecode(name or b""), bool(int(flags, 16) & _LISTENING)))
-    return {inode: sockets.pop() for inode, sockets in told.items() if len(sockets) == 1}
+                found.setdefault(int(inode), set()).add(UnixSocket(os.fsdecode(name or b""), bool(int(flags, 16) & _LISTENING)))
+    return {inode: sockets.pop() for inode, sockets in found.items() if len(sockets) == 1}
 
 
 def is_file(path: str, unix: UnixSocket, mounts: Callable[[], Iterable[str]]) -> bool:
-    """Whether the file at *path* is that of the socket *unix*. *mounts* reads the lines of mountinfo (proc(5)) to look in."""
+    """Whether the file at *path* is that of the socket *unix*. *mounts* returns the lines of mountinfo (proc(5))."""
     if unix.file is None:
         return False
     try:
@@ -132,7 +132,7 @@ def is_file(path: str, unix: UnixSocket, mounts: Callable[[], Iterable[str]]) ->
 
 
 def _on_device(descriptor: int, device: str, mounts: Callable[[], Iterable[str]]) -> bool:
-    """Whether a file is on *device*, though stat says otherwise, as it does of some file systems (btrfs, overlayfs)."""
+    """Whether a file is on *device*, although stat reports another one, as for some file systems (btrfs, overlayfs)."""
     try:
         with open(f"/proc/self/fdinfo/{descriptor}") as info:
             mount = next((line.split()[1] for line in info if line.startswith("mnt_id:")), "")
