@@ -113,7 +113,7 @@ def test_a_named_pipe_is_refused_for_qemu_would_hang(bare_vm: VM, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ({"path": "vm.elf"}, "invalid_option", "whole path"),
+        ({"path": "vm.elf"}, "invalid_option", "absolute path"),
         ({"path": "/nosuch/vm.elf"}, "command_failed", "/nosuch/vm.elf"),
         ({"protocol": "nosuch:x"}, "command_failed", "protocol"),
         ({"path": "/nosuch/vm.elf", "format": "kdump-zip"}, "invalid_option", "'kdump-zlib'"),

@@ -47,7 +47,7 @@ def test_a_guest_that_has_migrated_away_does_not_run_twice(binary: Binary, make_
     vm = make_vm(binary=binary, boot=False, paused=False)
     assert Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null")["changed"]
     assert vm.query("query-status")["status"] == "postmigrate"
-    refused(power(vm, "running"), "unsupported", "another host", "twice", "force")
+    refused(power(vm, "running"), "unsupported", "another host", "destroy its disks", "force")
     refused(power(vm, "shutdown"), "unsupported", "another host", "force")
     assert vm.query("query-status")["status"] == "postmigrate"
     assert power(vm, "running", force=True)["vm"] == {"status": "running"}
@@ -63,7 +63,7 @@ def test_a_guest_that_has_migrated_away_does_not_boot_after_a_reset(binary: Bina
         refused(power(vm, "reset", check=check), "unsupported", "another host", "force")
     vm.query("system_reset")
     assert vm.query("query-status")["status"] == "prelaunch"
-    refused(power(vm, "running"), "unsupported", "another host", "twice", "force")
+    refused(power(vm, "running"), "unsupported", "another host", "destroy its disks", "force")
     refused(power(vm, "shutdown"), "unsupported", "another host", "force")
     assert unchanged(Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null"))
     assert power(vm, "running", force=True)["vm"] == {"status": "running"}
@@ -79,9 +79,9 @@ def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(
     assert power(source, "paused")["changed"]
     assert Modules(target).run("qmp_migrate", state="incoming", uri=uri)["changed"]
     assert Modules(source).run("qmp_migrate", uri=uri)["changed"]
-    refused(power(source, "running"), "unsupported", "another host", "twice")
+    refused(power(source, "running"), "unsupported", "another host", "destroy its disks")
     assert unchanged(power(source, "paused"))
-    refused(power(source, "running"), "unsupported", "another host", "twice")
+    refused(power(source, "running"), "unsupported", "another host", "destroy its disks")
     for act in ("stop", "system_reset"):
         target.query(act)
         assert power(target, "running")["vm"] == {"status": "running"}

@@ -124,8 +124,6 @@ def _doubts(hardware: Hardware, spec: JobSpec) -> tuple[HardwareError, ...]:
     images = chain(hardware, root_node(hardware, spec))
     if spec.base is not None and spec.base not in images:
         return (JobFailed(f"base {spec.base} is not an image of {spec.disk}. Set one of: {', '.join(images)}."),)
-    if spec.speed is not None and spec.speed < 0:
-        return (JobFailed(f"speed {spec.speed} is negative. Set bytes per second, or 0 for no limit."),)
     return ()
 
 
