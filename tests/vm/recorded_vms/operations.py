@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A VM for operations: a disk with a snapshot, a mirror that is ready, block nodes to copy to, a secret, a USB hub and a balloon."""
+"""A VM for operations: a disk with a snapshot, a mirror that is ready, nodes to copy to, a secret, a USB hub and a balloon."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ from . import DIRECTORY, Act, RecordedVM
 
 
 def images(directory: Path) -> None:
-    for name, size in (
-        ("template", "1M"),
-        ("d1", "1M"),
-        ("target1", "1M"),
-        ("target2", "1M"),
-        ("small", "512K"),
-        ("fixed", "1M"),
-    ):
+    for name in ("template", "d1", "target1", "target2", "small", "fixed"):
+        size = "512K" if name == "small" else "1M"
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", directory / name, size], check=True)
     backing = ["-b", str(directory / "template"), "-F", "qcow2"]
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, directory / "d0"], check=True)
