@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy between a module and the monitor of a real QEMU that causes one fault at one command.
+"""A proxy between a module and the monitor of a real QEMU that causes a fault at a command.
 
-It speaks the newline-separated JSON that both ends send, and passes descriptors on. Commands that only read are passed through
-and not counted; what happens *while waiting* happens at the first of them after the command that was counted.
+It reads the newline-separated JSON that both ends send, and passes descriptors on. Commands that only read are passed on and not
+counted. A fault *while waiting* happens at the first of them after the command that was counted.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ _TO_PROCESSES = (
 
 
 class Proxy:
-    """Serves so many *clients*, one after the other, on ``path``. *fault* happens at each changing command whose number, from 0,
-    is in *points*.
+    """Serves a number of *clients*, one after the other, on ``path``.
 
-    *act* is called for the faults that befall a process: it kills the client, or kills or stops a QEMU. ``seen`` are the
-    changing commands that came, in order; ``caused`` are the points at which the fault happened,
-    ``waits`` those after which something was read; ``greeted`` is set when QEMU has begun to speak to a client.
+    *fault* happens at each changing command whose number, from 0, is in *points*. *act* is called for the faults of a process: it
+    kills the client, or kills or stops a QEMU. ``seen``: the changing commands that came, in order. ``caused``: the points at
+    which the fault happened. ``waits``: the points after which something was read. ``greeted`` is set when QEMU has greeted a
+    client.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Proxy:
                     answer = self._request(client, qemu, json.loads(line), line + b"\n", descriptors)
                     if answer is StopIteration:
                         return
-                    awaited = answer or awaited
+                    awaited = awaited if answer is None else answer  # an id may be 0
                     descriptors = []
             if qemu in ready:
                 data = qemu.recv(65536)
