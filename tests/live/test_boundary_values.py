@@ -16,6 +16,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Hardw
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError, Monitor, Schema, UnixAddress
+from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -95,6 +96,10 @@ DEPENDS_ON_THE_HOST = (
 """What QEMU finds out by trying, and what stands in the way of one thing because of another."""
 
 
+def chardev_spec(kind: str, options: dict[str, Any]) -> Any:
+    return recordings.work_of("qmp_chardev").spec(recordings.params("qmp_chardev", id="x1", type=kind, options=options))
+
+
 def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], Plan], Any]]:
     """Each of the options that QEMU's schema has for these, with each value, as (name, plan, spec)."""
     for qom_type, whole in OBJECTS.items():
@@ -115,7 +120,7 @@ def tasks(hardware: Hardware) -> Iterator[tuple[str, Callable[[Hardware, Any], P
                 yield (
                     f"{kind} {name}={value!r:.60}",
                     chardev.plan_present,
-                    chardev.ChardevSpec(FrontendSpec("x1"), kind, options={**data, name: value}),
+                    chardev_spec(kind, {**data, name: value}),
                 )
     for driver, names in DEVICES.items():
         for name in names:

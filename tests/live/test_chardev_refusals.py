@@ -12,11 +12,10 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev.plans import ChardevSpec, plan_present
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -34,19 +33,19 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"type": "socket", "path": "/" + "x" * 107}, ["path", "108", "107"]),
     ({"type": "socket", "path": "/" + "é" * 54}, ["path", "109", "107"]),
     ({"type": "null", "path": "/x"}, ["path", "null"]),
-    ({"type": "null", "host": "127.0.0.1", "port": 1}, ["address", "null"]),
-    ({"type": "socket", "host": "", "port": 1}, ["address", "empty"]),
-    ({"type": "socket", "host": "127.0.0.1", "port": -1}, ["address_port", "-1"]),
-    ({"type": "socket", "host": "127.0.0.1", "port": 65536}, ["address_port", "65536"]),
-    ({"type": "socket", "path": "/run/x", "options": {"addr": INET}}, ["options", "addr", "path"]),
+    ({"type": "null", "address": "127.0.0.1", "address_port": 1}, ["address", "null"]),
+    ({"type": "socket", "address": "", "address_port": 1}, ["address", "empty"]),
+    ({"type": "socket", "address": "127.0.0.1", "address_port": -1}, ["address_port", "-1"]),
+    ({"type": "socket", "address": "127.0.0.1", "address_port": 65536}, ["address_port", "65536"]),
+    ({"type": "socket", "path": "/run/x", "options": {"addr": INET}}, ["options.addr", "path"]),
     ({"type": "socket", "options": {"addr": {"type": "unx", "data": {"path": "/x"}}}}, ["options.addr.type", "'unix'"]),
     ({"type": "socket", "options": {"addr": {"type": "inet", "data": {"host": "a"}}}}, ["options.addr.data.port"]),
     ({"type": "socket", "options": {"addr": {"type": "inet", "data": {"host": "a", "port": "65536"}}}}, ["65536"]),
     ({"type": "socket", "options": {"addr": UNIX, "telnt": True}}, ["options.telnt", "'telnet'"]),
     ({"type": "socket", "options": {"addr": UNIX, "telnet": "maybe"}}, ["options.telnet", "boolean"]),
     ({"type": "socket", "path": "/run/x", "options": {"tls-creds": "t"}}, ["tls-creds", "TCP"]),
-    ({"type": "socket", "host": "127.0.0.1", "port": 0, "options": {"tls-authz": "t"}}, ["tls-authz", "tls-creds"]),
-    ({"type": "socket", "path": "/run/x", "server": False, "options": {"wait": True}}, ["wait", "server"]),
+    ({"type": "socket", "address": "127.0.0.1", "address_port": 0, "options": {"tls-authz": "t"}}, ["tls-authz", "tls-creds"]),
+    ({"type": "socket", "path": "/run/x", "server": False, "options": {"wait": True}}, ["options.wait", "server"]),
     ({"type": "udp", "options": {"remote": {"type": "inet", "data": {"host": "a", "port": "70000"}}}}, ["remote", "70000"]),
     ({"type": "ringbuf", "options": {"size": 1000}}, ["options.size", "power of two"]),
     ({"type": "ringbuf", "options": {"size": -1}}, ["options.size"]),
@@ -58,7 +57,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_option(bare_vm: VM) -> Non
         hardware = Hardware(monitor)
         for options, words in REFUSED:
             with pytest.raises(InvalidOption) as refusal:
-                plan_present(hardware, ChardevSpec(FrontendSpec("c1"), **options))
+                recordings.plan(hardware, "qmp_chardev", id="c1", **options)
             assert [word for word in words if word not in str(refusal.value)] == [], (options, refusal.value)
     refused(
         Modules(bare_vm).run("qmp_chardev", check=True, id="c1", type="socket", address="::1", address_port=65536),
@@ -79,7 +78,7 @@ def test_the_longest_path_and_the_last_port(bare_vm: VM) -> None:
     assert modules.run("qmp_chardev", check=True, id="c2", type="socket", address="127.0.0.1", address_port=65535)["changed"]
 
 
-def test_a_port_that_cannot_be_made_anew_is_put_back(binary: Any, make_vm: Callable[..., VM]) -> None:
+def test_a_port_that_cannot_be_recreated_is_restored(binary: Any, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False, extra=("-device", "virtio-serial-pci,id=serial0"))
     port: dict[str, Any] = {"id": "c1", "type": "null", "driver": "virtserialport"}
     assert Modules(vm).run("qmp_chardev", **port, name="org.test.a").get("changed")

@@ -15,9 +15,9 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.chardev imp
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.slots import SlotRequest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
+from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -53,7 +53,7 @@ Made = dict[str, Any]
 CHARDEVS: dict[str, tuple[Made, Made]] = {
     # id: how a task makes it, and what it is changed to in place
     "c1": ({"type": "socket", "path": "{dir}/c,1"}, {"type": "socket", "path": "{dir}/c1b"}),
-    "c2": ({"type": "socket", "host": "127.0.0.1", "port": 0}, {}),
+    "c2": ({"type": "socket", "address": "127.0.0.1", "address_port": 0}, {}),
     "c3": ({"type": "socket", "server": False, "path": "{dir}/c,1", "options": {"reconnect{ms}": 100}}, {}),
     "c4": (
         {
@@ -111,10 +111,8 @@ def filled(value: Any, words: dict[str, str]) -> Any:
     return value.format(**words) if isinstance(value, str) else value
 
 
-def line(name: str, made: Made) -> chardev.ChardevSpec:
-    options = {"name": made.get("name")} if made.get("driver") == "virtserialport" else {}
-    front = FrontendSpec(name, made.get("driver"), SlotRequest(), options)
-    return chardev.ChardevSpec(front, **{one: made[one] for one in made if one not in ("driver", "name")})
+def chardev_spec(name: str, options: Made) -> Any:
+    return recordings.work_of("qmp_chardev").spec(recordings.params("qmp_chardev", id=name, **options))
 
 
 class Session:
@@ -182,17 +180,17 @@ def test_character_devices_and_ports(binary: Binary, session: Callable[..., Any]
     first, tasks = session(binary, *CONTROLLER)
     has_hub = "hub" in {one["name"] for one in first.query("query-chardev-backends")}
     wanted = {name: filled(made, words) for name, (made, _new) in CHARDEVS.items() if made["type"] != "hub" or has_hub}
-    made = {name: tasks.do(chardev.plan_present, line(name, one)) for name, one in wanted.items()}
+    made = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in wanted.items()}
     assert [name for name, plan in made.items() if not plan.changed or plan.warnings] == []
-    unchanged = {name: tasks.do(chardev.plan_present, line(name, one)) for name, one in wanted.items()}
+    unchanged = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in wanted.items()}
     assert [name for name, plan in unchanged.items() if plan.changed or plan.warnings] == []
-    ids = {name: line(name, {one: wanted[name][one] for one in ("driver",) if one in wanted[name]}) for name in TELL_ALL}
+    ids = {name: chardev_spec(name, {one: wanted[name][one] for one in ("driver",) if one in wanted[name]}) for name in TELL_ALL}
     told = {name: tasks.do(chardev.plan_present, spec) for name, spec in ids.items()}
     assert [name for name, plan in told.items() if plan.changed or plan.warnings] == []
     for plans in (made, unchanged, {**unchanged, **told}):
         first.stop()
         first, tasks = session(binary, *CONTROLLER, *launch_words(plans))
-        assert [name for name, one in wanted.items() if tasks.do(chardev.plan_present, line(name, one)).steps] == []
+        assert [name for name, one in wanted.items() if tasks.do(chardev.plan_present, chardev_spec(name, one)).steps] == []
 
 
 def test_character_devices_that_were_changed_in_place(binary: Binary, session: Callable[..., Any], tmp_path: Path) -> None:
@@ -201,23 +199,26 @@ def test_character_devices_that_were_changed_in_place(binary: Binary, session: C
     both = {name: (filled(old, words), filled(new, words)) for name, (old, new) in CHARDEVS.items() if new}
     plans: dict[str, Plan] = {}
     for name, (old, new) in both.items():
-        tasks.do(chardev.plan_present, line(name, old))
-        plans[name] = tasks.do(chardev.plan_present, line(name, new))
+        tasks.do(chardev.plan_present, chardev_spec(name, old))
+        plans[name] = tasks.do(chardev.plan_present, chardev_spec(name, new))
         assert [command["execute"] for command in plans[name].commands()] == ["chardev-change"]
     first.stop()
     _vm, tasks = session(binary, *CONTROLLER, *launch_words(plans))
-    assert [name for name, (_old, new) in both.items() if tasks.do(chardev.plan_present, line(name, new)).steps] == []
+    assert [name for name, (_old, new) in both.items() if tasks.do(chardev.plan_present, chardev_spec(name, new)).steps] == []
 
 
 def test_what_has_no_words_on_the_command_line_is_warned_of(bare_vm: VM, tmp_path: Path) -> None:
     with Monitor.connect(UnixAddress(str(bare_vm.qmp_socket)), timeout=10) as monitor:
         tasks = Session(monitor)
         file = {"type": "file", "path": str(tmp_path / "out")}
-        assert tasks.do(chardev.plan_present, line("c1", file)).launch_args == ("-chardev", f"file,id=c1,path={tmp_path}/out")
-        plan = tasks.do(chardev.plan_present, line("c1", {}))
+        assert tasks.do(chardev.plan_present, chardev_spec("c1", file)).launch_args == (
+            "-chardev",
+            f"file,id=c1,path={tmp_path}/out",
+        )
+        plan = tasks.do(chardev.plan_present, chardev_spec("c1", {}))
         assert plan.launch_args == () and not plan.changed and "c1" in plan.warnings[0]
         vsock = {"type": "socket", "options": {"addr": {"type": "vsock", "data": {"cid": "2", "port": "1"}}}}
-        plan = chardev.plan_present(Hardware(monitor), line("c2", vsock))
+        plan = chardev.plan_present(Hardware(monitor), chardev_spec("c2", vsock))
         assert plan.launch_args == () and plan.changed and "command line" in plan.warnings[0]
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ..._vm.devices.chardev import plans as chardev
+from ..._vm.devices.chardev import plans, spec
+from ..._vm.devices.option_table import values_of
 from ..run import Kind
 from .common import frontend_spec
 
@@ -29,24 +30,22 @@ OPTIONS = {
 }
 
 
-def line(params: Mapping[str, Any]) -> chardev.ChardevSpec:
+def chardev_spec(params: Mapping[str, Any]) -> spec.ChardevSpec:
     """The domain's spec from the module's options."""
-    return chardev.ChardevSpec(
-        frontend=frontend_spec(params, chardev.PROPERTIES),
+    return spec.ChardevSpec(
+        frontend=frontend_spec(params, spec.PROPERTIES),
         type=params["type"],
-        path=params["path"],
-        host=params["address"],
-        port=params["address_port"],
-        **{name: params[name] for name in ("server", "wait", "options", "recreate")},
+        values=values_of(spec.ALL_OPTIONS, params, "options"),
+        recreate=params["recreate"],
     )
 
 
 KIND = Kind(
     result="chardev",
-    spec=line,
-    present=chardev.plan_present,
-    absent=chardev.plan_absent,
-    describe=lambda hardware, spec: chardev.describe(hardware, spec.id),
+    spec=chardev_spec,
+    present=plans.plan_present,
+    absent=plans.plan_absent,
+    describe=lambda hardware, chardev: plans.describe(hardware, chardev.id),
     own_options=OPTIONS,
     rules={
         "mutually_exclusive": [("path", "address")],

@@ -205,7 +205,7 @@ def _check_server(hardware: Hardware, driver: str, properties: Mapping[str, Any]
             f"A {driver} needs a character device, and the VM has none with the id {name!r}. Add it with qmp_chardev: a socket "
             "that is connected to its server."
         )
-    if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
+    if chardev.type != "socket" or chardev.filename.startswith("disconnected:"):
         state = "is not connected" if chardev.type == "socket" else f"is a {chardev.type}"
         raise Conflict(
             f"A {driver} needs a socket that is connected to its server, but the character device {name} {state}: QEMU would "

@@ -21,6 +21,17 @@ _MEMORY = {"pc-dimm": "dimm", "nvdimm": "nvdimm", "virtio-mem-pci": "virtio-mem"
 Arguments = Mapping[str, Any]
 
 
+def planned_chardev(name: str, backend: Mapping[str, Any]) -> Chardev:
+    """A character device as QEMU will report it, given the *backend* of its ``chardev-add``."""
+    data = backend.get("data") or {}
+    legacy = data.get("addr") if isinstance(data.get("addr"), dict) else {}
+    addr = {**legacy.get("data", {}), "type": legacy["type"]} if legacy else {}
+    waits = backend["type"] == "socket" and data.get("server", True)
+    protocol = next((one for one in ("telnet", "websocket") if data.get(one)), str(backend["type"]))
+    filename = f"{'disconnected:' if waits else ''}{protocol}:{',server=on' if waits else ''}"
+    return Chardev(name, str(backend["type"]), filename, False, addr)
+
+
 class Forecast(Hardware):
     """A VM as planned commands will leave it. What they do not concern is as QEMU reports it.
 
@@ -190,12 +201,8 @@ class Forecast(Hardware):
         self.cache.assume(f"{_OBJECTS}/{arguments['id']}", {}, {})
 
     def _chardev_add(self, arguments: Arguments) -> None:
-        name, backend = str(arguments["id"]), arguments["backend"]
-        data = backend.get("data") or {}
-        addr = (data.get("addr") or {}).get("data") or {} if isinstance(data.get("addr"), dict) else {}
-        waits = backend["type"] == "socket" and data.get("server", True)
-        reported = f"{'disconnected:' if waits else ''}{backend['type']}{',server=on' if waits else ''}"
-        self.chardevs[name] = Chardev(name, str(backend["type"]), reported, False, addr)
+        name = str(arguments["id"])
+        self.chardevs[name] = planned_chardev(name, arguments["backend"])
 
     def _chardev_remove(self, arguments: Arguments) -> None:
         self.chardevs.pop(str(arguments["id"]), None)

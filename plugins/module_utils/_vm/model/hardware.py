@@ -146,15 +146,15 @@ class Netdev(NamedTuple):
 
 
 class Chardev(NamedTuple):
-    """A character device; ``type`` as ``chardev-add`` has it, ``told`` what ``query-chardev`` calls its filename.
+    """A character device. ``type`` is as in ``chardev-add``; ``filename`` is the text that ``query-chardev`` has for it.
 
-    ``addr`` is the address of a socket: where a client connects to as it was given, where a server listens as it was resolved.
-    ``told`` has that of the present connection in its place.
+    ``addr`` is the address of a socket: of a client as it was set, of a server as it was resolved. In ``filename`` it is the
+    address of the present connection.
     """
 
     id: str
     type: str
-    told: str
+    filename: str
     open: bool
     addr: dict[str, Any]
 
@@ -495,7 +495,7 @@ class Hardware:
 
 def is_at(chardev: Chardev, address: Address) -> bool:
     """Whether *chardev* is the connected socket at *address*, by its path, or on the network by its port."""
-    if chardev.type != "socket" or chardev.told.startswith("disconnected:"):
+    if chardev.type != "socket" or chardev.filename.startswith("disconnected:"):
         return False
     path = chardev.addr.get("path")
     if isinstance(address, UnixAddress) and isinstance(path, str):

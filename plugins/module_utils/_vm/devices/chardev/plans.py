@@ -5,126 +5,99 @@
 
 from __future__ import annotations
 
-import re
-import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption
+from ...model.forecast import planned_chardev
 from ...model.hardware import Chardev, Device, Hardware
-from ...model.slots import slot_of, slot_options
 from ...model.users import refuse_monitor_chardev, users_of_chardev
 from ...model.values import check_id, nearest
 from ...plan.command_line import chardev_argument, device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Command, Delete, Execute, Plan, Run, Step
 from ..current import backends_of, current_arguments
-from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
-from ..option_table import Difference, Option
+from ..frontend import (
+    device_arguments,
+    device_differences,
+    frontend_results,
+    planned_results,
+    recreated_arguments,
+    refuse,
+)
+from ..option_table import Difference, compare, results
 from . import data as chardev_data
-from .data import check_address, path_member
-
-_SERVER = re.compile(r",server(=on)?( <->.*)?\Z")
+from .spec import OPTIONS, PROPERTIES, ChardevSpec
 
 
-PROPERTIES = (Option("name", "name"),)
-"""The options that are properties of the device."""
-
-
-@dataclass(frozen=True)
-class ChardevSpec:
-    """What a task says of a character device: where it is, in options of their own, and any other ``options`` as
-    ``chardev-add`` takes them. A *front* without a driver stands for the backend alone."""
-
-    frontend: FrontendSpec
-    type: str | None = None
-    path: str | None = None
-    host: str | None = None
-    port: int | None = None
-    server: bool = True
-    wait: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    recreate: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.frontend.id
-
-    def data(self, kind: str) -> dict[str, Any]:
-        """The options of a character device of this type, as ``chardev-add`` takes them."""
-        if kind == "socket" and self.path:
-            addr: dict[str, Any] = {"type": "unix", "data": {"path": self.path}}
-        elif kind == "socket" and (self.host or self.port is not None):
-            addr = {"type": "inet", "data": {"host": self.host or "127.0.0.1", "port": str(self.port)}}
-        else:
-            return {**({path_member(kind) or "path": self.path} if self.path else {}), **self.options}
-        return {"addr": addr, "server": self.server, **({"wait": self.wait} if self.server else {}), **self.options}
-
-
-def plan_present(hardware: Hardware, line: ChardevSpec) -> Plan:
-    check_id(line.id)
-    refuse_monitor_chardev(hardware, line.id)
-    _refuse_others(hardware, line.id)
-    chardev, device = hardware.chardevs.get(line.id), _port(hardware, line.id)
-    kind = line.type or (chardev.type if chardev else None)
+def plan_present(hardware: Hardware, spec: ChardevSpec) -> Plan:
+    """Have the character device and, if a driver is set, its port. Raises Conflict for a port with other properties, unless
+    ``recreate`` is set."""
+    check_id(spec.id)
+    refuse_monitor_chardev(hardware, spec.id)
+    _refuse_others(hardware, spec.id)
+    chardev, device = hardware.chardevs.get(spec.id), _port(hardware, spec.id)
+    kind = spec.type or (chardev.type if chardev else None)
     if kind is None:
-        raise InvalidOption(f"Character device {line.id} does not exist yet: say with type what it is to be.")
-    if line.type is not None:
-        _check_type(hardware, line.type)
-    check_address(kind, line.path, line.host, line.port, line.options)
-    data = chardev_data.specified(hardware, kind, line.data(kind))
-    before = describe(hardware, line.id)
+        raise InvalidOption(f"Character device {spec.id} does not exist. Set type to add it.")
+    if spec.type is not None:
+        _check_type(hardware, spec.type)
+    chardev_data.check_address(spec, kind)
+    data = chardev_data.specified(hardware, kind, spec.data(kind))
+    before = describe(hardware, spec.id)
     steps: list[Step] = []
-    changed, unverified = _backend_differences(chardev, kind, data) if chardev else ([], [])
-    known = chardev_data.present(chardev, _listens(chardev)) if chardev and chardev.type == kind else None
-    if changed or chardev is None:
-        chardev_data.check(hardware, kind, data)
+    changed, unverified = _differences(chardev, spec, kind, data) if chardev else ([], [])
+    known = chardev_data.present(chardev) if chardev and chardev.type == kind else None
+    is_new = chardev is None or bool(changed)
+    if is_new:
+        chardev_data.check(hardware, kind, data, spec.names(kind))
     differences: list[Difference] = []
-    if device and line.frontend.driver:
-        differences, unread = device_differences(hardware, line.frontend, device)
+    if device and spec.frontend.driver:
+        differences, unread = device_differences(hardware, spec.frontend, device)
         unverified += unread
     arguments: dict[str, Any] = {}
-    if differences and line.recreate and device:
-        steps.append(Unplug(line.id, Plug(_as_it_is(hardware, device))))
-        arguments = recreated_arguments(hardware, line.frontend, str(line.frontend.driver), {"chardev": line.id}, device)
+    if differences and spec.recreate and device:
+        steps.append(Unplug(spec.id, Plug(_port_arguments(hardware, device))))
+        arguments = recreated_arguments(hardware, spec.frontend, str(spec.frontend.driver), {"chardev": spec.id}, device)
     else:
-        refuse(f"Port {line.id}", differences)
+        refuse(f"Port {spec.id}", differences)
     backend: dict[str, Any] = {"type": kind, "data": data}
     if chardev is None:
-        steps.append(Execute("chardev-add", {"id": line.id, "backend": backend}, Delete("chardev-remove", {"id": line.id})))
+        steps.append(Execute("chardev-add", {"id": spec.id, "backend": backend}, Delete("chardev-remove", {"id": spec.id})))
     elif changed:
-        steps += _change(hardware, chardev, backend, line.recreate)
-    if device is None and line.frontend.driver:
-        _refuse_in_use(hardware, line.id)
-        arguments = device_arguments(hardware, line.frontend, line.frontend.driver, {"chardev": line.id})
+        steps += _change(hardware, chardev, backend, spec.recreate)
+    if device is None and spec.frontend.driver:
+        _refuse_in_use(hardware, spec.id)
+        arguments = device_arguments(hardware, spec.frontend, spec.frontend.driver, {"chardev": spec.id})
     if arguments:
         steps += plug(arguments)
-    after = _after(line, before, arguments, backend if changed or chardev is None else None)
-    port = arguments or (_as_it_is(hardware, device) if device and line.frontend.driver else {})
-    launch, warnings = _launch_args(hardware, line.id, kind, data if changed else {**(known or {}), **data}, port)
+    planned = planned_chardev(spec.id, backend)._replace(open=bool(chardev and chardev.open)) if is_new else chardev
+    after = _describe(hardware, spec.id, planned, device, arguments)
+    port = arguments or (_port_arguments(hardware, device) if device and spec.frontend.driver else {})
+    launch, warnings = _launch_args(hardware, spec.id, kind, data if changed else {**(known or {}), **data}, port)
     return Plan(tuple(steps), before, after, tuple(unverified), launch, warnings)
 
 
 def _change(hardware: Hardware, chardev: Chardev, backend: dict[str, Any], recreate: bool) -> list[Step]:
-    """Give a character device another backend in place, and the one that it has if QEMU refuses that.
+    """Give a character device another backend in place, and the old one again if QEMU rejects the new one.
 
-    One that nothing is on QEMU deletes before it looks at what it is to be. So where QEMU does not report how it was made,
-    only a task that says ``recreate`` has it removed.
+    QEMU deletes a character device that nothing uses before it opens the new backend. So if QEMU does not report the options of
+    the old one, it is removed only with ``recreate``.
     """
-    data = chardev_data.present(chardev, _listens(chardev))
+    data = chardev_data.present(chardev)
     old = {"id": chardev.id, "backend": {"type": chardev.type, "data": data}}
     new = {"id": chardev.id, "backend": backend}
     undo = None if data is None else Execute("chardev-change", old)
     if chardev.type == "mux" or users_of_chardev(hardware, chardev.id):
         return [Execute("chardev-change", new, undo)]
     if undo:
-        kept = KeepBackend(old)
-        return [kept, Execute("chardev-change", new, undo, uses=(kept,))]
+        restore = RestoreIfDeleted(old)
+        return [restore, Execute("chardev-change", new, undo, uses=(restore,))]
     if not recreate:
         raise Conflict(
-            f"The character device {chardev.id} is a {chardev.type}, wanted {backend['type']}. QEMU does not report "
-            "how it was made, and deletes it first, so it could not be put back if the other fails. Remove "
-            "it first (state: absent), or set recreate: true."
+            f"type of the character device {chardev.id} is {chardev.type} and the task sets {backend['type']}. QEMU deletes the "
+            "old one first and does not report its options, so it could not be restored if the new one fails. Remove it first "
+            "(state: absent), or set recreate: true."
         )
     return [
         Delete("chardev-remove", {"id": chardev.id}),
@@ -133,8 +106,8 @@ def _change(hardware: Hardware, chardev: Chardev, backend: dict[str, Any], recre
 
 
 @dataclass(frozen=True)
-class KeepBackend(Step):
-    """Nothing by itself; undone by adding a character device again, which a change that QEMU refuses deletes."""
+class RestoreIfDeleted(Step):
+    """Does nothing. Its undo adds a character device again, which QEMU has deleted if it rejected a change."""
 
     old: dict[str, Any]
     changes = False
@@ -146,212 +119,126 @@ class KeepBackend(Step):
         pass
 
     def undo(self) -> Step:
-        return AddIfGone("chardev-add", self.old)
+        return AddIfDeleted("chardev-add", self.old)
 
 
 @dataclass(frozen=True)
-class AddIfGone(Execute):
-    """``chardev-add`` of what was there before, unless it still is."""
+class AddIfDeleted(Execute):
+    """``chardev-add`` of a character device, unless it still exists."""
 
     def apply(self, run: Run) -> None:
         if self.arguments["id"] not in {entry["label"] for entry in run.read("query-chardev")}:
             super().apply(run)
 
 
-def plan_absent(hardware: Hardware, line: ChardevSpec) -> Plan:
+def plan_absent(hardware: Hardware, spec: ChardevSpec) -> Plan:
     """Have neither the port nor the character device behind it."""
-    check_id(line.id)
-    refuse_monitor_chardev(hardware, line.id)
-    _refuse_others(hardware, line.id)
-    device = _port(hardware, line.id)
-    steps: list[Step] = [Unplug(line.id)] if device else []
-    if line.id in hardware.chardevs:
-        _refuse_in_use(hardware, line.id)
-        steps.append(Delete("chardev-remove", {"id": line.id}))
-    return Plan(tuple(steps), describe(hardware, line.id), None)
+    check_id(spec.id)
+    refuse_monitor_chardev(hardware, spec.id)
+    _refuse_others(hardware, spec.id)
+    device = _port(hardware, spec.id)
+    steps: list[Step] = [Unplug(spec.id)] if device else []
+    if spec.id in hardware.chardevs:
+        _refuse_in_use(hardware, spec.id)
+        steps.append(Delete("chardev-remove", {"id": spec.id}))
+    return Plan(tuple(steps), describe(hardware, spec.id), None)
 
 
-def describe(hardware: Hardware, line_id: str) -> dict[str, Any] | None:
-    """The character device, its address where it has one, and its port, if any; None when there is neither."""
-    chardev, device = hardware.chardevs.get(line_id), _port(hardware, line_id)
-    if chardev is None and device is None:
-        return None
-    result: dict[str, Any] = {"id": line_id, "attached": device is not None}
+def describe(hardware: Hardware, chardev_id: str) -> dict[str, Any] | None:
+    """The character device and its port as the options that add them, as far as QEMU reports them; None if there is neither."""
+    chardev, device = hardware.chardevs.get(chardev_id), _port(hardware, chardev_id)
+    return None if chardev is None and device is None else _describe(hardware, chardev_id, chardev, device, {})
+
+
+def _describe(
+    hardware: Hardware, chardev_id: str, chardev: Chardev | None, device: Device | None, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The same for a port that ``device_add`` *arguments* will add, if there are any, or else for *device*."""
+    result: dict[str, Any] = {"id": chardev_id, "attached": bool(device or arguments)}
     if chardev:
-        result.update({"type": chardev.type, "open": chardev.open, **_address(chardev)})
-    if device:
-        name = hardware.property_of(device, "name") or None
-        result.update(
-            {
-                "driver": device.driver,
-                **slot_of(device),
-                "name": name,
-                "guest_path": guest_path(device.driver, name),
-                "at_launch": device.at_launch,
-            }
-        )
-    return result
+        result.update({"type": chardev.type, "open": chardev.open, **results(OPTIONS.get(chardev.type, ()), chardev)})
+        terminal = chardev.filename.partition("pty:")[2] if chardev.type == "pty" else ""
+        result.update({"pty": terminal} if terminal else {})
+    if arguments:
+        result.update(planned_results(arguments, PROPERTIES))
+    elif device:
+        result.update(frontend_results(hardware, device, PROPERTIES))
+    path = guest_path(result.get("driver"), result.get("name"))
+    return {**result, "guest_path": path} if path else result
 
 
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    """All character devices of the VM, without those of monitors."""
     found = (describe(hardware, name) for name in sorted(hardware.chardevs))
     return [one for one in found if one]
 
 
-def guest_path(driver: str, name: str | None) -> str | None:
-    """Where udev in a Linux guest puts a named port."""
+def guest_path(driver: str | None, name: str | None) -> str | None:
+    """The path of a named port in a Linux guest with udev."""
     return f"/dev/virtio-ports/{name}" if driver == "virtserialport" and name else None
 
 
-def _port(hardware: Hardware, line_id: str) -> Device | None:
-    """The device on the character device of the same id. One of this id on another, or on none, has nothing to do with it."""
-    device = hardware.device(line_id)
-    return device if device and device.properties.get("chardev") == line_id else None
+def _port(hardware: Hardware, chardev_id: str) -> Device | None:
+    """The device on the character device of the same id. A device of this id on another one, or on none, is not its port."""
+    device = hardware.device(chardev_id)
+    return device if device and device.properties.get("chardev") == chardev_id else None
 
 
-def _refuse_others(hardware: Hardware, line_id: str) -> None:
-    """Raise Conflict where the id belongs to a device that is no port of the character device of this id."""
-    device = hardware.device(line_id)
-    if device is None or _port(hardware, line_id):
+def _refuse_others(hardware: Hardware, chardev_id: str) -> None:
+    """Raise Conflict if the id belongs to a device that is not the port of the character device of this id."""
+    device = hardware.device(chardev_id)
+    if device is None or _port(hardware, chardev_id):
         return
     other = device.properties.get("chardev")
     if other:
         raise Conflict(
-            f"The {device.driver} {line_id} is on the character device {other}, and not on one of its own id. Take "
-            f"another id, or see to the port with qmp_device and to {other} by that id.",
+            f"The {device.driver} {chardev_id} is on the character device {other}, which has another id. Choose another id, or "
+            f"manage the port with qmp_device and the character device by its id {other}.",
             chardev=other,
         )
-    raise Conflict(f"The id {line_id} belongs to a {device.driver}, which has no character device. Take another id.")
+    raise Conflict(f"The id {chardev_id} belongs to a {device.driver}, which has no character device. Choose another id.")
 
 
-def _refuse_in_use(hardware: Hardware, line_id: str) -> None:
-    """Raise Conflict where anything but the port of the same id is on the character device: QEMU lets one alone have it."""
-    others = [one for one in users_of_chardev(hardware, line_id) if one != line_id]
+def _refuse_in_use(hardware: Hardware, chardev_id: str) -> None:
+    """Raise Conflict if anything but the port of the same id uses the character device, which can have one user."""
+    others = [one for one in users_of_chardev(hardware, chardev_id) if one != chardev_id]
     if others:
-        raise Conflict(f"The character device {line_id} is used by {', '.join(others)}. Remove that first.", users=others)
+        raise Conflict(f"The character device {chardev_id} is used by {', '.join(others)}. Remove that first.", users=others)
 
 
 def _check_type(hardware: Hardware, name: str) -> None:
     known = [entry["name"] for entry in hardware.cache.ask("query-chardev-backends")]
     if name not in known:
-        raise InvalidOption(f"This QEMU ({hardware.version_text}) has no character device {name!r}{nearest(name, known)}.")
+        raise InvalidOption(
+            f"type {name!r} is not a character device of this QEMU ({hardware.version_text}){nearest(name, known)}."
+        )
 
 
-def _listens(chardev: Chardev) -> bool:
-    return _SERVER.search(chardev.told) is not None
-
-
-def _address(chardev: Chardev) -> dict[str, Any]:
-    """Path or address of a socket, the path of a pty; as far as QEMU tells it."""
-    if chardev.type == "pty":
-        return {"path": chardev.told.partition("pty:")[2] or None}
-    if chardev.type != "socket":
-        return {}
-    return {**_where(chardev.addr), "server": _listens(chardev)}
-
-
-def _where(addr: Mapping[str, Any]) -> dict[str, Any]:
-    """The path or address that a socket's address, as QEMU tells or takes it, stands for."""
-    host, port = str(addr.get("host")), str(addr.get("port"))
-    if "path" in addr:
-        return {"path": addr["path"]}
-    return {"address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"} if {"host", "port"} <= addr.keys() else {}
-
-
-def _inside(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a socket's options what its address is, whatever sort of address it is."""
-    addr = data.get("addr")
-    inside = addr.get("data") if isinstance(addr, dict) else None
-    return inside if isinstance(inside, dict) else {}
-
-
-def _backend_differences(chardev: Chardev, kind: str, wanted: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
-    """How the backend differs from *wanted*, and what of it QEMU does not tell: of most types all but the type."""
+def _differences(chardev: Chardev, spec: ChardevSpec, kind: str, data: Mapping[str, Any]) -> tuple[list[Difference], list[str]]:
+    """How the character device differs from the *data* of *spec*, and the options that QEMU does not report."""
     if kind != chardev.type:
         return [Difference("type", chardev.type, kind)], []
-    unverified = {"path" if name == path_member(kind) else name for name in wanted}
-    if kind != "socket" or "addr" not in wanted:
-        return [], sorted(unverified)
-    different: list[Difference] = []
-    server = _address(chardev)["server"]
-    if wanted.get("server", True) is not server:
-        different.append(Difference("server", server, not server))
-    inside = _inside(wanted)
-    now, stated = _where(chardev.addr), _where(inside)
-    same = now.keys() == stated.keys() and (now == stated or _same_address(chardev.addr, inside, server))
-    if now and stated and same is False:
-        different += [Difference(name, now.get(name), stated.get(name)) for name in sorted({*now, *stated})]
-    elif not now or not stated or same is None:
-        unverified |= stated.keys()
-    more = {name for name in inside if name not in ("path", "host", "port") and inside[name] != chardev.addr.get(name)}
-    return different, sorted(unverified - {"addr", "server", "wait"} | more)
+    rows, values = spec.rows_for(kind), spec.values_for(kind)
+    different, unverified = compare(rows, {row.name: data.get(row.qemu, values[row.name]) for row in rows}, chardev)
+    return different, sorted(unverified)
 
 
-def _same_address(present: Mapping[str, Any], wanted: Mapping[str, Any], server: bool) -> bool | None:
-    """Whether two addresses on the network are one; None where that cannot be told here.
-
-    QEMU tells where a server listens in numbers, so what it was given by name is looked up. A client's address it tells as
-    given: one that cannot be looked up is then another.
-    """
-    host, port = wanted.get("host"), wanted.get("port")
-    if port in ("0", 0):  # any that is free
-        port = present.get("port")
-    if "path" in present:
-        return False
-    if (host, str(port)) == (present.get("host"), str(present.get("port"))):
-        return True
-    try:
-        return not _numbers(host, port).isdisjoint(_numbers(present.get("host"), present.get("port")))
-    except (OSError, ValueError):
-        return None if server else False
-
-
-def _numbers(host: Any, port: Any) -> set[tuple[Any, ...]]:
-    """Each address that *host* and *port* stand for, in numbers. Raises OSError for names that are not known."""
-    found = socket.getaddrinfo(str(host) if host else None, str(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return {address[:2] for _family, _kind, _protocol, _name, address in found}
-
-
-def _after(
-    line: ChardevSpec, before: dict[str, Any] | None, arguments: dict[str, Any], new_backend: dict[str, Any] | None
-) -> dict[str, Any]:
-    after = {"id": line.id, "attached": False, **(before or {})}
-    if new_backend:
-        kept = {name: value for name, value in after.items() if name not in ("path", "address", "server")}
-        data = new_backend["data"]
-        where = _where(_inside(data)) if new_backend["type"] == "socket" else {}
-        after = {**kept, "type": new_backend["type"], **({**where, "server": data.get("server", True)} if where else {})}
-    if arguments:
-        name = arguments.get("name")
-        after.update(
-            {
-                "attached": True,
-                "driver": arguments["driver"],
-                **slot_options(arguments),
-                "name": name,
-                "at_launch": False,
-                "guest_path": guest_path(arguments["driver"], name),
-            }
-        )
-    return after
-
-
-def _as_it_is(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """The arguments of ``device_add`` that make a port again as it is."""
-    settled = current_arguments(hardware, device)
-    return {"driver": settled.pop("driver"), "id": settled.pop("id"), **backends_of(hardware, device), **settled}
+def _port_arguments(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The arguments of ``device_add`` that add a port again as it is."""
+    present = current_arguments(hardware, device)
+    return {"driver": present.pop("driver"), "id": present.pop("id"), **backends_of(hardware, device), **present}
 
 
 def _launch_args(
-    hardware: Hardware, line_id: str, kind: str, data: Mapping[str, Any], port: Mapping[str, Any]
+    hardware: Hardware, chardev_id: str, kind: str, data: Mapping[str, Any], port: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The launch arguments of the character device and its port, and a warning where there are none for the former."""
+    """The launch arguments of the character device and its port, and a warning if there are none."""
     try:
         chardev_data.check(hardware, kind, data)
-        argument = chardev_argument(kind, line_id, data, hardware.version)
-        why = "QEMU's command line has no words for it. Add it with this task after the next start."
-    except InvalidOption:  # of one that is there, QEMU does not tell what it was made with
-        argument, why = None, "QEMU does not report how it was made. Set all of its options in the task."
+        argument = chardev_argument(kind, chardev_id, data, hardware.version)
+        why = "QEMU's command line cannot express it. Add it with this task after the next start."
+    except InvalidOption:  # QEMU does not report all options of a present one
+        argument, why = None, "QEMU does not report its options. Set all of them in the task."
     if argument is None:
-        return (), (f"launch_args is empty for the character device {line_id} ({kind}): {why}",)
+        return (), (f"launch_args is empty for the character device {chardev_id} ({kind}): {why}",)
     return ("-chardev", argument, *(("-device", device_argument(port, hardware.version)) if port else ())), ()
