@@ -10,12 +10,13 @@ module: qmp_cpu_hotplug
 short_description: Add and remove vCPUs of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Brings a running VM to a number of vCPUs (C(device_add), C(device_del)), within the maximum it was started with
-    (C(-smp N,maxcpus=M)), waiting for the guest to let go of those that are taken away.
-  - CPUs are filled from the lowest place of the topology up and emptied from the highest down. The CPU that the guest booted
-    on stays.
-  - A Linux guest takes a new CPU into use only when a udev rule or somebody in the guest brings it online.
-  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM as many at its next start.
+  - Plugs and unplugs vCPUs (C(device_add), C(device_del)) until a running VM has O(count) of them, or fills or empties one CPU
+    slot. The VM can have as many vCPUs as it was started for (C(-smp N,maxcpus=M)).
+  - CPU slots are filled from the lowest topology up, and emptied from the highest down. The CPU that the guest booted on cannot
+    be removed.
+  - The module waits until the guest has released the vCPUs that are removed.
+  - A Linux guest uses a new vCPU only after a udev rule, or a user in the guest, has brought it online.
+  - The change is lost when QEMU ends. RV(launch_args) gives the VM the same vCPUs at its next start.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -30,14 +31,14 @@ attributes:
 options:
   count:
     description:
-      - How many vCPUs the VM is to have. More are plugged, or the surplus unplugged.
-      - One of O(count) and O(topology) is required. O(count) goes with O(state=present) only.
+      - Number of vCPUs that the VM has after the task. Missing vCPUs are plugged, surplus ones are unplugged.
+      - One of O(count) and O(topology) is required. O(count) requires O(state=present).
     type: int
   topology:
     description:
-      - >-
-        One place for a CPU by the ids that C(query-hotpluggable-cpus) has for it, such as
-        C({socket-id: 0, core-id: 1, thread-id: 0}). M(vmops.qemu.qmp_info) lists them.
+      - Topology ids of the one CPU slot to fill, or with O(state=absent) to empty, such as
+        C({socket-id: 0, core-id: 1, thread-id: 0}).
+      - Ids that identify the slot are enough. M(vmops.qemu.qmp_info) returns those of all slots.
     type: dict
 """
 
@@ -47,18 +48,27 @@ EXAMPLES = r"""
     socket: /run/vm1/qmp.sock
     count: 4
 
-- name: Take one away again, the highest first
+- name: Remove the highest one
   vmops.qemu.qmp_cpu_hotplug:
     socket: /run/vm1/qmp.sock
     count: 3
 
-- name: Fill one place of the topology
+- name: Fill one CPU slot
   vmops.qemu.qmp_cpu_hotplug:
     socket: /run/vm1/qmp.sock
     topology:
       socket-id: 1
       core-id: 0
       thread-id: 0
+
+- name: Empty it
+  vmops.qemu.qmp_cpu_hotplug:
+    socket: /run/vm1/qmp.sock
+    topology:
+      socket-id: 1
+      core-id: 0
+      thread-id: 0
+    state: absent
 """
 
 RETURN = r"""
@@ -107,84 +117,105 @@ details:
 # END GENERATED
 launch_args:
   description:
-    - Arguments for QEMU's command line that give the VM the same at its next start. A CPU beyond a place that is free has a
-      C(-device) of its own.
+    - Arguments for QEMU's command line that give the VM the same vCPUs at its next start. A CPU beyond a free slot has a
+      C(-device) argument of its own.
   returned: success
   type: list
   elements: str
   sample:
     - -smp
-    - cpus=3,maxcpus=4,sockets=1,dies=1,cores=4,threads=1
+    - cores=3,maxcpus=3,sockets=1,threads=1,cpus=2
 cpus:
-  description: The vCPUs as they are after the run, or would be in check mode.
+  description:
+    - The vCPUs after the task, or as they will be in check mode.
+    - C(count) as O(count), and C(topology) of a slot as O(topology), change nothing.
   returned: success
   type: dict
   contains:
     count:
-      description: How many vCPUs the VM has.
+      description: Number of vCPUs that the VM has.
       type: int
     maximum:
-      description: How many it may have.
+      description: Number of vCPUs that the VM can have.
       type: int
-    places:
-      description: Each place for a CPU, lowest first.
+    slots:
+      description: Each CPU slot, lowest topology first. Empty if the machine has no CPU hotplug.
       type: list
       elements: dict
       contains:
         id:
-          description: Id of the CPU that is there or would be.
+          description: Id of the CPU in the slot. Of a free slot, the id that a new CPU will get.
           type: str
         present:
-          description: Whether there is a CPU.
+          description: Whether there is a CPU in the slot.
           type: bool
         vcpus:
-          description: How many vCPUs come and go with it.
+          description: Number of vCPUs that the slot can hold. They are plugged and unplugged together.
           type: int
         topology:
-          description: Its topology ids.
+          description: Topology ids of the slot, as O(topology) takes them.
           type: dict
         type:
-          description: The type of CPU that is there or fits there, as C(device_add) takes it for C(driver).
+          description: Type of the CPU in the slot. Of a free slot, the type that fits, as C(device_add) takes it for C(driver).
           type: str
         qom_path:
-          description: QOM path of the CPU; null where there is none.
+          description: QOM path of the CPU; null if the slot is free.
           type: str
         thread_id:
-          description: Thread on the host that runs the first vCPU of the place; null where there is none, and in check mode.
+          description:
+            - Thread on the host that runs the first vCPU of the slot; null if the slot is free, and for a new CPU in check mode.
           type: int
     vcpus:
-      description: Each vCPU that is there, also where the machine has no CPU hotplug and so no places.
+      description: Each present vCPU, also if the machine has no CPU hotplug.
       type: list
       elements: dict
       contains:
         index:
-          description: Its number.
+          description: Number of the vCPU in QEMU, from 0.
           type: int
         type:
-          description: Its type.
+          description: Type of the CPU.
           type: str
         qom_path:
-          description: Its QOM path.
+          description: QOM path of the vCPU.
           type: str
         thread_id:
-          description: Thread on the host that runs it.
+          description: Thread on the host that runs the vCPU.
           type: int
   sample:
-    count: 1
-    maximum: 4
-    places:
+    count: 2
+    maximum: 3
+    slots:
       - id: cpu-0-0-0
         present: true
         vcpus: 1
-        topology: {socket-id: 0, core-id: 0, thread-id: 0}
+        topology: {socket-id: 0, core-id: 0, thread-id: 0, node-id: 0}
         type: qemu64-x86_64-cpu
         qom_path: /machine/unattached/device[0]
-        thread_id: 4711
+        thread_id: 12125
+      - id: cpu-0-1-0
+        present: true
+        vcpus: 1
+        topology: {socket-id: 0, core-id: 1, thread-id: 0, node-id: 0}
+        type: qemu64-x86_64-cpu
+        qom_path: /machine/peripheral/cpu-0-1-0
+        thread_id: 12139
+      - id: cpu-0-2-0
+        present: false
+        vcpus: 1
+        topology: {socket-id: 0, core-id: 2, thread-id: 0, node-id: 0}
+        type: qemu64-x86_64-cpu
+        qom_path: null
+        thread_id: null
     vcpus:
       - index: 0
         type: qemu64-x86_64-cpu
         qom_path: /machine/unattached/device[0]
-        thread_id: 4711
+        thread_id: 12125
+      - index: 1
+        type: qemu64-x86_64-cpu
+        qom_path: /machine/peripheral/cpu-0-1-0
+        thread_id: 12139
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

@@ -89,8 +89,8 @@ nics:
   elements: dict
 cpus:
   description:
-    - Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them. C(places) are the places for CPUs, C(vcpus) the vCPUs that there
-      are.
+    - Its vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them. C(slots) are the CPU slots, and C(vcpus) the vCPUs that are
+      present.
   returned: if requested
   type: dict
   contains:
@@ -100,8 +100,8 @@ cpus:
     maximum:
       description: How many it may have.
       type: int
-    places:
-      description: Each place for a CPU, with C(id), C(present), C(vcpus), C(topology), C(type), C(qom_path) and C(thread_id).
+    slots:
+      description: Each CPU slot, with C(id), C(present), C(vcpus), C(topology), C(type), C(qom_path) and C(thread_id).
       type: list
       elements: dict
     vcpus:
@@ -111,7 +111,7 @@ cpus:
   sample:
     count: 1
     maximum: 1
-    places: []
+    slots: []
     vcpus:
       - index: 0
         type: cortex-a57-arm-cpu

@@ -111,11 +111,11 @@ def test_facts_of_vcpus_name_their_type_path_and_thread(bare_vm: VM) -> None:
     assert {one["qom_path"]: (one["index"], one["thread_id"]) for one in facts["vcpus"]} == {
         path: (one["cpu-index"], one["thread-id"]) for path, one in reported.items()
     }
-    assert {one["type"] for one in (*facts["vcpus"], *facts["places"])} == {"qemu64-x86_64-cpu"}
-    present = [one for one in facts["places"] if one["present"]]
+    assert {one["type"] for one in (*facts["vcpus"], *facts["slots"])} == {"qemu64-x86_64-cpu"}
+    present = [one for one in facts["slots"] if one["present"]]
     assert [one["thread_id"] for one in present] == [reported[one["qom_path"]]["thread-id"] for one in present]
-    assert all((one["qom_path"], one["thread_id"]) == (None, None) for one in facts["places"] if not one["present"])
-    assert [one["qom_path"] for one in planned["cpus"]["places"]] == [one["qom_path"] for one in facts["places"]]
+    assert all((one["qom_path"], one["thread_id"]) == (None, None) for one in facts["slots"] if not one["present"])
+    assert [one["qom_path"] for one in planned["cpus"]["slots"]] == [one["qom_path"] for one in facts["slots"]]
     assert Path(f"/proc/{bare_vm.pid}/task/{present[0]['thread_id']}").exists()
 
 
@@ -131,27 +131,27 @@ def test_facts_report_the_parts_that_are_asked_for(bare_vm: VM) -> None:
 @pytest.mark.parametrize(
     ("topology", "words"),
     [
-        ({}, ["fits 4 places"]),
-        ({"socket-id": 1}, ["fits 2 places"]),
+        ({}, ["matches 4 CPU slots"]),
+        ({"socket-id": 1}, ["matches 2 CPU slots"]),
         ({"socket_id": 1}, ["'socket_id'", "'socket-id'"]),
         ({"nosuch": 1}, ["'nosuch'"]),
-        ({"socket-id": -1}, ["-1", "not a number"]),
-        ({"socket-id": "x"}, ["'x'", "not a number"]),
-        ({"socket-id": 2, "core-id": 0}, ["no place"]),
+        ({"socket-id": -1}, ["-1", "whole number"]),
+        ({"socket-id": "x"}, ["'x'", "whole number"]),
+        ({"socket-id": 2, "core-id": 0}, ["no CPU slot"]),
         ({"socket-id": True, "core-id": 0}, ["True"]),
     ],
     ids=str,
 )
-def test_places_for_vcpus_that_there_are_not(bare_vm: VM, topology: dict[str, Any], words: list[str]) -> None:
+def test_a_topology_that_is_not_one_slot_is_refused(bare_vm: VM, topology: dict[str, Any], words: list[str]) -> None:
     for state in ("present", "absent"):
         for check in (True, False):
             refused(Modules(bare_vm).run("qmp_cpu_hotplug", check, topology=topology, state=state), "invalid_option", *words)
 
 
-def test_a_place_as_a_survey_sends_it(bare_vm: VM) -> None:
-    place = {"socket-id": "1", "core-id": "0", "thread-id": "0"}
-    assert Modules(bare_vm).cpus(topology=place).get("changed")
-    assert unchanged(Modules(bare_vm).cpus(topology=place))
+def test_topology_ids_can_be_text(bare_vm: VM) -> None:
+    topology = {"socket-id": "1", "core-id": "0", "thread-id": "0"}
+    assert Modules(bare_vm).cpus(topology=topology).get("changed")
+    assert unchanged(Modules(bare_vm).cpus(topology=topology))
 
 
 def test_the_boot_disk_and_the_only_nic_are_not_taken_without_force(make_vm: Callable[..., VM]) -> None:

@@ -102,15 +102,15 @@ def test_vcpus_are_the_same_at_the_next_start(binary: Binary, make_vm: Callable[
         return make_vm(binary=binary, machine=machine, boot=False, smp=launch_args[1], extra=tuple(launch_args[2:]))
 
     vm = make_vm(binary=binary, machine=machine, boot=False)
-    place = {"socket-id": 1, "core-id": 0, "thread-id": 0}
-    added = Modules(vm).cpus(topology=place)
+    topology = {"socket-id": 1, "core-id": 0, "thread-id": 0}
+    added = Modules(vm).cpus(topology=topology)
     assert added.get("changed") and added["launch_args"][0] == "-smp" and "-device" in added["launch_args"], added
-    assert unchanged(again := Modules(vm).cpus(topology=place)) and again["launch_args"] == added["launch_args"]
+    assert unchanged(again := Modules(vm).cpus(topology=topology)) and again["launch_args"] == added["launch_args"]
     vm.stop()
     vm = start(added["launch_args"])
-    result = Modules(vm).cpus(topology=place)
+    result = Modules(vm).cpus(topology=topology)
     assert unchanged(result) and result["launch_args"] == added["launch_args"]
-    assert [one["present"] for one in result["cpus"]["places"]] == [True, False, True, False]
+    assert [one["present"] for one in result["cpus"]["slots"]] == [True, False, True, False]
     filled = Modules(vm).cpus(count=3)
     assert filled.get("changed") and filled["launch_args"] == [*filled["launch_args"][:2]], filled
     vm.stop()

@@ -68,7 +68,7 @@ def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
     assert modules.cpus(count=3)["cpus"]["count"] == 3
     assert unchanged(modules.cpus(count=3))
     cpus = modules.info(gather_subset=["cpus"])["cpus"]
-    assert len({one["thread_id"] for one in cpus["vcpus"]}) == 3 == sum(bool(one["thread_id"]) for one in cpus["places"]), cpus
+    assert len({one["thread_id"] for one in cpus["vcpus"]}) == 3 == sum(bool(one["thread_id"]) for one in cpus["slots"]), cpus
 
 
 def test_a_device_on_a_channel_that_is_not_virtio_has_an_address(make_other: Callable[..., VM]) -> None:

@@ -84,12 +84,12 @@ def test_a_nic_that_cannot_be(modules: Modules, options: dict[str, Any], code: s
     [
         ({"count": 0}, "invalid_option", ["0", "booted"]),
         ({"count": 5}, "no_free_slot", ["5", "4 vCPUs", "maxcpus"]),
-        ({"topology": {"socket-id": 7}}, "invalid_option", ["socket-id", "no place"]),
-        ({"topology": {"socket-id": 0}}, "invalid_option", ["2 places"]),
+        ({"topology": {"socket-id": 7}}, "invalid_option", ["socket-id", "no CPU slot"]),
+        ({"topology": {"socket-id": 0}}, "invalid_option", ["2 CPU slots"]),
         ({"topology": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "state": "absent"}, "unsupported", ["booted on"]),
     ],
 )
-def test_vcpus_that_cannot_be(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
+def test_cpu_tasks_that_are_refused(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
     refused(modules.cpus(**options), code, *words)
 
 

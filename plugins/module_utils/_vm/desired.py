@@ -362,7 +362,7 @@ def _kind_of(hardware: Hardware, device: Device) -> str:
         return "memory"
     if device.driver in _PORTS and device.properties.get("chardev") == device.id:
         return "chardevs"
-    return "cpus" if any(device.path == cpu.path for cpu in hardware.cpus) else "devices"
+    return "cpus" if any(device.path == cpu.path for cpu in hardware.cpu_slots) else "devices"
 
 
 def _objects(hardware: Hardware) -> set[str]:

@@ -87,7 +87,7 @@ def _slots(hardware: Hardware, device: str) -> dict[str, Any]:
 
 
 def _cpus(hardware: Hardware) -> dict[str, Any]:
-    slots = hardware.cpus
+    slots = hardware.cpu_slots
     if not slots:
         return _none(f"The machine {hardware.machine} of QEMU {hardware.version_text} has no CPU hotplug.")
     free = cpu.total(slot for slot in slots if not slot.path)

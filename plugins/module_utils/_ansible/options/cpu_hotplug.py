@@ -16,17 +16,17 @@ OPTIONS = {
 }
 
 
-def cpus(params: Mapping[str, Any]) -> cpu.Cpus:
+def spec(params: Mapping[str, Any]) -> cpu.CpuSpec:
     """The domain's spec from the module's options."""
-    return cpu.Cpus(count=params["count"], topology=params["topology"])
+    return cpu.CpuSpec(**{name: params[name] for name in OPTIONS})
 
 
 KIND = Kind(
     result="cpus",
-    spec=cpus,
+    spec=spec,
     present=cpu.plan_present,
     absent=cpu.plan_absent,
-    describe=lambda hardware, spec: cpu.describe(hardware),
+    describe=cpu.describe,
     own_options=OPTIONS,
     rules={
         "required_one_of": [("count", "topology")],

@@ -118,10 +118,10 @@ class Forecast(Hardware):
             self.nodes[node] = self.nodes[node]._replace(users=(*self.nodes[node].users, str(device.id)))
         if device.driver in _MEMORY:
             self.memory_devices.append({"type": _MEMORY[device.driver], "data": self._memory_of(device)})
-        for number, cpu in enumerate(self.cpus if device.driver.endswith("-cpu") or "core-id" in device.types else ()):
+        for number, cpu in enumerate(self.cpu_slots if device.driver.endswith("-cpu") or "core-id" in device.types else ()):
             values = self.cache.qom_get(((device.path, name) for name in cpu.props), int)
             if cpu.type == device.driver and values == list(cpu.props.values()):
-                self.cpus[number] = cpu._replace(path=device.path)
+                self.cpu_slots[number] = cpu._replace(path=device.path)
 
     def _memory_of(self, device: Device) -> dict[str, Any]:
         """An entry of ``query-memory-devices``, as far as it can be known."""
@@ -141,9 +141,9 @@ class Forecast(Hardware):
         device = next((one for one in self.devices if one.path == path), None)
         for one in [device, *self._goes_along(device)] if device else []:
             self._remove(one)
-        for number, cpu in enumerate(self.cpus):
+        for number, cpu in enumerate(self.cpu_slots):
             if cpu.path == path:
-                self.cpus[number] = cpu._replace(path=None)
+                self.cpu_slots[number] = cpu._replace(path=None)
 
     def _goes_along(self, device: Device) -> list[Device]:
         """The devices on the buses of *device*, and the other functions of its PCI slot."""

@@ -159,8 +159,8 @@ class Chardev(NamedTuple):
     addr: dict[str, Any]
 
 
-class Cpu(NamedTuple):
-    """A place for a CPU from ``query-hotpluggable-cpus``; ``props`` go back to QEMU unchanged, ``path`` None is free."""
+class CpuSlot(NamedTuple):
+    """A CPU slot from ``query-hotpluggable-cpus``. ``props`` are sent to QEMU unchanged; a free slot has no ``path``."""
 
     type: str
     props: dict[str, int]
@@ -486,11 +486,11 @@ class Hardware:
         return list(self.cache.ask_or([], "query-memory-devices"))
 
     @cached_property
-    def cpus(self) -> list[Cpu]:
-        """All places for CPUs, lowest topology first; empty where the machine cannot hotplug any."""
+    def cpu_slots(self) -> list[CpuSlot]:
+        """All CPU slots, lowest topology first; empty if the machine has no CPU hotplug."""
         entries = self.cache.ask_or([], "query-hotpluggable-cpus")
-        places = [Cpu(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
-        return places[::-1]
+        slots = [CpuSlot(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
+        return slots[::-1]
 
 
 def is_at(chardev: Chardev, address: Address) -> bool:
