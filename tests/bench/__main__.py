@@ -20,6 +20,7 @@ from typing import Iterator
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .engine import Engine, deleted
+from .playbooks import Playbooks
 from .processes import Processes
 from .rounds import Result, Row, measure
 
@@ -29,9 +30,11 @@ _HEIGHT = 24  # pixels of a bar
 def rows(directory: Path, smoke: bool) -> Iterator[Row]:
     rounds = 1 if smoke else 9
     with VM(directory / "few", boot=False) as few, VM(directory / "many", boot=False) as many:
-        yield from Engine(few, 5 if smoke else 500).rows(rounds)
+        yield from Engine(few, 5 if smoke else 25).rows(rounds if smoke else 61)
         yield deleted(few, 3 if smoke else 21)
         yield from Processes(directory, few, many, (2, 5) if smoke else (10, 200)).rows(rounds)
+    with VM(directory / "none", boot=False) as none:
+        yield from Playbooks(directory, none, 2 if smoke else 32).rows(1 if smoke else 3)
 
 
 def plot(results: list[Result]) -> str:

@@ -94,7 +94,7 @@ class Processes:
         return self._module("qmp_info", self._many, gather_subset=["disks"])
 
     def raw_facts(self) -> float:
-        """A module that does nothing, and what tells as much of the disks in the fewest queries."""
+        """A module that does nothing, and the fewest queries that return as much of the disks."""
 
         def ask() -> None:
             raw = Raw(str(self._many.directory / "watch.sock"))
