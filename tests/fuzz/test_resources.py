@@ -182,5 +182,5 @@ def test_a_monitor_that_falls_silent_after_the_change_is_reported_with_the_chang
     with Stranger(tmp_path, answer) as stranger:
         ended = run_measured("qmp_object", {"socket": stranger.path, "timeout": 2, "id": "o1", "qom_type": "iothread"})
     assert ended.result["error_code"] == "outcome_unknown" and ended.result["changed"] is True, ended
-    assert "change was made" in ended.result["msg"] and ended.result["details"]["sent"], ended
+    assert "change was completed" in ended.result["msg"] and ended.result["details"]["sent"], ended
     assert ended.seconds < 12
