@@ -101,16 +101,24 @@ def report(session: nox.Session) -> Path:
 
 @nox.session
 def static(session: nox.Session) -> None:
-    """ruff check, ruff format and mypy --strict on plugins and tests."""
-    session.install("ruff==0.17.*", "mypy==2.*", "types-PyYAML", "pytest", "hypothesis", "nox", ANSIBLE_CORE)
+    """ruff check, ruff format, whether generated parts are fresh, and mypy --strict on plugins and tests."""
+    session.install("ruff==0.17.*", "mypy==2.*", "pyyaml", "types-PyYAML", "pytest", "hypothesis", "nox", ANSIBLE_CORE)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     config = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(CACHE / "mypy"))
     session.run("mypy", *config, "noxfile.py")
     packages = [word for package in PACKAGES for word in ("-p", package)]
     env = linked(session)
+    session.run("python", "tests/tools/generate.py", "--check", env=env)
     with session.chdir(LINKED):
         session.run("mypy", *config, *packages, env=env)
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write the parts that repeat what is declared elsewhere; with --check, only report those that are stale."""
+    session.install("pyyaml", ANSIBLE_CORE)
+    session.run("python", "tests/tools/generate.py", *session.posargs, env=linked(session))
 
 
 @nox.session

@@ -821,20 +821,28 @@ launch_args:
   sample: []
 order:
   description:
-    - The items in the order in which they were changed, in groups of one kind and state. Each has C(kind), C(state), C(ids), and
-      C(indices) of the items in their list; an index is null for what O(exact) removes.
+    - The items in the order in which they are changed, in groups of one kind and state. Each group has C(kind), C(state) and
+      C(entries), which have C(kind), C(id), C(index) in the list of this kind, and C(action), one of V(added), V(changed),
+      V(removed) and V(none). The index is null for what O(exact) removes.
   returned: success
   type: list
   elements: dict
   sample:
     - kind: objects
       state: present
-      ids: [io1]
-      indices: [0]
-    - kind: blockdevs
-      state: present
-      ids: [data1, data2]
-      indices: [0, 1]
+      entries:
+        - kind: objects
+          id: io1
+          index: 0
+          action: added
+undo:
+  description: The options of a task that removes what this task adds.
+  returned: success
+  type: dict
+  sample:
+    objects:
+      - id: io1
+        state: absent
 cpus:
   description: As for the items of the lists; C(cpus) has the vCPUs, as M(vmops.qemu.qmp_cpu_hotplug) returns them.
   returned: when O(cpus) is set

@@ -90,6 +90,23 @@ def _nic(name: str, sample: bool = True, descriptors: tuple[str, ...] = (), **op
     )
 
 
+WHOLE: dict[str, Any] = {
+    "objects": [{"id": "io1", "qom_type": "iothread"}],
+    "chardevs": [
+        {"id": "port1", "type": "null", "driver": "virtserialport", "name": "x", "bus": "ctl1.0"},
+        {"id": "line1", "type": "socket", "path": "{directory}/line1"},
+    ],
+    "devices": [{"id": "ctl1", "driver": "virtio-serial-pci"}],
+    "blockdevs": [
+        {"id": "x1", "file": "{image}", "iothread": "io1", "limits": {"iops": 500}},
+        {"id": "x2", "backend": {"driver": "null-co", "size": 1 << 20}, "driver": "scsi-hd"},
+    ],
+    "netdevs": [{"id": "n1", "type": "tap", "ifname": "{tap}", "mac": "52:54:00:00:00:01"}],
+}
+"""Items of all kinds that a VM without a guest releases, some of which need each other."""
+NOTHING: dict[str, Any] = {kind: [{"id": one["id"], "state": "absent"} for one in items] for kind, items in WHOLE.items()}
+MEMORY_AND_CPUS: dict[str, Any] = {"memory": [{"id": "m1", "size": "128M"}], "cpus": 3}
+
 DISK = ("qmp_blockdev", {"id": "x1", "file": "{qcow2}", "format": "qcow2"})
 TARGET = ("qmp_blockdev", {"id": "t1", "file": "{target}", "attach": False})
 SNAPSHOT = ("qmp_block_job", {"id": "s1", "type": "snapshot", "disk": "x1", "file": "{directory}/overlay"})
@@ -249,5 +266,16 @@ KINDS = (
     _nic("NIC with link down", sample=False, type="user", link="down"),
     Kind("vCPUs", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, irremovable="only a guest can release a vCPU"),
     Kind("vCPUs of a guest", "qmp_cpu_hotplug", {"count": 3}, {"count": 1}, once=True, sample=False, machine={"boot": True}),
+    Kind("whole VM", "qmp_hotplug", WHOLE, NOTHING, descriptors=("n1-fd0",)),
+    Kind(
+        "whole VM with a guest",
+        "qmp_hotplug",
+        {**WHOLE, **MEMORY_AND_CPUS},
+        {**NOTHING, "memory": [{"id": "m1", "state": "absent"}], "cpus": 1},
+        once=True,
+        sample=False,
+        machine={"boot": True},
+        descriptors=("n1-fd0",),
+    ),
     *OPERATIONS,
 )

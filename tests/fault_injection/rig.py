@@ -158,8 +158,13 @@ class Rig:
         """Start a module. The words in braces of its options are replaced."""
         return start(module, {"socket": str(monitor), **self._filled(options)}, check)
 
-    def _filled(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {name: value.format(**self._words) if isinstance(value, str) else value for name, value in options.items()}
+    def _filled(self, value: Any) -> Any:
+        """*value* with its words replaced, at any depth."""
+        if isinstance(value, dict):
+            return {name: self._filled(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._filled(one) for one in value]
+        return value.format(**self._words) if isinstance(value, str) else value
 
     def options(self, state: str) -> dict[str, Any]:
         return self.kind.present if state == "present" else self.kind.absent

@@ -55,7 +55,7 @@ def hotplug(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
 
 
 def names(result: dict[str, Any]) -> list[str]:
-    return [f"{one['kind']} {one['state']} {' '.join(map(str, one['ids']))}" for one in result["order"]]
+    return [f"{one['kind']} {one['state']} {' '.join(str(entry['id']) for entry in one['entries'])}" for one in result["order"]]
 
 
 def test_every_kind_comes_and_goes_in_one_task(big_vm: VM, tmp_path: Path) -> None:

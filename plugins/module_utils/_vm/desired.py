@@ -128,17 +128,28 @@ def launch_args(parts: Sequence[Part], run: Run | None = None) -> tuple[str, ...
 
 
 def order(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """The items in the order of the plan, in groups of one kind and state: ``kind``, ``state``, ``ids`` and ``indices``."""
-    groups = groupby((part.item for part in parts), lambda item: (item.kind, item.absent))
+    """The items in the order of the plan, in groups of one kind and state: ``kind``, ``state``, and ``entries`` with ``kind``,
+    ``id``, ``index`` and ``action``."""
+    groups = groupby(parts, lambda part: (part.item.kind, part.item.absent))
     return [
         {
             "kind": kind,
             "state": "absent" if absent else "present",
-            "ids": [item.id for item in some],
-            "indices": [item.index for item in some],
+            "entries": [{**details(part.item), "action": part.action} for part in some],
         }
-        for (kind, absent), some in ((key, list(group)) for key, group in groups)
+        for (kind, absent), some in groups
     ]
+
+
+def undo(parts: Sequence[Part]) -> dict[str, Any]:
+    """The options of a task that removes what this plan adds, and gives the VM as many vCPUs as it has now."""
+    options: dict[str, Any] = {}
+    for part in parts:
+        if part.item.kind == "cpus" and part.plan.before and part.plan.after:
+            options["cpus"] = min(part.plan.before["count"], part.plan.after["count"])
+        elif part.item.id and part.action == "added":
+            options.setdefault(part.item.kind, []).append({"id": part.item.id, "state": "absent"})
+    return options
 
 
 # -- what is refused without a look at the VM

@@ -167,7 +167,12 @@ class Hotplug(Operation):
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         spec: Desired = task.spec
         _hardware, plan = planned(partial(_whole_plan, on_pending=task.params["on_pending"]), monitor, spec)
-        result = {**as_planned(plan, task), "status": "present", "order": desired.order(plan.parts)}
+        result = {
+            **as_planned(plan, task),
+            "status": "present",
+            "order": desired.order(plan.parts),
+            "undo": desired.undo(plan.parts),
+        }
         if task.check_mode:
             return {**result, **_by_kind(plan, [part.plan.after for part in _in_task_order(plan)])}
         run = Run(monitor, task.params["timeout"])
