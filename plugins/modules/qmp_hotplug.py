@@ -12,7 +12,7 @@ version_added: 1.0.0
 description:
   - Adds, changes and removes memory, objects, character devices, devices, disks, NICs and vCPUs of a running VM as one change.
   - All items are planned together before the first command is sent. All that can be known to be impossible is refused then,
-    such as a disk for which there is no slot, a size that does not fit, or two items with one id.
+    such as a disk without a free slot, a size that does not fit, or two items with one id.
   - Items can refer to each other, such as a disk to an I/O thread, a port to its controller or a NIC to a character device. Their
     order in the task does not matter.
   - Removals come first. Their unplug requests are sent together, and the guest is awaited for all of them at the same time.

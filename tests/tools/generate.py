@@ -55,6 +55,8 @@ def _lines(value: Any, width: int) -> Iterator[str]:
     pairs = [(f"{key}:", one) for key, one in value.items()] if isinstance(value, Mapping) else [("-", one) for one in value]
     for key, one in pairs:
         flow = yaml.safe_dump(one, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False).splitlines()[0]
+        if flow[0] == "'" and isinstance(one, str) and not {'"', "\\"} & set(one):
+            flow = f'"{one}"'
         if len(f"{key} {flow}") <= width and not _is_deep(one):
             yield f"{key} {flow}"
         elif isinstance(one, str):
@@ -307,7 +309,7 @@ def argument_specs() -> str:
             "type": "raw",
             "default": [],
             "description": f"A list, or its YAML or JSON text. Each item has the options of vmops.qemu.{MODULES_OF[kind]}.",
-            "options": {name: _argument(option) for name, option in options.items() if name != "reserved"},
+            "options": {name: _argument(option) for name, option in options.items() if name not in _SET_BY_THE_ROLE},
         }
     return as_yaml(specs, 6)
 
@@ -333,26 +335,31 @@ def plain(text: str) -> str:
 
 
 def role_task(kind: str) -> str:
-    """The task of the role for the items of one kind."""
+    """The tasks of the role for the items of one kind."""
     module = MODULES_OF[kind]
     if kind == "cpus":
         arguments = {"count": "{{ __hotplug_item.count }}"}
     else:
-        arguments = {name: _passed(name, option) for name, option in options_of(module).items() if name != "reserved"}
+        arguments = {name: _passed(name, option) for name, option in options_of(module).items() if name not in _SET_BY_THE_ROLE}
     task = {
-        "name": f"{TITLES[kind]} to {{{{ __hotplug_group.verb }}}}",
+        "name": f"{TITLES[kind]}, {{{{ __hotplug_group.state }}}}",
         f"vmops.qemu.{module}": arguments,
         "register": "__hotplug_result",
         "loop": "{{ __hotplug_group.entries }}",
         "loop_control": {
             "loop_var": "__hotplug_entry",
-            "label": "{{ __hotplug_entry.id }}",
+            "label": "{{ __hotplug_entry.id | default(__hotplug_entry.kind, true) }}",
             "break_when": "__hotplug_result is failed",
         },
     }
-    return as_yaml([task])
+    note = {
+        "name": "Note what was changed",
+        "ansible.builtin.set_fact": {"__hotplug_finished": "{{ __hotplug_finished | default([]) + __hotplug_done }}"},
+    }
+    return "\n".join(as_yaml([one]) for one in (task, note))
 
 
+_SET_BY_THE_ROLE = ("reserved", "on_pending")
 TITLES = {
     "cpus": "VCPUs",
     "memory": "Memory",
@@ -415,6 +422,9 @@ def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
     for kind in hotplug.LISTS:
         yield "plugins/modules/qmp_hotplug.py", f"options of {kind}", partial(suboptions, kind)
     yield "meta/runtime.yml", "action group", action_group
+    yield "roles/hotplug/meta/argument_specs.yml", "options", argument_specs
+    for kind in MODULES_OF:
+        yield f"roles/hotplug/tasks/{kind}.yml", "task", partial(role_task, kind)
 
 
 def main() -> int:

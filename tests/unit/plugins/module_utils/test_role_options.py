@@ -18,12 +18,12 @@ ROLE = Path(__file__).parents[4] / "roles" / "hotplug"
 OPTIONS = "ansible_collections.vmops.qemu.plugins.module_utils._ansible.options"
 SET_BY_THE_ROLE = {*connection.OPTIONS, "reserved", "on_pending"}
 LISTS = {
-    "hotplug_objects": ("qmp_object", "object.yml"),
+    "hotplug_objects": ("qmp_object", "objects.yml"),
     "hotplug_memory": ("qmp_memory_hotplug", "memory.yml"),
-    "hotplug_chardevs": ("qmp_chardev", "chardev.yml"),
-    "hotplug_devices": ("qmp_device", "device.yml"),
-    "hotplug_blockdevs": ("qmp_blockdev", "disk.yml"),
-    "hotplug_netdevs": ("qmp_netdev", "nic.yml"),
+    "hotplug_chardevs": ("qmp_chardev", "chardevs.yml"),
+    "hotplug_devices": ("qmp_device", "devices.yml"),
+    "hotplug_blockdevs": ("qmp_blockdev", "blockdevs.yml"),
+    "hotplug_netdevs": ("qmp_netdev", "netdevs.yml"),
 }
 
 

@@ -79,7 +79,7 @@ CASES = [
     Case(
         "qmp_hotplug",
         {"netdevs": [{"id": "n1", "type": "user"}], "objects": [{"id": "o1", "qom_type": "iothread"}]},
-        "order",
+        "status",
         ("object-add", "netdev_add", "device_add"),
         ("netdev_del", "object-del"),
     ),
