@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The arguments of a command, whole and nested, checked against QEMU's own schema before anything is sent.
 
-What is refused here QEMU would refuse too, in the same place, but perhaps half way. What the schema does not tell (ranges, what
-goes together, names of things that must be there) is left to QEMU. The rules are those of QEMU's input visitor: native JSON
-types, no unknown members, each union by its tag, each alternate by its JSON type.
+QEMU would refuse the same at the same command, but perhaps half way. What the schema does not describe (ranges, members that
+exclude each other, names that must exist) is left to QEMU. The rules are those of QEMU's input visitor: native JSON types, no
+unknown members, each union by its tag, each alternate by its JSON type.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...qmp import Schema
 from ..errors import InvalidOption
 from .values import nearest
 
-_OPEN = {"device_add"}  # takes, besides what the schema tells, the properties of the device
+_OPEN = {"device_add"}  # takes, besides the arguments in the schema, the properties of the device
 _NUMBER = re.compile(r"-?[0-9]{1,20}\Z")
 _BOOLEANS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 _INTEGERS = range(-(1 << 63), 1 << 64)
@@ -191,7 +191,7 @@ class _Check:
             )
 
     def _alternate(self, path: str, kind: Mapping[str, Any], value: Any) -> None:
-        """An alternate's branches are of different JSON types, but for numbers, so that at most one is told apart by its type."""
+        """An alternate's branches are of different JSON types, but for numbers, so that at most one has the type of the value."""
         branches = [member["type"] for member in kind["members"]]
         fitting = [name for name in branches if _is_of(self._schema.type_named(name), value)]
         if not fitting:
@@ -200,9 +200,9 @@ class _Check:
         if len(fitting) == 1:
             self.value(path, fitting[0], value)
 
-    def _wrong_type(self, path: str, wanted: str, value: Any) -> None:
+    def _wrong_type(self, path: str, expected: str, value: Any) -> None:
         """Raise InvalidOption. It does not show *value*, which may be a secret in the wrong place."""
-        raise InvalidOption(f"{self._command} takes for {path!r} a JSON {_CALLED.get(wanted, wanted)}, not {_a(value)}.")
+        raise InvalidOption(f"{self._command} takes for {path!r} a JSON {_CALLED.get(expected, expected)}, not {_a(value)}.")
 
 
 def _values(kind: Mapping[str, Any]) -> list[str]:

@@ -176,7 +176,7 @@ class CpuSlot(NamedTuple):
 class Hardware:
     """What the VM behind *monitor* has. Each part is read on first use and then stays; make a new one to look again.
 
-    ``gone``: the ids of devices that QEMU still reports in places where nothing here can tell, see Forecast.
+    ``gone``: the ids of devices that QEMU still reports, although planned commands remove them; see Forecast.
     """
 
     gone: AbstractSet[str] = frozenset()
@@ -201,13 +201,13 @@ class Hardware:
 
     @cached_property
     def accelerator(self) -> str:
-        """The accelerator's name where QEMU tells it, as the newest do; else ``kvm``, ``tcg`` or ``other``.
+        """The accelerator's name where QEMU reports it, as the newest do; else ``kvm``, ``tcg`` or ``other``.
 
-        There no command tells TCG by name, but only with it there is something to tell of its translations.
+        Older versions do not report TCG by name, but only with it they report translated blocks.
         """
-        told = self.cache.ask_or(None, "query-accelerators")
-        if told:
-            return str(told["enabled"])
+        reported = self.cache.ask_or(None, "query-accelerators")
+        if reported:
+            return str(reported["enabled"])
         if self.cache.ask("query-kvm")["enabled"]:
             return "kvm"
         text = self.cache.ask_or("", "human-monitor-command", **{"command-line": "info jit"})
@@ -270,7 +270,7 @@ class Hardware:
         if driver in known and not {inner, f"{inner}-device"} & known:
             raise Unsupported(
                 f"This QEMU ({self.version_text}) has the driver {driver} without its other half, {inner}-device, "
-                "and ends where it is used. Install QEMU's modules for it on the host, and start the VM anew."
+                "and ends where it is used. Install QEMU's modules for it on the host, and start the VM again."
             )
 
     @property
@@ -285,9 +285,9 @@ class Hardware:
     def _read_devices(self, paths: Iterable[str]) -> list[Device]:
         paths = list(paths)
         types = self.cache.qom_list(paths)
-        wanted = [(path, name) for path, known in zip(paths, types) for name in _DEVICE_PROPERTIES if name in known]
+        places = [(path, name) for path, known in zip(paths, types) for name in _DEVICE_PROPERTIES if name in known]
         values: dict[str, dict[str, Any]] = {path: {} for path in paths}
-        for (path, name), value in zip(wanted, self.cache.qom_get(wanted)):
+        for (path, name), value in zip(places, self.cache.qom_get(places)):
             if is_a(value, _DEVICE_PROPERTIES[name]):
                 values[path][name] = value
         return [
@@ -448,7 +448,7 @@ class Hardware:
 
     @cached_property
     def monitor_chardevs(self) -> frozenset[str]:
-        """The ids of the character devices of monitors: those that monitor objects name. Before QEMU 11.1, which tells none,
+        """The ids of the character devices of monitors: those that monitor objects name. Before QEMU 11.1, which reports none,
         those that QEMU itself made for ``-qmp`` and ``-monitor``, and the one that is spoken through here."""
         objects = self.cache.qom_get(((f"/objects/{name}", "chardev") for name in sorted(self.monitors)), str)
         return frozenset(

@@ -101,7 +101,8 @@ class QueryCache:
     def _asked(self, requests: Sequence[Request], keep: Callable[[Any], Any] = lambda answer: answer) -> list[Any]:
         """What there is to *keep* of the answers to *requests*, asked in one round trip; a CommandError for a refusal.
 
-        What cannot be asked has a name from a monitor that is no QEMU (the task's own are checked before): refused for that one.
+        A name that cannot be sent came from a monitor that is not QEMU, because the names of the task are checked before: that
+        request alone fails.
         """
         try:
             answers = self.monitor.execute_many(requests)

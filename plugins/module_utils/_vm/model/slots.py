@@ -99,7 +99,7 @@ def bus_class(hardware: Hardware, driver: str) -> str | None:
 
 
 def free_slots(hardware: Hardware, driver: str) -> Iterator[dict[str, Any]]:
-    """Every free place for a *driver*, best first, as the properties for ``device_add``."""
+    """Every free slot for a *driver*, best first, as the properties for ``device_add``."""
     for bus in _candidates(hardware, bus_class(hardware, driver)):
         yield from _free_on(hardware, bus, SlotRequest())
 
@@ -111,18 +111,18 @@ def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
     ]
 
 
-def find_slot(hardware: Hardware, driver: str, wanted: SlotRequest) -> dict[str, Any]:
+def find_slot(hardware: Hardware, driver: str, request: SlotRequest) -> dict[str, Any]:
     """The place for a new *driver*, as the properties for ``device_add``; empty for a device that needs none.
 
     Raises NoFreeSlot where all are taken, or the one asked for is; InvalidOption for an unknown bus or a bad
     address; Unsupported for a bus that takes nothing while the VM runs.
     """
     device_class = bus_class(hardware, driver)
-    if device_class is None and wanted.addr is not None and hardware.driver_is_a(driver, "ccw-device"):
-        return {**_channel_place(driver, wanted), **({"bus": wanted.bus} if wanted.bus else {})}
+    if device_class is None and request.addr is not None and hardware.driver_is_a(driver, "ccw-device"):
+        return {**_channel_place(driver, request), **({"bus": request.bus} if request.bus else {})}
     if device_class is None:
         for name in ("addr", "scsi_id", "lun"):
-            if getattr(wanted, name) is not None:
+            if getattr(request, name) is not None:
                 raise InvalidOption(f"{name} is not for a {driver}: say with bus, and its own properties, where it goes.")
         if any(hardware.driver_is_a(driver, name) for name in _COLD):
             raise Unsupported(
@@ -130,39 +130,39 @@ def find_slot(hardware: Hardware, driver: str, wanted: SlotRequest) -> dict[str,
                 "give it to the "
                 "VM at its start."
             )
-        return {"bus": wanted.bus} if wanted.bus else {}
-    _check_words(driver, device_class, wanted)
-    if wanted.bus is None:
+        return {"bus": request.bus} if request.bus else {}
+    _check_words(driver, device_class, request)
+    if request.bus is None:
         buses = _candidates(hardware, device_class)
     else:
-        buses = [_named_bus(hardware, driver, device_class, wanted.bus)]
-    able = _able(hardware, buses, wanted)
+        buses = [_named_bus(hardware, driver, device_class, request.bus)]
+    able = _able(hardware, buses, request)
     for bus in able:
-        for place in _free_on(hardware, bus, wanted):
-            if not any(_same_slot(slot_options(place), other) for other in wanted.reserved):
+        for place in _free_on(hardware, bus, request):
+            if not any(_same_slot(slot_options(place), other) for other in request.reserved):
                 return place
-    raise _no_place(hardware, driver, wanted, able)
+    raise _no_place(hardware, driver, request, able)
 
 
-def _channel_place(driver: str, wanted: SlotRequest) -> dict[str, Any]:
-    """The address of a device on a channel that is no virtio device, such as ``vfio-ccw``; QEMU chooses where there is none."""
+def _channel_place(driver: str, request: SlotRequest) -> dict[str, Any]:
+    """The address of a device on a channel that is not a virtio device, such as ``vfio-ccw``; by default QEMU chooses one."""
     for name in ("scsi_id", "lun"):
-        if getattr(wanted, name) is not None:
+        if getattr(request, name) is not None:
             raise InvalidOption(f"{name} is not for a {driver}: say with addr where it goes, as cssid.ssid.devno.")
-    if not _DEVNO.match(str(wanted.addr)):
+    if not _DEVNO.match(str(request.addr)):
         raise InvalidOption(
-            f"addr {wanted.addr!r} is not the address of a device on a channel: write it as cssid.ssid.devno, such as fe.0.0042."
+            f"addr {request.addr!r} is not the address of a device on a channel: write it as cssid.ssid.devno, such as fe.0.0042."
         )
-    return {"devno": wanted.addr}
+    return {"devno": request.addr}
 
 
-def _able(hardware: Hardware, buses: list[Bus], wanted: SlotRequest) -> list[Bus]:
+def _able(hardware: Hardware, buses: list[Bus], request: SlotRequest) -> list[Bus]:
     """Those of *buses* that have the address that the task names. Raises InvalidOption where none of them has."""
     able = []
     refusal = None
     for bus in buses:
         try:
-            _check_address(hardware, bus, wanted)
+            _check_address(hardware, bus, request)
             able.append(bus)
         except InvalidOption as error:
             refusal = refusal or error
@@ -171,20 +171,20 @@ def _able(hardware: Hardware, buses: list[Bus], wanted: SlotRequest) -> list[Bus
     return able
 
 
-def _check_address(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> None:
+def _check_address(hardware: Hardware, bus: Bus, request: SlotRequest) -> None:
     """Raise InvalidOption for an address that *bus* does not have, or on which no guest would see the device."""
-    if bus.kind in ("PCIE", "PCI") and wanted.addr is not None:
-        slot, function = parse_addr(wanted.addr)
+    if bus.kind in ("PCIE", "PCI") and request.addr is not None:
+        slot, function = parse_addr(request.addr)
         if bus.kind == "PCIE" and (slot, function) != (0, 0):
-            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {wanted.addr}.")
+            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {request.addr}.")
         if function and slot not in _taken_slots(bus):
             raise InvalidOption(
-                f"addr {wanted.addr} is function {function} of a slot of {bus.name} that has no function 0: "
+                f"addr {request.addr} is function {function} of a slot of {bus.name} that has no function 0: "
                 f"the guest would see none of it. Name addr {slot:#x}."
             )
     if bus.kind == "SCSI":
         targets, luns = _scsi_limits(hardware, bus)
-        for name, value, most in (("scsi_id", wanted.scsi_id, targets), ("lun", wanted.lun, luns)):
+        for name, value, most in (("scsi_id", request.scsi_id, targets), ("lun", request.lun, luns)):
             if value is not None and not 0 <= value <= most:
                 raise InvalidOption(f"{name} {value} is beyond what {bus.name} has: 0 to {most}.")
 
@@ -221,11 +221,11 @@ def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
         )
 
 
-def _check_words(driver: str, device_class: str, wanted: SlotRequest) -> None:
-    if device_class == "scsi-device" and wanted.addr is not None:
-        raise InvalidOption(f"A {driver} has no addr; its place is bus, scsi_id and lun.")
-    if device_class != "scsi-device" and (wanted.scsi_id, wanted.lun) != (None, None):
-        raise InvalidOption(f"A {driver} is no SCSI device: it has neither scsi_id nor lun.")
+def _check_words(driver: str, device_class: str, request: SlotRequest) -> None:
+    if device_class == "scsi-device" and request.addr is not None:
+        raise InvalidOption(f"A {driver} has no addr: its slot is set by bus, scsi_id and lun.")
+    if device_class != "scsi-device" and (request.scsi_id, request.lun) != (None, None):
+        raise InvalidOption(f"A {driver} is not a SCSI device: it has neither scsi_id nor lun.")
 
 
 def _named_bus(hardware: Hardware, driver: str, device_class: str, name: str) -> Bus:
@@ -244,14 +244,14 @@ def _listed(buses: list[Bus], words: str) -> str:
     return f"{words} {', '.join(bus.name for bus in buses)}" if buses else "there is none"
 
 
-def _no_place(hardware: Hardware, driver: str, wanted: SlotRequest, buses: list[Bus]) -> NoFreeSlot:
+def _no_place(hardware: Hardware, driver: str, request: SlotRequest, buses: list[Bus]) -> NoFreeSlot:
     arguments = launch_argument(hardware, driver)
     remedy = f" Start the VM with {' '.join(arguments)} (or more of them)." if arguments else ""
-    if wanted.bus is not None or wanted.addr is not None or wanted.scsi_id is not None:
-        where = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
+    if request.bus is not None or request.addr is not None or request.scsi_id is not None:
+        where = ", ".join(f"{name} {value}" for name, value in request._asdict().items() if value)
         holders = [f"{device.id or device.path} ({device.driver})" for bus in buses for device in bus.devices]
         held = f": it holds {', '.join(holders)}" if holders else ""
-        return NoFreeSlot(f"There is no free place for a {driver} at {where}{held}. Name another place or none.")
+        return NoFreeSlot(f"There is not a free slot for a {driver} at {where}{held}. Set another slot, or none.")
     if not buses:
         return NoFreeSlot(f"The VM has no bus that takes a {driver} while it runs.{remedy}")
     return NoFreeSlot(
@@ -272,27 +272,27 @@ def _same_slot(slot: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(str(other.get(name)) == str(value) for name, value in slot.items())
 
 
-def _free_on(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
+def _free_on(hardware: Hardware, bus: Bus, request: SlotRequest) -> Iterator[dict[str, Any]]:
     if bus.kind == "PCIE":
         if not bus.devices:
             yield {"bus": bus.name, "addr": "0"}
     elif bus.kind == "PCI":
-        yield from _free_slots(bus, wanted)
+        yield from _free_slots(bus, request)
     elif bus.kind == "SCSI":
-        yield from _free_luns(hardware, bus, wanted)
+        yield from _free_luns(hardware, bus, request)
     elif bus.kind == "virtual-css-bus":
-        yield from _free_subchannels(hardware, wanted)
+        yield from _free_subchannels(hardware, request)
     else:
         yield {"bus": bus.name}
 
 
-def _free_slots(bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
+def _free_slots(bus: Bus, request: SlotRequest) -> Iterator[dict[str, Any]]:
     """Slot 0 is the bridge's own, so a conventional PCI bus takes devices at 1 to 31."""
     taken = _taken_slots(bus)
-    if wanted.addr is None:
+    if request.addr is None:
         yield from ({"bus": bus.name, "addr": f"{slot:#x}"} for slot in range(1, 32) if slot not in taken)
         return
-    slot, function = parse_addr(wanted.addr)
+    slot, function = parse_addr(request.addr)
     if slot not in taken:
         yield {"bus": bus.name, "addr": f"{slot:#x}.{function}" if function else f"{slot:#x}"}
 
@@ -301,7 +301,9 @@ def parse_addr(addr: str) -> tuple[int, int]:
     """Slot and function from QEMU's notation, ``5``, ``0x1f`` or ``5.1`` (hexadecimal). Raises InvalidOption."""
     match = _SLOT.match(addr)
     if not match or int(match.group(1), 16) > 31:
-        raise InvalidOption(f"addr {addr!r} is no PCI address: write slot or slot.function in hexadecimal, such as 0x5 or 5.1.")
+        raise InvalidOption(
+            f"addr {addr!r} is not a PCI address: write slot or slot.function in hexadecimal, such as 0x5 or 5.1."
+        )
     return int(match.group(1), 16), int(match.group(2) or 0)
 
 
@@ -309,7 +311,7 @@ def parse_devno(addr: str) -> str:
     """A channel address as QEMU writes it, from ``fe.0.1`` or ``FE.0.0001``. Raises InvalidOption."""
     match = _DEVNO.match(addr)
     if not match:
-        raise InvalidOption(f"addr {addr!r} is no channel address: write cssid.ssid.devno, such as fe.0.0001.")
+        raise InvalidOption(f"addr {addr!r} is not a channel address: write cssid.ssid.devno, such as fe.0.0001.")
     return f"{int(match.group(1), 16):x}.{match.group(2)}.{int(match.group(3), 16):04x}"
 
 
@@ -319,21 +321,21 @@ def same_addr(addr: str, present: str) -> bool:
     return bool(parse(addr) == parse(present))
 
 
-def _free_luns(hardware: Hardware, bus: Bus, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
+def _free_luns(hardware: Hardware, bus: Bus, request: SlotRequest) -> Iterator[dict[str, Any]]:
     targets = range(_scsi_limits(hardware, bus)[0] + 1)
     taken = {(device.properties.get("scsi-id"), device.properties.get("lun")) for device in bus.devices}
     used_targets = {target for target, _lun in taken}
-    for target in targets if wanted.scsi_id is None else [wanted.scsi_id]:
-        if wanted.scsi_id is None and wanted.lun is None and target in used_targets:
+    for target in targets if request.scsi_id is None else [request.scsi_id]:
+        if request.scsi_id is None and request.lun is None and target in used_targets:
             continue
-        if (target, wanted.lun or 0) not in taken:
-            yield {"bus": bus.name, "scsi-id": target, "lun": wanted.lun or 0}
+        if (target, request.lun or 0) not in taken:
+            yield {"bus": bus.name, "scsi-id": target, "lun": request.lun or 0}
 
 
-def _free_subchannels(hardware: Hardware, wanted: SlotRequest) -> Iterator[dict[str, Any]]:
+def _free_subchannels(hardware: Hardware, request: SlotRequest) -> Iterator[dict[str, Any]]:
     taken = {str(device.properties.get("dev_id")).lower() for device in hardware.devices}
-    if wanted.addr is not None:
-        devno = parse_devno(wanted.addr)
+    if request.addr is not None:
+        devno = parse_devno(request.addr)
         if devno not in taken:
             yield {"devno": devno}
         return

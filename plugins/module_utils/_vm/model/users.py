@@ -54,7 +54,7 @@ def users_of_object(hardware: Hardware, object_id: str) -> list[str]:
 def users_of_chardev(hardware: Hardware, chardev_id: str) -> list[str]:
     """The ids (or QOM paths) of the devices, objects, vhost-user backends and monitors on the character device.
 
-    A multiplexer tells of none that it is on; there QEMU's own refusal is the only word.
+    A multiplexer does not report what it is on; there only QEMU itself refuses.
     """
     found = {
         name

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The names and values that QEMU takes, checked and typed before anything is sent.
 
-QEMU itself is no guard: version 10 takes any device id and makes devices that can never be removed, 7.2 and
+QEMU itself does not protect its user: version 10 takes any device id and makes devices that can never be removed, 7.2 and
 8.2 convert wrong JSON types in silence while 9.2 and later refuse them.
 """
 
@@ -50,7 +50,7 @@ def check_mac(value: str) -> str:
     if int(value[:2], 16) & 1:
         raise InvalidOption(f"mac {value!r} is a multicast address: the first byte of a NIC's address is even.")
     if not value.strip("0:"):
-        raise InvalidOption(f"mac {value!r} is no address to QEMU, which would choose one: leave mac out for that.")
+        raise InvalidOption(f"mac {value!r} is not an address for QEMU, which would choose one: omit mac for that.")
     return value.lower()
 
 
@@ -72,9 +72,9 @@ def typed(
     return result
 
 
-def known_part(now: Any, wanted: Any) -> Any:
+def known_part(now: Any, desired: Any) -> Any:
     """Of a structure, such as a throttle group's limits, only the members that the task states."""
-    return {name: now.get(name) for name in wanted} if isinstance(wanted, dict) and isinstance(now, dict) else now
+    return {name: now.get(name) for name in desired} if isinstance(desired, dict) and isinstance(now, dict) else now
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -102,20 +102,20 @@ def check_enums(owner: str, values: Mapping[str, Any], descriptions: Mapping[str
     return result
 
 
-def same_value(name: str, type_name: str, now: Any, wanted: Any) -> bool:
-    """Whether a property that reads back as *now* is as it was *wanted*.
+def same_value(name: str, type_name: str, now: Any, desired: Any) -> bool:
+    """Whether a property that reads back as *now* is as it was *desired*.
 
     Links read back as QOM paths, the addresses of hardware in lower case, the host's PCI addresses with their domain, and what
     was negative as an unsigned number. Everything else, such as a serial number, is as it was given.
     """
-    if isinstance(now, str) and isinstance(wanted, str):
+    if isinstance(now, str) and isinstance(desired, str):
         if type_name.startswith("link<"):
-            return now.rsplit("/", 1)[-1] == wanted.rsplit("/", 1)[-1]
+            return now.rsplit("/", 1)[-1] == desired.rsplit("/", 1)[-1]
         if name in _HEXADECIMAL:
-            return _hexadecimal(name, now) == _hexadecimal(name, wanted)
-    if type_name in ("uint64", "size") and isinstance(now, int) and isinstance(wanted, int):
-        return now % (1 << 64) == wanted % (1 << 64)
-    return bool(now == wanted)
+            return _hexadecimal(name, now) == _hexadecimal(name, desired)
+    if type_name in ("uint64", "size") and isinstance(now, int) and isinstance(desired, int):
+        return now % (1 << 64) == desired % (1 << 64)
+    return bool(now == desired)
 
 
 def _hexadecimal(name: str, text: str) -> str:
