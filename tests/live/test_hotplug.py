@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 MAC = "52:54:00:00:00:01"
@@ -77,3 +77,101 @@ def test_every_kind_comes_and_goes_in_one_task(big_vm: VM, tmp_path: Path) -> No
     last = hotplug(vm, cpus=1, **absent(desired))
     assert last["changed"], last
     assert vm.hardware() == before
+
+
+@pytest.fixture
+def native(make_vm: Callable[..., VM]) -> VM:
+    """A VM without a guest, which releases devices at once."""
+    return make_vm(boot=False, native=True, extra=("-object", "iothread,id=io0"))
+
+
+@pytest.mark.parametrize(
+    ("desired", "code", "words"),
+    [
+        ({"blockdevs": [disk(name) for name in "abcde"]}, "no_free_slot", "blockdevs[4] (e): "),
+        ({"blockdevs": [disk("a"), disk("a")]}, "invalid_option", "blockdevs[0] (a) and blockdevs[1] (a) have the same id, a."),
+        (
+            {"netdevs": [{"id": name, "type": "user", "mac": MAC} for name in ("n1", "n2")]},
+            "invalid_option",
+            "netdevs[0] (n1) and netdevs[1] (n2) have the same mac",
+        ),
+        ({"blockdevs": [disk("a", bus="rp0"), disk("b", bus="rp0")]}, "no_free_slot", "blockdevs[1] (b): "),
+        ({"memory": [{"id": "m1", "size": "1G"}, {"id": "m2", "size": "1G"}]}, "no_free_slot", "memory[1] (m2): "),
+        ({"blockdevs": [disk("a", iothread="nosuch")]}, "invalid_option", "blockdevs[0] (a): "),
+        ({"blockdevs": [disk("a", bootindex=1), disk("b", bootindex=1)]}, "conflict", "blockdevs[1] (b): bootindex 1"),
+    ],
+    ids=["slots", "id", "mac", "one slot", "memory", "reference", "bootindex"],
+)
+def test_the_impossible_is_refused_before_the_first_command(native: VM, desired: Any, code: str, words: str) -> None:
+    before = native.hardware()
+    for check in (True, False):
+        refused(hotplug(native, check, objects=[{"id": "io1", "qom_type": "iothread"}], **desired), code, words)
+    assert native.hardware() == before
+
+
+def test_a_failure_in_the_middle_rolls_back_all_kinds(native: VM, tmp_path: Path) -> None:
+    before = native.hardware()
+    result = hotplug(
+        native,
+        objects=[{"id": "io1", "qom_type": "iothread"}],
+        blockdevs=[disk("a", iothread="io1"), disk("b", driver="scsi-hd")],
+        netdevs=[{"id": "n1", "type": "user", "options": {"hostfwd": "tcp:192.0.2.1:1-:22"}}],
+    )
+    assert result["failed"] and result["error_code"] == "command_failed" and result["changed"] is False, result
+    assert result["msg"].startswith("netdevs[0] (n1): QEMU refused netdev_add") and result["details"]["item"]["id"] == "n1"
+    assert native.hardware() == before
+
+
+def test_exact_removes_what_is_not_listed_but_nothing_of_the_launch(native: VM) -> None:
+    launch = native.hardware()
+    kept, other = disk("a"), disk("b", driver="scsi-hd")
+    objects = [{"id": "io1", "qom_type": "iothread"}]
+    assert hotplug(native, blockdevs=[kept, other, disk("spare", attach=False)], objects=objects)["changed"]
+    checked = hotplug(native, True, exact=True, blockdevs=[kept], objects=[])
+    done = hotplug(native, exact=True, blockdevs=[kept], objects=[])
+    assert checked["commands"] == done["commands"] and names(done) == names(checked)
+    assert [(one["id"], one["action"]) for one in done["blockdevs"]] == [("a", "none"), ("b", "removed")]
+    assert [(one["id"], one["action"]) for one in done["objects"]] == [("io1", "removed")]
+    assert unchanged(hotplug(native, exact=True, blockdevs=[kept], objects=[]))
+    assert "spare" in native.hardware()["nodes"]  # it is not a complete disk
+    assert hotplug(native, exact=True, blockdevs=[{"id": "spare", "state": "absent"}])["changed"]
+    assert native.hardware() == launch
+
+
+def test_a_slot_that_comes_free_is_used_in_the_same_task(native: VM) -> None:
+    assert hotplug(native, blockdevs=[disk(name) for name in "abcd"])["changed"]
+    done = hotplug(native, blockdevs=[disk("e"), *gone("a")])
+    assert done["changed"] and done["blockdevs"][0]["disk"]["bus"] == "rp0", done
+    assert hotplug(native, blockdevs=gone("b", "c", "d", "e"))["changed"]
+
+
+def test_an_object_is_removed_after_the_disk_that_releases_it_is_recreated(native: VM) -> None:
+    objects = [{"id": "io1", "qom_type": "iothread"}]
+    assert hotplug(native, objects=objects, blockdevs=[disk("a", iothread="io1")])["changed"]
+    done = hotplug(native, objects=gone("io1"), blockdevs=[disk("a", iothread="io0", recreate=True)])
+    assert done["changed"] and names(done) == ["blockdevs present a", "objects absent io1"], done
+
+
+def test_devices_that_the_guest_does_not_release_are_pending_one_by_one(make_vm: Callable[..., VM]) -> None:
+    vm = make_vm(boot=False)  # ACPI hotplug needs a guest; SCSI disks need none
+    assert hotplug(vm, blockdevs=[disk("a"), disk("b", driver="scsi-hd")])["changed"]
+    failed = hotplug(vm, blockdevs=gone("a"), timeout=1)
+    assert failed["error_code"] == "unplug_pending" and failed["msg"].startswith("blockdevs[0] (a): "), failed
+    done = hotplug(vm, blockdevs=[{**gone("a")[0], "on_pending": "report"}, *gone("b")], timeout=1)
+    assert done["status"] == "unplug_pending" and [one["status"] for one in done["blockdevs"]] == ["unplug_pending", "absent"], (
+        done
+    )
+    assert "b" not in vm.hardware()["nodes"] and "a" in vm.hardware()["nodes"]
+
+
+def test_secrets_of_items_are_shown_nowhere(native: VM) -> None:
+    secret = "correct-horse-battery-staple"
+    for check in (True, False):
+        result = hotplug(
+            native,
+            check,
+            objects=[{"id": "s1", "qom_type": "secret", "secret": secret}],
+            blockdevs=[disk("a", passphrase=secret, format="luks")],
+        )
+        assert result.get("failed") or check, result
+        assert secret not in str(result)
