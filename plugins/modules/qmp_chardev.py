@@ -10,9 +10,9 @@ module: qmp_chardev
 short_description: Add, change and remove character devices and virtio serial ports of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Adds a character device such as a socket (C(chardev-add)) and, where asked for, the virtio serial port or console through
-    which the guest sees it, and removes both again.
-  - A character device without a port is for others to use, such as a vhost-user NIC.
+  - Adds a character device such as a socket (C(chardev-add)) and, if O(driver) is set, the virtio serial port or console through
+    which the guest sees it. Removes both again.
+  - A character device without a port is used by something else in the VM, such as a vhost-user NIC.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -26,50 +26,65 @@ attributes:
     support: full
 options:
   id:
-    description: Name of the character device in the VM, and of its port.
+    description:
+      - Id of the character device, and of its port. It starts with a letter and goes on with letters, digits, V(.), V(_) and
+        V(-).
     type: str
     required: true
   type:
     description:
-      - What it is, by QEMU's name, such as V(socket), V(pty), V(file), V(ringbuf) or V(null). A new one needs it.
-      - One that is there and of another type, or with another address, is changed in place (C(chardev-change)), which cuts its
-        connection. By default it is of the type that it has.
+      - Type of the character device by QEMU's name, such as V(socket), V(pty), V(file), V(ringbuf) or V(null). Required for a
+        new one. By default the type that the present one has.
+      - If the present one has another type or another address, it is changed in place (C(chardev-change)). That closes its
+        connection.
     type: str
   path:
-    description: Path of a unix V(socket) or of a V(file).
+    description:
+      - Absolute path of a unix V(socket), of a V(file), or of the device of a V(pipe), V(serial) or V(parallel). Required for
+        these types, unless a V(socket) has O(address).
+      - For V(pty), a symbolic link that QEMU makes to the pseudo-terminal (QEMU 10.0 and later). By default there is none.
     type: path
   address:
-    description: Host name or address of a TCP V(socket).
+    description:
+      - Host name or IP address of a TCP V(socket). By default the socket is a unix socket, at O(path).
     type: str
   address_port:
-    description: TCP port of O(address); V(0) is any that is free.
+    description:
+      - TCP port of O(address), from V(0) to V(65535). Required with O(address). With V(0) QEMU listens on any free port.
     type: int
   server:
-    description: Whether QEMU listens on the V(socket), and does not connect to it.
+    description:
+      - Whether QEMU listens on the V(socket). With V(false) it connects to it.
     type: bool
     default: true
   wait:
     description:
-      - Whether QEMU waits until somebody has connected. The whole VM stands still meanwhile.
+      - Whether QEMU waits until a client has connected to the V(socket). The whole VM stands still until then.
     type: bool
     default: false
   options:
-    description: Any other options of O(type) in QEMU's spelling, as the member C(data) of C(chardev-add) has them.
+    description:
+      - >-
+        Other options of O(type) in QEMU's spelling, as in C(data) of C(chardev-add), such as C({size: 65536}) for V(ringbuf).
+      - An option that this module has itself, such as O(path), is set either there or here.
     type: dict
     default: {}
   driver:
     description:
-      - The port that the guest sees. By default there is none.
+      - The port through which the guest sees the character device. By default there is none.
     type: str
     choices: [virtserialport, virtconsole]
   name:
-    description: Name of the port. A Linux guest finds a V(virtserialport) as V(/dev/virtio-ports/NAME).
+    description:
+      - Name of the port. A Linux guest with udev has a V(virtserialport) at C(/dev/virtio-ports/NAME). By default it has no name.
     type: str
   bus:
-    description: Bus of the virtio serial controller, such as V(serial0.0). By default the first.
+    description:
+      - Bus of the virtio serial controller, such as V(serial0.0). By default the first one.
     type: str
   properties:
-    description: Any other properties of the port, by QEMU's names.
+    description:
+      - Other properties of the port, by QEMU's names.
     type: dict
     default: {}
   reserved:
@@ -79,15 +94,15 @@ options:
     default: []
   recreate:
     description:
-      - Whether to unplug and plug anew a port with other properties, instead of failing with V(conflict).
-      - And whether to remove a character device that nothing is on, and of which QEMU does not report how it was made (such as
-        V(file) or V(ringbuf)), to add one of another type. It cannot be put back if that fails.
+      - Whether to unplug a port that has other properties and to plug it again, instead of failing with V(conflict).
+      - Also whether to remove a character device to add one of another type, if nothing uses it and QEMU does not report its
+        options (such as V(file) or V(ringbuf)). If the new one fails, the old one cannot be restored.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: A channel to an agent in the guest
+- name: Add a channel to an agent in the guest
   vmops.qemu.qmp_chardev:
     socket: /run/vm1/qmp.sock
     id: agent0
@@ -96,7 +111,7 @@ EXAMPLES = r"""
     driver: virtserialport
     name: org.example.agent
 
-- name: The socket of a vhost-user switch
+- name: Connect to the socket of a vhost-user switch
   vmops.qemu.qmp_chardev:
     socket: /run/vm1/qmp.sock
     id: switch0
@@ -168,58 +183,72 @@ details:
   sample: {}
 # END GENERATED
 chardev:
-  description: The character device as it is after the run, or would be in check mode; null when there is none.
+  description:
+    - The character device after the run, or as planned in check mode; null if it does not exist.
+    - Its members have the names and forms of the options. Used as options, they change nothing. An option that QEMU does not
+      report is missing.
   returned: success
   type: dict
   contains:
     id:
       description: Its id.
       type: str
-    type:
-      description: What it is.
-      type: str
-    path:
-      description: Path of a unix socket or of a pty.
-      type: str
-    address:
-      description: Address of a TCP socket.
-      type: str
-    server:
-      description: Whether QEMU listens.
-      type: bool
-    open:
-      description: Whether the guest has it open, where QEMU knows.
-      type: bool
     attached:
       description: Whether it has a port.
       type: bool
+    type:
+      description: Its type.
+      type: str
+    open:
+      description: Whether the port is open in the guest, or the user of the character device has opened it.
+      type: bool
+    path:
+      description: Path of a unix V(socket).
+      type: str
+    address:
+      description: Host name or IP address of a TCP V(socket). Of one that listens, the IP address.
+      type: str
+    address_port:
+      description: TCP port of O(address).
+      type: int
+    server:
+      description: Whether QEMU listens on the V(socket).
+      type: bool
+    options:
+      description:
+        - The other options that QEMU reports, which are C(telnet) and C(websocket) of a TCP V(socket), and C(addr) of a
+          V(socket) that is neither TCP nor at a path.
+      type: dict
+    pty:
+      description: The pseudo-terminal of a V(pty) on the host.
+      type: str
     driver:
-      description: The port that the guest sees.
+      description: The port through which the guest sees it.
       type: str
     bus:
       description: Bus of the port.
       type: str
     name:
-      description: Name of the port.
-      type: str
-    guest_path:
-      description: Where a Linux guest with udev finds the port.
+      description: Name of the port. Missing if it has none.
       type: str
     at_launch:
-      description: Whether the VM was started with the port.
+      description: Whether the VM was launched with the port.
       type: bool
+    guest_path:
+      description: Path of the port in a Linux guest with udev. Missing if the port has no name.
+      type: str
   sample:
     id: agent0
+    attached: true
     type: socket
+    open: false
     path: /run/vm1/agent.sock
     server: true
-    open: false
-    attached: true
     driver: virtserialport
     bus: serial0.0
     name: org.example.agent
-    guest_path: /dev/virtio-ports/org.example.agent
     at_launch: false
+    guest_path: /dev/virtio-ports/org.example.agent
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

@@ -11,11 +11,11 @@ short_description: Add, change and remove NICs of a running QEMU VM
 version_added: 0.1.0
 description:
   - Plugs a NIC into a running VM (C(netdev_add), C(device_add)), sets its link, and unplugs it again (C(device_del),
-    C(netdev_del)), waiting for the guest to let go.
-  - A tap is opened by this module and handed to QEMU as a descriptor, so QEMU needs no rights for it.
-  - A NIC whose network backend a filter or a hub uses, or that shares a PCI slot with other devices, is removed only with
-    O(force), as those would lose it or go with it.
-  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM the same NIC at its next start.
+    C(netdev_del)). To unplug it, the module waits until the guest has released it.
+  - The module opens a tap itself and passes it to QEMU as a descriptor. So QEMU needs no permission to open it.
+  - A NIC whose network backend is used by a filter or a hub, or that shares a PCI slot with other devices, is removed only with
+    O(force). The filters, the hub or the other devices would lose it or be removed with it.
+  - The NIC exists until the VM's QEMU process ends. RV(launch_args) give the VM the same NIC at its next start.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -29,83 +29,91 @@ attributes:
   idempotent:
     support: partial
     details:
-      - QEMU does not report the state of a link. A task that states O(link) for a NIC that is there already sets it each time
-        and says changed.
+      - QEMU does not report the state of a link. A task that sets O(link) of a present NIC sets it each time and returns
+        changed.
 options:
   id:
     description:
-      - Name of the NIC in the VM, for its device and its network backend both. A letter, then letters, digits, V(.), V(_)
-        and V(-).
+      - Id of the NIC, both of its device and of its network backend. It starts with a letter and goes on with letters, digits,
+        V(.), V(_) and V(-).
     type: str
     required: true
   type:
     description:
-      - What the NIC is connected to, as a network backend of QEMU. A new NIC needs it.
+      - Type of the network backend. Required for a new NIC. By default the type that the present NIC has.
+      - QEMU reports V(bridge) as V(tap). Both are equal.
     type: str
     choices: [tap, user, bridge, socket, stream, dgram, hubport, vhost-user, vhost-vdpa, l2tpv3]
   options:
     description:
       - >-
-        Options of the backend in QEMU's spelling, such as C({hostfwd: ["tcp:127.0.0.1:2222-:22"]}) for V(user),
+        Other options of the network backend in QEMU's spelling, such as C({hostfwd: ["tcp:127.0.0.1:2222-:22"]}) for V(user),
         C({addr: {type: unix, path: /run/net0}, server: true}) for V(stream), C({br: br0}) for V(bridge).
-      - Values are brought to the type that QEMU has for each.
+      - Text is converted to the type that QEMU has for each option.
+      - An option that this module has itself, such as O(ifname), is set either there or here.
     type: dict
     default: {}
   ifname:
     description:
-      - For V(tap), the tap or macvtap interface. It must exist when this module opens it.
-      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). Whatever starts QEMU has to open it as well,
-        so RV(launch_args) is empty.
+      - For type V(tap), the tap or macvtap interface of the host. Required if this module opens it. It must exist then.
+      - A macvtap is opened by its C(/dev/tapN), so it needs O(descriptors). The process that starts QEMU has to open it too, so
+        RV(launch_args) are empty.
     type: str
   script:
     description:
-      - For V(tap), the program that QEMU runs to bring the interface up; V(no) for none. QEMU then opens the tap itself.
+      - For type V(tap), the program that QEMU runs to bring the interface up; V(no) for none. QEMU then opens the tap itself.
+      - By default this module opens the tap, and no program is run.
     type: str
   downscript:
     description:
-      - For V(tap), the program that QEMU runs to take the interface down; V(no) for none.
+      - For type V(tap), the program that QEMU runs to take the interface down; V(no) for none. QEMU then opens the tap itself.
+      - By default this module opens the tap, and no program is run.
     type: str
   chardev:
     description:
-      - For V(vhost-user), the id of the character device that leads to the back end. Its unix socket has to be connected by then.
+      - For type V(vhost-user), the id of the character device that leads to the vhost-user server, see
+        M(vmops.qemu.qmp_chardev). It is a unix socket, and the server must be connected.
     type: str
   vhostdev:
     description:
-      - For V(vhost-vdpa), the path of the vDPA device.
+      - For type V(vhost-vdpa), the path of the vDPA device.
     type: str
   vhost:
     description:
-      - For V(tap), whether the host's kernel moves the packets (vhost-net).
+      - For type V(tap), whether the kernel of the host forwards the packets (vhost-net). By default V(false).
     type: bool
   queues:
     description:
-      - Number of queue pairs. More than 1 needs a tap made with C(multi_queue); the device gets C(mq=on) and
-        2·O(queues)+2 interrupt vectors. From V(1) to V(256).
-      - By default a new NIC has one, and that of a NIC which exists is not compared.
+      - Number of queue pairs, from V(1) to V(256). By default V(1) for a new NIC; a present NIC is not compared.
+      - More than 1 needs a tap that was created with C(multi_queue). The device gets C(mq=on) and 2·O(queues)+2 interrupt
+        vectors.
     type: int
   descriptors:
     description:
-      - For V(tap), whether this module opens the tap and passes it as descriptors.
-      - By default it does where the monitor is a unix socket and neither O(script) nor O(downscript) is given.
+      - For type V(tap), whether this module opens the tap and passes it as descriptors.
+      - By default V(true) if the monitor is a unix socket and neither O(script) nor O(downscript) is set, else V(false).
     type: bool
   mac:
     description:
-      - MAC address. By default QEMU's choice, which starts anew for each VM; give one where VMs share a network.
-      - A warning names the other NICs of the VM that have it.
+      - MAC address, as six pairs of hexadecimal digits. By default QEMU chooses one. It chooses the same addresses for each VM,
+        so set one if VMs share a network.
+      - A warning names the other NICs of the VM that have the same address.
     type: str
   link:
     description:
-      - Whether the cable is in. Recreated without it, a NIC has its cable in.
+      - State of the link, as of a network cable. By default a new or recreated NIC has its link up, and the link of a present NIC
+        is not changed.
     type: str
     choices: [up, down]
   bootindex:
     description:
-      - Place in the order in which the firmware tries devices at the guest's next reset.
+      - Position in the order in which the firmware tries devices at the next reset of the guest, V(0) being the first. By
+        default the firmware does not boot from the NIC.
     type: int
 """
 
 EXAMPLES = r"""
-- name: Plug a NIC over a tap that is on a bridge of the host
+- name: Plug a NIC that uses a tap interface of the host
   vmops.qemu.qmp_netdev:
     socket: /run/vm1/qmp.sock
     id: net1
@@ -113,7 +121,7 @@ EXAMPLES = r"""
     ifname: vm1-net1
     mac: "52:54:00:12:34:01"
 
-- name: Plug a NIC of four queues
+- name: Plug a NIC with four queue pairs
   vmops.qemu.qmp_netdev:
     socket: /run/vm1/qmp.sock
     id: net2
@@ -129,7 +137,7 @@ EXAMPLES = r"""
     options:
       restrict: true
 
-- name: Pull its cable
+- name: Set its link down
   vmops.qemu.qmp_netdev:
     socket: /run/vm1/qmp.sock
     id: net3
@@ -197,7 +205,7 @@ details:
 launch_args:
   description:
     - Arguments for QEMU's command line that give the VM the same at its next start, with the MAC address that it has now.
-    - Empty for a task that does not set O(type), for QEMU does not report the options of a network backend.
+    - Empty if the task does not set O(type), because QEMU does not report all options of a network backend.
   returned: success
   type: list
   elements: str
@@ -207,7 +215,10 @@ launch_args:
     - -device
     - '{"driver": "virtio-net-pci", "id": "net1", "netdev": "net1", "bus": "rp1", "addr": "0", "mac": "52:54:00:12:34:01"}'
 nic:
-  description: The NIC as it is after the run, or would be in check mode; null when there is none.
+  description:
+    - The NIC after the run, or as planned in check mode; null if it does not exist.
+    - Its members have the names and forms of the options. Used as options, they change nothing. An option that QEMU does not
+      report is missing.
   returned: success
   type: dict
   contains:
@@ -221,25 +232,55 @@ nic:
       description: The device that the guest sees.
       type: str
     bus:
-      description: Its bus.
+      description: The bus of the device.
       type: str
     addr:
-      description: Its PCI address on the bus, hexadecimal.
+      description: The address of the device on the bus, as in O(addr).
       type: str
     mac:
       description: Its MAC address.
       type: str
+    bootindex:
+      description: Its position in the boot order. Missing if it has none.
+      type: int
+    romfile:
+      description: Its option ROM. Missing if it is QEMU's default.
+      type: str
+    disable_modern:
+      description: Whether it has only the legacy virtio protocol. Missing if it is QEMU's default.
+      type: bool
     at_launch:
-      description: Whether the VM was started with it.
+      description: Whether the VM was launched with it.
       type: bool
     netdev:
-      description: Its network backend.
+      description: The id of its network backend, which of a NIC of the launch may be another id.
       type: str
     type:
-      description: The type of the backend.
+      description: The type of the network backend.
       type: str
     ifname:
-      description: The tap interface, where this host tells.
+      description: The tap interface, if QEMU or this host reports it.
+      type: str
+    script:
+      description: The program that brings the interface up, if QEMU has opened the tap.
+      type: str
+    downscript:
+      description: The program that takes the interface down, if QEMU has opened the tap.
+      type: str
+    chardev:
+      description: The character device of a V(vhost-user) network.
+      type: str
+    queues:
+      description: Number of queue pairs.
+      type: int
+    options:
+      description:
+        - The other options that QEMU reports, which are C(restrict) of V(user), C(hubid) of V(hubport), and C(br) and C(helper)
+          of V(bridge).
+      type: dict
+    link:
+      description: The option O(link). QEMU does not report it, so it is not returned after the run.
+      returned: check mode
       type: str
   sample:
     id: net1
@@ -252,6 +293,7 @@ nic:
     netdev: net1
     type: tap
     ifname: vm1-net1
+    queues: 1
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

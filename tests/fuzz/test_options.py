@@ -223,7 +223,7 @@ def test_values_that_once_broke_a_module_are_refused_in_one_sentence(truth: Trut
 def test_a_hint_to_make_a_tap_is_safe_to_paste_into_a_shell(name: str, queues: int) -> None:
     with pytest.raises(InvalidOption) as caught:
         check_tap(name, queues)
-    hint = str(caught.value).partition("Make one first: ")[2]
+    hint = str(caught.value).partition("Create a tap first: ")[2]
     words = hint.replace("ip tuntap add dev ", "").replace(" mode tap", "").replace(" multi_queue", "")
     assert re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]*|'.*'", words, re.DOTALL)
 

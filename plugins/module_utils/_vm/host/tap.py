@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tap interfaces of this host: opened here and handed to QEMU, which then needs no rights of its own.
+"""Tap interfaces of this host: opened here and passed to QEMU, which then needs no permission to open them.
 
 See Documentation/networking/tuntap.rst of Linux for the flags and the ioctl.
 """
@@ -26,9 +26,11 @@ _NAME = re.compile(r"[!-.0-9;-~]{1,15}\Z")
 
 
 def check_name(ifname: str) -> None:
-    """Raise InvalidOption for what no interface is called; QEMU would cut a long name short and take another interface."""
+    """Raise InvalidOption for a name that an interface cannot have. QEMU would cut a long name and use another interface."""
     if not _NAME.match(ifname) or ifname in (".", ".."):
-        raise InvalidOption(f"ifname {ifname!r} is no interface name: 1 to 15 ASCII characters without blank, slash and colon.")
+        raise InvalidOption(
+            f"ifname {ifname!r} is not the name of an interface: set 1 to 15 ASCII characters without blank, slash and colon."
+        )
 
 
 def is_macvtap(ifname: str) -> bool:
@@ -44,15 +46,15 @@ def _device_of(ifname: str) -> str:
 
 
 def check_tap(ifname: str, queues: int) -> None:
-    """Raise InvalidOption unless *ifname* is a tap of this host that takes so many queues.
+    """Raise InvalidOption unless *ifname* is a tap of this host that can have so many queues.
 
-    A tap that does not exist is not made here: it would be an interface that leads nowhere. A macvtap takes any number.
+    A tap that does not exist is not created: it would not be connected to anything. A macvtap can have any number of queues.
     """
     check_name(ifname)
     if is_macvtap(ifname):
         if not os.path.exists(_device_of(ifname)):
             raise Unsupported(
-                f"Tap {ifname} is a macvtap, and there is no {_device_of(ifname)}, by which it is opened: udev makes it."
+                f"ifname {ifname} is a macvtap, and its device {_device_of(ifname)} does not exist. Start udev, which creates it."
             )
         return
     create = f"ip tuntap add dev {shlex.quote(ifname)} mode tap{' multi_queue' if queues > 1 else ''}"
@@ -61,13 +63,13 @@ def check_tap(ifname: str, queues: int) -> None:
             flags = int(file.read(), 16)
     except OSError:
         exists = os.path.exists(f"{_INTERFACES}/{ifname}")
-        what = "is no tap interface" if exists else "does not exist on this host"
-        raise InvalidOption(f"Interface {ifname} {what}. Make one first: {create}") from None
+        problem = "is not a tap interface" if exists else "does not exist on this host"
+        raise InvalidOption(f"ifname {ifname} {problem}. Create a tap first: {create}") from None
     if not flags & _IFF_TAP:
-        raise InvalidOption(f"Interface {ifname} is a tun, not a tap. Make a tap: {create}")
+        raise InvalidOption(f"ifname {ifname} is a tun, not a tap. Create a tap: {create}")
     if bool(flags & _IFF_MULTI_QUEUE) != (queues > 1):
-        needs = "was not made with multi_queue" if queues > 1 else "was made with multi_queue; set queues to 2 or more"
-        raise InvalidOption(f"Tap {ifname} {needs}. To make it anew: {create}")
+        problem = "without multi_queue" if queues > 1 else "with multi_queue, which needs queues: 2 or more"
+        raise InvalidOption(f"The tap {ifname} was created {problem}. To create it for queues: {queues}: {create}")
 
 
 def open_tap(ifname: str, queues: int) -> int:
@@ -86,12 +88,12 @@ def open_tap(ifname: str, queues: int) -> int:
 
 def _remedy(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return "Run this task as root, or make the tap for this user (ip tuntap add … user NAME)."
-    return "Another process, such as another VM, may hold it."
+        return "Run this task as root, or create the tap for this user (ip tuntap add … user NAME)."
+    return "Another process, such as another VM, may hold it. Choose another tap."
 
 
 def check_vhost() -> None:
-    """Raise Unsupported where this host has no vhost-net: QEMU before 10 would abort, and the VM with it."""
+    """Raise Unsupported if this host has no vhost-net: QEMU before 10 would abort, and the VM with it."""
     if not os.path.exists(VHOST_NET):
         raise Unsupported(
             f"vhost needs {VHOST_NET}, which this host does not have. Load it (modprobe vhost_net) or set vhost: false."
@@ -104,7 +106,7 @@ def open_vhost() -> int:
 
 
 def interfaces_of(pid: int | None) -> list[str]:
-    """The tap behind each descriptor that process *pid* has on one; none where this host does not tell."""
+    """The tap behind each descriptor of process *pid* that is one of a tap; none if this host does not report it."""
     try:
         descriptors = os.listdir(f"/proc/{pid}/fdinfo")
     except OSError:
@@ -114,7 +116,7 @@ def interfaces_of(pid: int | None) -> list[str]:
 
 
 def interface_of(pid: int | None, descriptor: str) -> str | None:
-    """The name of the tap behind a descriptor of process *pid*, None where this host does not tell."""
+    """The name of the tap behind a descriptor of process *pid*; None if this host does not report it."""
     try:
         with open(f"/proc/{pid}/fdinfo/{int(descriptor)}", encoding="utf-8") as file:
             name = next((line.split()[1] for line in file if line.startswith("iff:")), None)
