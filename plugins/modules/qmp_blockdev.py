@@ -10,9 +10,11 @@ module: qmp_blockdev
 short_description: Add, change and remove disks of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Plugs a disk into a running VM (C(blockdev-add), C(device_add)), grows it in place, and unplugs it again
-    (C(device_del), C(blockdev-del)), waiting for the guest to let go.
-  - Nothing of it outlives the VM's QEMU process. RV(launch_args) is what gives the VM the same disk at its next start.
+  - Adds a disk to a running VM (C(blockdev-add), C(device_add)) and removes it (C(device_del), C(blockdev-del)). A removal waits
+    until the guest has released the disk.
+  - Changes O(size) and O(limits) of an existing disk while the guest uses it. Other options can only be changed with O(recreate).
+  - A change lasts as long as the QEMU process of the VM. RV(launch_args) are the arguments that give the VM the same disk at its
+    next start.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -28,192 +30,193 @@ attributes:
 options:
   id:
     description:
-      - Name of the disk in the VM, for its device and its block node both. A letter, then letters, digits, V(.), V(_)
-        and V(-), 31 characters at most.
+      - Name of the disk in the VM, for its device and for its block node.
+      - A letter, then letters, digits, V(.), V(_) and V(-), 31 characters at most.
     type: str
     required: true
   file:
     description:
-      - Path of the image or of the host's block device, as QEMU sees it. It must exist.
+      - Path of an image, or of a block device of the host, as QEMU sees it. It must exist.
       - A new disk needs O(file) or O(backend).
     type: str
   backend:
     description:
-      - >-
-        Where the data is when it is not a file, as a protocol driver with its options in QEMU's spelling, such as
-        C({driver: nbd, server: {type: unix, path: /run/nbd}, export: vol1}).
+      - Where the data is if it is not a file, as a protocol driver with its options in QEMU's spelling.
     type: dict
   format:
     description:
-      - Format of the image. It is never guessed from the content, which the guest can write.
-      - When it is not set, a new disk is V(raw), and a disk that exists keeps the format that it has. A warning is given if the
-        header of the file shows another format.
+      - Format of the image, such as V(raw) or V(qcow2). It is never detected from the content, which the guest can write.
+      - The default is V(raw) for a new disk, and the present format for an existing one. If the header of the file shows another
+        format, there is a warning.
     type: str
   read_only:
     description:
-      - Whether the guest may only read. By default V(false), but V(true) for a CD.
+      - Do not let the guest write. The default is V(false), for a CD V(true).
     type: bool
   cache:
     description:
-      - How the host caches.
+      - How the host caches the data.
     type: dict
     suboptions:
       direct:
-        description: Whether to bypass the host's page cache (O_DIRECT).
+        description: Bypass the page cache of the host (O_DIRECT). QEMU's default is V(false).
         type: bool
       no_flush:
-        description: Whether to ignore the guest's flushes. Data is lost when the host fails.
+        description: Ignore the flushes of the guest. If the host fails, data is lost. QEMU's default is V(false).
         type: bool
   aio:
     description:
-      - How QEMU reads and writes O(file). V(native) needs O(cache.direct=true).
+      - How QEMU reads and writes O(file). QEMU's default is V(threads). V(native) needs O(cache.direct=true).
     type: str
     choices: [threads, native, io_uring]
   discard:
     description:
-      - What to do with the guest's discards (trim).
+      - What to do with the discards (trim) of the guest. QEMU's default is V(ignore).
     type: str
     choices: [ignore, unmap]
   detect_zeroes:
     description:
-      - What to do with writes of zeroes.
+      - What to do if the guest writes zeroes. QEMU's default is V(off). V(unmap) needs O(discard=unmap).
     type: str
     choices: ['off', 'on', unmap]
   size:
     description:
-      - Size of the disk in bytes, or with K, M, G or T. A smaller disk is grown, while the guest uses it.
+      - Size of the disk in bytes, or a number with K, M, G or T, which are powers of 1024. A smaller disk is grown while the
+        guest uses it.
+      - If it is not set, the disk keeps the size of the image.
     type: str
   limits:
     description:
-      - The most that the guest may read and write in a second. Those that are not given are no limits; C({}) lifts all.
-      - Changed in place. Left as it is when not given at all.
+      - The most that the guest may read and write per second. Omitted suboptions mean unlimited; C({}) removes all limits.
+      - Limits are changed in place. If O(limits) is not set, an existing disk keeps its limits, and a new one has none.
     type: dict
     suboptions:
       bps:
-        description: Bytes a second, read and written together; a number or with K, M, G.
+        description: Bytes per second for reads and writes together, or a number with K, M, G or T.
         type: str
       bps_rd:
-        description: Bytes a second read; a number or with K, M, G.
+        description: Bytes per second for reads, or a number with K, M, G or T.
         type: str
       bps_wr:
-        description: Bytes a second written; a number or with K, M, G.
+        description: Bytes per second for writes, or a number with K, M, G or T.
         type: str
       iops:
-        description: Operations a second, reads and writes together.
+        description: Operations per second for reads and writes together.
         type: int
       iops_rd:
-        description: Reads a second.
+        description: Operations per second for reads.
         type: int
       iops_wr:
-        description: Writes a second.
+        description: Operations per second for writes.
         type: int
       bps_max:
-        description: Bytes a second, read and written together, in bursts; a number or with K, M, G.
+        description: Bytes per second for reads and writes together, in bursts, or a number with K, M, G or T.
         type: str
       bps_rd_max:
-        description: Bytes a second read, in bursts; a number or with K, M, G.
+        description: Bytes per second for reads, in bursts, or a number with K, M, G or T.
         type: str
       bps_wr_max:
-        description: Bytes a second written, in bursts; a number or with K, M, G.
+        description: Bytes per second for writes, in bursts, or a number with K, M, G or T.
         type: str
       iops_max:
-        description: Operations a second, reads and writes together, in bursts.
+        description: Operations per second for reads and writes together, in bursts.
         type: int
       iops_rd_max:
-        description: Reads a second, in bursts.
+        description: Operations per second for reads, in bursts.
         type: int
       iops_wr_max:
-        description: Writes a second, in bursts.
+        description: Operations per second for writes, in bursts.
         type: int
       bps_max_length:
-        description: Seconds that a burst of O(limits.bps_max) may last.
+        description: Seconds that a burst of O(limits.bps_max) may last. QEMU's default is V(1).
         type: int
       bps_rd_max_length:
-        description: Seconds that a burst of O(limits.bps_rd_max) may last.
+        description: Seconds that a burst of O(limits.bps_rd_max) may last. QEMU's default is V(1).
         type: int
       bps_wr_max_length:
-        description: Seconds that a burst of O(limits.bps_wr_max) may last.
+        description: Seconds that a burst of O(limits.bps_wr_max) may last. QEMU's default is V(1).
         type: int
       iops_max_length:
-        description: Seconds that a burst of O(limits.iops_max) may last.
+        description: Seconds that a burst of O(limits.iops_max) may last. QEMU's default is V(1).
         type: int
       iops_rd_max_length:
-        description: Seconds that a burst of O(limits.iops_rd_max) may last.
+        description: Seconds that a burst of O(limits.iops_rd_max) may last. QEMU's default is V(1).
         type: int
       iops_wr_max_length:
-        description: Seconds that a burst of O(limits.iops_wr_max) may last.
+        description: Seconds that a burst of O(limits.iops_wr_max) may last. QEMU's default is V(1).
         type: int
       iops_size:
-        description: Bytes that count as one operation; a larger one counts as several.
+        description:
+          - Bytes that count as one operation. A larger operation counts as several. By default each operation counts as one.
         type: int
   passphrase:
     description:
-      - Passphrase of an encrypted image, for O(format=luks), or O(format=qcow2) with LUKS inside.
-      - QEMU gets it in a secret object that comes and goes with the disk. It is shown nowhere and not compared.
+      - Passphrase of an encrypted image with O(format=luks), or with O(format=qcow2) and LUKS inside.
+      - QEMU gets it in a secret object that is added and removed with the disk. It is never shown, and not compared.
     type: str
   backend_secrets:
     description:
-      - Passwords for O(backend), each under the driver's option for it, such as C(password-secret) of V(https) and V(iscsi) or
-        C(key-secret) of V(rbd). They are carried as O(passphrase) is.
+      - Passwords for O(backend), each under the option that the driver has for it, such as C(password-secret) of V(https) and
+        V(iscsi), or C(key-secret) of V(rbd). QEMU gets them in the same way as O(passphrase).
     type: dict
   allow_shrink:
     description:
-      - Whether O(size) may cut off the end of the disk.
+      - Let O(size) cut off the end of the disk. Without this, such a task fails with the error code V(invalid_option).
     type: bool
     default: false
   attach:
     description:
-      - V(false) adds the block node without a device, for other uses in QEMU, and unplugs a device that it has.
+      - V(true) adds the block node and a device, so that the guest sees the disk. V(false) adds the block node alone, for other
+        uses in QEMU, and removes the device of an existing disk.
     type: bool
     default: true
   scsi_id:
     description:
-      - SCSI target of a V(scsi-hd) or V(scsi-cd). By default the first that is free.
+      - SCSI target of a V(scsi-hd) or V(scsi-cd). The default for a new device is the first free target.
     type: int
   lun:
     description:
-      - Logical unit of O(scsi_id). By default V(0).
+      - Logical unit of O(scsi_id). The default for a new device is V(0).
     type: int
   serial:
     description:
-      - Serial number that the guest sees and names the disk by, 20 bytes at most for virtio and NVMe.
-      - By default O(id), where it fits.
+      - Serial number by which the guest identifies the disk. It has 36 bytes at most for V(scsi-hd), else 20.
+      - The default for a new device is O(id), if that is short enough.
     type: str
   queues:
     description:
-      - Number of request queues of a virtio disk.
+      - Number of request queues of a virtio disk. By default QEMU chooses it, one for each vCPU at launch.
     type: int
   share_rw:
     description:
-      - Whether other users of the image may write at the same time, as with a cluster file system.
+      - Let other users of the image write at the same time, as a cluster file system needs it. QEMU's default is V(false).
     type: bool
   bootindex:
     description:
-      - Place in the order in which the firmware tries devices at the guest's next reset.
+      - Position of the disk in the order in which the firmware tries devices at the next reset of the guest, from V(0). By
+        default the disk has no position.
     type: int
   iothread:
     description:
-      - Id of the I/O thread that serves the disk.
+      - Id of the I/O thread that serves the disk. By default QEMU's main thread does that.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Plug a disk
+- name: Add a disk
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: data1
     file: /srv/vm1/data1.qcow2
     format: qcow2
 
-- name: Grow it while the guest uses it
+- name: Grow the disk while the guest uses it
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: data1
-    file: /srv/vm1/data1.qcow2
-    format: qcow2
     size: 20G
 
-- name: Plug a host's block device as a SCSI disk, past the page cache
+- name: Add a block device of the host as a SCSI disk, and bypass the page cache of the host
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: lun7
@@ -222,7 +225,18 @@ EXAMPLES = r"""
     cache:
       direct: true
 
-- name: Let it do 500 operations a second, and write no more than 20 MiB
+- name: Add a disk that an NBD server exports
+  vmops.qemu.qmp_blockdev:
+    socket: /run/vm1/qmp.sock
+    id: vol1
+    backend:
+      driver: nbd
+      server:
+        type: unix
+        path: /run/nbd.sock
+      export: vol1
+
+- name: Limit a disk to 500 operations and 20 MiB of writes per second
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: data1
@@ -230,7 +244,7 @@ EXAMPLES = r"""
       iops: 500
       bps_wr: 20M
 
-- name: Plug an encrypted image
+- name: Add a disk with an encrypted image
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: safe1
@@ -238,7 +252,7 @@ EXAMPLES = r"""
     format: luks
     passphrase: "{{ vault_safe1_passphrase }}"
 
-- name: Unplug it
+- name: Remove a disk
   vmops.qemu.qmp_blockdev:
     socket: /run/vm1/qmp.sock
     id: data1
@@ -309,67 +323,135 @@ details:
   sample: {}
 # END GENERATED
 disk:
-  description: The disk as it is after the run, or would be in check mode; null when there is none.
+  description:
+    - The disk after the run, or as it would be in check mode; null if the VM does not have it. Its members that are options of
+      this module can be given to it again, and then change nothing.
   returned: success
   type: dict
   contains:
     id:
-      description: Its id.
+      description: Name of the disk.
       type: str
-    attached:
+    attach:
       description: Whether it has a device, so that the guest sees it.
       type: bool
     driver:
-      description: The device that the guest sees.
+      description: QEMU's name of the driver.
+      returned: if it has a device
       type: str
     bus:
-      description: Its bus.
+      description: The bus that the device is on.
+      returned: if it has a device on a bus
       type: str
     addr:
-      description: Its PCI address on the bus, hexadecimal.
+      description: Its address on the bus, as in O(addr).
+      returned: for PCI and channel devices
       type: str
+    scsi_id:
+      description: Its SCSI target.
+      returned: for SCSI devices
+      type: int
+    lun:
+      description: Its logical unit.
+      returned: for SCSI devices
+      type: int
     serial:
-      description: Its serial number.
+      description: Serial number.
+      returned: if it has one
       type: str
+    queues:
+      description: Number of request queues.
+      returned: if it is not the one that QEMU chooses
+      type: int
+    share_rw:
+      description: Whether other users of the image may write at the same time.
+      returned: if it is true
+      type: bool
+    bootindex:
+      description: Position in the boot order.
+      returned: if it has one
+      type: int
+    iothread:
+      description: Id of the I/O thread that serves the disk.
+      returned: if there is one
+      type: str
+    romfile:
+      description: Its option ROM.
+      returned: if it is not the default of the driver
+      type: str
+    disable_modern:
+      description: Whether it uses only the legacy protocol of virtio.
+      returned: if it is not the default of the driver
+      type: bool
+    limits:
+      description: The limits that are in force, in the units of O(limits); empty if there are none.
+      returned: if it has a device
+      type: dict
     guest_path:
-      description: Where a Linux guest with udev finds it; null where it has no stable name.
+      description: Path of the disk in a Linux guest with udev; null if no stable path is known.
+      returned: if it has a device
       type: str
     at_launch:
-      description: Whether the VM was started with it.
+      description: Whether the VM was started with the device.
+      returned: if it has a device
       type: bool
     node:
-      description: Its block node.
+      description: Name of the block node that the guest writes to.
+      returned: unless the drive is empty
       type: str
     file:
-      description: The image.
+      description: Path of the image or block device that the disk was added with. The guest may write to a snapshot on top of it.
+      returned: if the data is in a file or block device of the host
       type: str
+    backend:
+      description: The protocol driver with its options, as far as QEMU reports them.
+      returned: if the data is not in a file or block device of the host
+      type: dict
     format:
       description: Format of the image.
+      returned: unless the drive is empty
       type: str
     read_only:
-      description: Whether the guest may only read.
+      description: Whether the guest cannot write.
+      returned: unless the drive is empty
       type: bool
+    cache:
+      description: How the host caches the data, with the members C(direct) and C(no_flush).
+      returned: unless the drive is empty
+      type: dict
+    detect_zeroes:
+      description: What QEMU does if the guest writes zeroes.
+      returned: unless the drive is empty
+      type: str
     size:
       description: Size in bytes.
+      returned: unless the drive is empty
       type: int
-    limits:
-      description: The limits that are in force.
-      type: dict
+    snapshots:
+      description: Files of the snapshots on top of the image, the one that the guest writes to first.
+      returned: unless the drive is empty
+      type: list
+      elements: str
   sample:
     id: data1
-    attached: true
+    attach: true
     driver: virtio-blk-pci
     bus: rp0
     addr: "0"
     serial: data1
-    guest_path: /dev/disk/by-id/virtio-data1
     at_launch: false
+    guest_path: /dev/disk/by-id/virtio-data1
+    limits: {}
     node: data1
     file: /srv/vm1/data1.qcow2
     format: qcow2
     read_only: false
+    cache:
+      direct: false
+      no_flush: false
+    detect_zeroes: 'off'
     size: 1073741824
-    limits: {}
+    snapshots: []
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

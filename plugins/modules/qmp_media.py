@@ -10,8 +10,8 @@ module: qmp_media
 short_description: Insert, change and eject the medium of a CD drive of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Puts an image into a CD drive, changes it for another, or takes it out.
-  - A tray that the guest has locked is not forced open. The guest is asked to let go and waited for.
+  - Inserts an image into a CD drive, replaces the present one, or ejects it.
+  - If the guest has locked the tray, it is asked to release it, and the task waits for that. See O(force).
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -25,31 +25,35 @@ attributes:
     support: full
 options:
   id:
-    description: Id of the drive, a V(scsi-cd) for instance.
+    description:
+      - Id of the drive, such as a V(scsi-cd).
     type: str
     required: true
   file:
-    description: Path of the image, as QEMU sees it. Needed for O(state=present).
+    description:
+      - Path of the image, as QEMU sees it. O(state=present) needs it.
     type: str
   format:
     description:
-      - Format of the image.
-      - When it is not set, a new medium is V(raw). A warning is given if the header of the file shows another format.
+      - Format of the image, such as V(raw). It is never detected from the content.
+      - The default for a new medium is V(raw). If the header of the file shows another format, there is a warning.
+      - If it is not set, an inserted medium may have any format.
     type: str
   force:
-    description: Whether to open the tray even if the guest has locked it.
+    description:
+      - Open the tray even if the guest has locked it.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Put in the installation disc
+- name: Insert the installation disc
   vmops.qemu.qmp_media:
     socket: /run/vm1/qmp.sock
     id: cd0
     file: /srv/iso/debian.iso
 
-- name: Take it out
+- name: Eject the disc
   vmops.qemu.qmp_media:
     socket: /run/vm1/qmp.sock
     id: cd0
@@ -113,24 +117,26 @@ launch_args:
     - -device
     - '{"driver": "scsi-cd", "id": "cd0", "bus": "scsi0.0", "scsi-id": 0, "lun": 0, "drive": "cd0-medium0"}'
 medium:
-  description: What is in the drive after the run, or would be in check mode.
+  description:
+    - The medium in the drive after the run, or as it would be in check mode. Its members that are options of this module can be
+      given to it again, and then change nothing.
   returned: success
   type: dict
   contains:
     id:
-      description: The drive.
+      description: Id of the drive.
       type: str
     file:
-      description: The image, null for none.
+      description: Path of the image; null if the drive is empty.
       type: str
     format:
-      description: Its format.
+      description: Format of the image; null if the drive is empty.
       type: str
     tray_open:
       description: Whether the tray is open.
       type: bool
     locked:
-      description: Whether the guest has locked it.
+      description: Whether the guest has locked the tray.
       type: bool
   sample:
     id: cd0

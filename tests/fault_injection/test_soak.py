@@ -10,7 +10,6 @@ import resource
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import backend
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk import plans as blockdev
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.spec import DiskSpec
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend import FrontendSpec
@@ -35,8 +34,8 @@ WORK = Path(__file__).with_name("work_on_disk.sh")
 def specs(image: str, tap: str) -> list[tuple[Any, Any]]:
     """The module with the plans of a kind, and a spec of it, for each cycle in turn."""
     return [
-        (blockdev, DiskSpec(FrontendSpec("s1", driver="scsi-hd"), backend.file_backend(image))),
-        (blockdev, DiskSpec(FrontendSpec("v1"), NULL)),
+        (blockdev, DiskSpec(FrontendSpec("s1", driver="scsi-hd"), file=image)),
+        (blockdev, DiskSpec(FrontendSpec("v1"), backend=NULL)),
         (objects, objects.ObjectSpec("io1", "iothread")),
         (netdev, NicSpec(FrontendSpec("n1"), {"type": "tap", "ifname": tap})),
         (netdev, NicSpec(FrontendSpec("n2"), {"type": "user"})),

@@ -173,7 +173,7 @@ def test_a_guest_that_does_not_answer_is_pending_and_the_next_run_finishes(vm: V
     assert result["error_code"] == result["status"] == "unplug_pending" and result["failed"], result
     assert result["changed"] is True and vm.hardware() == before
     result = modules.blockdev(id="d1", state="absent", timeout=1, on_pending="report")
-    assert not result.get("failed") and result["status"] == "unplug_pending" and result["disk"]["attached"], result
+    assert not result.get("failed") and result["status"] == "unplug_pending" and result["disk"]["attach"], result
     vm.query("cont")
     result = modules.blockdev(id="d1", state="absent")
     assert result["changed"] and result["status"] == "absent", result

@@ -55,8 +55,8 @@ class Bench:
         driver = self.vm.query("qom-get", path="/machine/peripheral/d1", property="type")
         inside = {"virtio-blk-pci": "/virtio-backend", "usb-storage": "/d1.0/legacy[0]"}.get(driver, "")
         for command in (f"write -P {pattern} {offset} 4096", "flush"):
-            told = self.vm.query("human-monitor-command", command_line=f'qemu-io -d /machine/peripheral/d1{inside} "{command}"')
-            assert told == "", told
+            output = self.vm.query("human-monitor-command", command_line=f'qemu-io -d /machine/peripheral/d1{inside} "{command}"')
+            assert output == "", output
 
     def job(self, **options: Any) -> None:
         done = self.modules.run("qmp_block_job", **options)
@@ -252,7 +252,7 @@ def started_again(bench: Bench, make_vm: Callable[..., VM], binary: Binary, extr
     same = bench.again()
     assert unchanged(same) and same["launch_args"], same
     disk = bench.modules.blockdev(id="d1").get("disk") or {}
-    before = digest(bench.vm, bench.directory) if disk.get("attached") else None
+    before = digest(bench.vm, bench.directory) if disk.get("attach") else None
     bench.vm.stop()
     vm = make_vm(binary=binary, boot=False, native=True, extra=(*extra, *launch_words(same, bench.directory)))
     after = Modules(vm).run(bench.module, **bench.task)

@@ -121,7 +121,7 @@ def test_a_device_without_an_id_is_found_by_its_drive(binary: Binary, make_vm: M
     nothing_left(vm)
 
 
-def test_the_name_of_a_drive_is_no_new_disk(binary: Binary, make_vm: Make) -> None:
+def test_a_disk_cannot_have_the_name_of_a_drive(binary: Binary, make_vm: Make) -> None:
     vm = make_vm(
         binary=binary,
         boot=False,
@@ -304,7 +304,7 @@ def test_a_commit_ends_at_the_image_of_the_launch(binary: Binary, make_vm: Make,
 def test_a_commit_to_nobody_knows_what_must_be_named(
     binary: Binary, make_vm: Make, tmp_path: Path, image: Callable[..., str]
 ) -> None:
-    """A disk that somebody plugged with names of their own, under a snapshot: which image was active first is told by nobody."""
+    """A disk that somebody plugged with names of their own, under a snapshot: nothing reports which image was active first."""
     vm = make_vm(binary=binary, boot=False)
     template = image("template", "1M", "qcow2")
     own = overlay(tmp_path / "own", template)
@@ -321,7 +321,9 @@ def test_a_commit_to_nobody_knows_what_must_be_named(
 
 
 @pytest.mark.parametrize("sync", ["none", "incremental", "bitmap", "top"])
-def test_what_is_no_copy_does_not_take_the_disks_place(bare_vm: VM, image: Callable[..., str], tmp_path: Path, sync: str) -> None:
+def test_a_target_that_is_not_a_full_copy_does_not_replace_the_disk(
+    bare_vm: VM, image: Callable[..., str], tmp_path: Path, sync: str
+) -> None:
     modules = Modules(bare_vm)
     base = image("base", "16M", "qcow2")
     assert modules.blockdev(id="d1", file=overlay(tmp_path / "own", base), format="qcow2")["changed"]

@@ -35,9 +35,9 @@ def status(vm: VM) -> list[str]:
     return [one["status"] for one in vm.query("query-jobs")]
 
 
-def wait_for(vm: VM, wanted: list[str]) -> None:
+def wait_for(vm: VM, states: list[str]) -> None:
     deadline = time.monotonic() + 10
-    while status(vm) != wanted:
+    while status(vm) != states:
         assert time.monotonic() < deadline, status(vm)
 
 
@@ -170,7 +170,7 @@ def test_a_template_with_the_disks_id_is_not_written_to(
     assert Path(template).read_bytes() == before
 
 
-def test_what_could_not_be_put_back_is_not_recreated(
+def test_a_disk_that_could_not_be_restored_is_not_recreated(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], tmp_path: Path
 ) -> None:
     luks = make_encrypted(tmp_path / "luks", "luks", SECRET)
@@ -197,9 +197,9 @@ def test_what_could_not_be_put_back_is_not_recreated(
     modules = Modules(vm)
     empty = modules.blockdev(id="cd0", serial="x", recreate=True, force=True)
     assert empty.get("changed") and "cd0" in vm.hardware()["devices"], empty
-    refused(modules.blockdev(id="anon", serial="x", recreate=True, force=True), "conflict", "put back")
+    refused(modules.blockdev(id="anon", serial="x", recreate=True, force=True), "conflict", "restored")
     failed = modules.blockdev(id="d1", recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-    refused(failed, "command_failed", "cyls", "put back")
+    refused(failed, "command_failed", "cyls", "restored")
     assert "d1" in vm.hardware()["devices"] and "k" in vm.hardware()["objects"]
 
 
@@ -224,7 +224,7 @@ def test_after_a_killed_recreate_nothing_is_guessed(vm: VM, image: Callable[...,
     assert modules.blockdev(id="d1", state="absent")["changed"] and "d1.secret" not in vm.hardware()["objects"]
 
 
-def test_the_node_of_a_killed_trial_is_no_obstacle(vm: VM, image: Callable[..., str]) -> None:
+def test_the_node_of_a_killed_trial_is_deleted(vm: VM, image: Callable[..., str]) -> None:
     modules = Modules(vm)
     path = image("b")
 

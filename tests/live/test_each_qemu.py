@@ -312,9 +312,9 @@ def test_a_disk_without_a_device_gets_one_and_gives_it_up_again(binary: Binary, 
     vm = make_vm(binary=binary, native=True, boot=False)
     modules = Modules(vm)
     result = modules.blockdev(id="d1", backend=NULL, attach=False)
-    assert [command["execute"] for command in result["commands"]] == ["blockdev-add"] and result["disk"]["attached"] is False
+    assert [command["execute"] for command in result["commands"]] == ["blockdev-add"] and result["disk"]["attach"] is False
     assert unchanged(modules.blockdev(id="d1", backend=NULL, attach=False))
-    assert modules.blockdev(id="d1", backend=NULL)["disk"]["attached"] is True
+    assert modules.blockdev(id="d1", backend=NULL)["disk"]["attach"] is True
     result = modules.blockdev(id="d1", backend=NULL, attach=False)
     assert [command["execute"] for command in result["commands"]] == ["device_del"]
     assert modules.blockdev(id="d1", state="absent")["changed"]

@@ -99,7 +99,7 @@ def test_a_disc_that_is_not_there_leaves_the_old_one_in(drive: VM, discs: dict[s
     assert drive.hardware() == before and inside(drive) == "one"
 
 
-def test_what_is_no_drive(vm: VM, discs: dict[str, str]) -> None:
+def test_a_device_that_is_not_a_cd_drive_is_refused(vm: VM, discs: dict[str, str]) -> None:
     refused(media(vm, file=discs["one"]), "invalid_option", "cd0")
     refused(Modules(vm).run("qmp_media", id="scsi0", file=discs["one"]), "conflict", "scsi0")
     refused(Modules(vm).run("qmp_media", id="cd0", file="one.iso"), "invalid_option", "cd0")

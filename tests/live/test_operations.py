@@ -97,7 +97,7 @@ OPERATIONS: dict[str, Operation] = {
     "device add, PCI disk": Operation(
         disk(bus="pci.0", addr="0x9", queues=4, share_rw=True),
         (NODE, PLUG),
-        {"bus": "pci.0", "addr": "0x9", "num-queues": 4, "share-rw": True},
+        {"bus": "pci.0", "addr": "9", "num-queues": 4, "share-rw": True},
         machine="pc",
     ),
     "device del": Operation(("qmp_blockdev", {"id": "d1", "state": "absent"}), ("device_del", "blockdev-del"), before=(disk(),)),
@@ -117,7 +117,7 @@ OPERATIONS: dict[str, Operation] = {
     "NIC, PCI": Operation(
         nic(type="user", bus="pci.0", addr="0x8", romfile="", disable_modern=True),
         ("netdev_add", PLUG),
-        {"bus": "pci.0", "addr": "0x8", "romfile": "", "disable-modern": True},
+        {"bus": "pci.0", "addr": "8", "romfile": "", "disable-modern": True},
         machine="pc",
     ),
     "CPU add": Operation(
@@ -165,7 +165,7 @@ OPERATIONS: dict[str, Operation] = {
     "VFIO PCI on a bridge": Operation(
         device(driver="vfio-pci", bus="br0", addr="0x2", properties={"host": "0000:3b:00.0"}),
         (PLUG,),
-        {"bus": "br0", "addr": "0x2"},
+        {"bus": "br0", "addr": "2"},
         machine="pc",
         refused="vfio",
         extra=("-device", "pci-bridge,id=br0,chassis_nr=1"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disks that are recreated: what the task does not set is carried over, the new one is checked first, the old one put back."""
+"""Recreated disks: what the task does not set is carried over, the new one is checked first, the present one is restored."""
 
 from __future__ import annotations
 
@@ -108,19 +108,19 @@ def test_a_new_disk_that_cannot_be_leaves_the_old_one_untouched(vm: VM, options:
     assert "device_del" not in [one["execute"] for one in result["details"].get("sent", [])]
 
 
-def test_when_the_new_disk_fails_after_all_the_old_one_is_put_back(vm: VM, image: Callable[..., str]) -> None:
+def test_when_the_new_disk_fails_the_present_one_is_restored(vm: VM, image: Callable[..., str]) -> None:
     modules = Modules(vm)
     path = image("a")
     first = {"id": "d1", "file": path, "serial": "mine", "limits": {"iops": 300}}
     assert modules.blockdev(**first)["changed"]
     before, shown, device = hardware(vm), disk(vm), properties(vm)
     result = modules.blockdev(id="d1", recreate=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-    refused(result, "command_failed", "cyls", "put back")
+    refused(result, "command_failed", "cyls", "restored")
     assert hardware(vm) == before and disk(vm) == shown and properties(vm) == device
     assert unchanged(modules.blockdev(**first))
 
 
-def test_a_disk_of_the_launch_is_put_back_too(binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
+def test_a_disk_of_the_launch_is_restored_too(binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
     path = image("a", "16M", "qcow2")
     vm = make_vm(
         binary=binary,
@@ -143,7 +143,7 @@ def test_a_disk_of_the_launch_is_put_back_too(binary: Binary, make_vm: Callable[
     for name in ("d1", "d2"):
         shown = disk(vm, name)
         result = modules.blockdev(id=name, recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-        refused(result, "command_failed", "cyls", "put back")
+        refused(result, "command_failed", "cyls", "restored")
         assert {key: value for key, value in disk(vm, name).items() if key not in ("node", "at_launch")} == {
             key: value for key, value in shown.items() if key not in ("node", "at_launch")
         }
@@ -158,7 +158,7 @@ def test_an_encrypted_disk_keeps_its_secret(vm: VM, tmp_path: Path) -> None:
     assert modules.blockdev(**first, serial="other", recreate=True).get("changed")
     assert hardware(vm) == before
     result = modules.blockdev(**first, passphrase=f"{SECRET}2", serial="third", recreate=True)
-    refused(result, "command_failed", "nvalid password", "put back")
+    refused(result, "command_failed", "nvalid password", "restored")
     assert hardware(vm) == before and disk(vm)["serial"] == "other"
     assert modules.blockdev(id="d1", state="absent")["changed"]
     assert "d1.secret" not in hardware(vm)["objects"]

@@ -42,7 +42,7 @@ def test_limits_that_contradict_each_other_leave_nothing(modules: Modules) -> No
     refused(modules.blockdev(id="d1", backend=NULL, driver="nvme", limits={"iops": 1}), "unsupported", "NVMe")
 
 
-def test_a_burst_of_one_second_is_no_limit(modules: Modules) -> None:
+def test_a_burst_of_one_second_is_the_default(modules: Modules) -> None:
     disk = {
         "id": "d9",
         "backend": {"driver": "null-co", "size": 1 << 20},

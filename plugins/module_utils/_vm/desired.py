@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from .devices.disk.secrets import left_over
+from .devices.disk.secrets import secrets_of
 from .devices.memory.present import is_memory
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
 from .model.forecast import Forecast
@@ -385,7 +385,7 @@ def _objects(hardware: Hardware) -> set[str]:
         if name not in hardware.command_line.objects
         and kind not in _NEVER_DELETED
         and not (kind.startswith("memory-backend-") and (name.endswith(".mem") or users_of_object(hardware, name)))
-        and not (kind == "secret" and name in left_over(hardware, name.rpartition(".")[0]))
+        and not (kind == "secret" and name in secrets_of(hardware, name.rpartition(".")[0]))
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from .devices import cpu
 from .devices.chardev import plans as chardev
-from .devices.disk import spec as disk
+from .devices.disk import results as disk
 from .devices.memory.capacity import lack, obstacle, room_beside
 from .devices.nic import spec as nic
 from .devices.objects import plans as objects

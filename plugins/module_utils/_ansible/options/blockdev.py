@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ..._vm.devices.disk import backend, throttle
-from ..._vm.devices.disk import plans as blockdev
-from ..._vm.devices.disk.spec import PROPERTIES, DiskSpec, describe
+from ..._vm.devices.disk import plans, throttle
+from ..._vm.devices.disk.backend import check_path
+from ..._vm.devices.disk.options import NODE, PROPERTIES
+from ..._vm.devices.disk.results import describe
+from ..._vm.devices.disk.spec import DiskSpec
+from ..._vm.devices.option_table import values_of
 from ..run import Kind
 from .common import FRONTEND, frontend_spec, size_in_bytes
 
@@ -41,18 +44,15 @@ OPTIONS = {
 
 
 def disk(params: Mapping[str, Any]) -> DiskSpec:
-    """The domain's spec from the module's options."""
-    cache = params["cache"] or {}
-    on = backend.file_backend(params["file"], params["aio"]) if params["file"] else params["backend"]
+    """The domain's spec from the module's options. Raises InvalidOption."""
+    file = params["file"] or None
+    if file:
+        check_path(file)
     return DiskSpec(
         frontend=frontend_spec(params, PROPERTIES),
-        backend=on,
-        stated_format=params["format"] or None,
-        read_only=params["read_only"],
-        cache_direct=cache.get("direct"),
-        cache_no_flush=cache.get("no_flush"),
-        discard=params["discard"],
-        detect_zeroes=params["detect_zeroes"],
+        file=file,
+        backend=params["backend"],
+        node=values_of(NODE, {**params, "format": params["format"] or None}),
         size=size_in_bytes(params["size"]),
         limits=limits(params["limits"]),
         passphrase=params["passphrase"],
@@ -64,19 +64,19 @@ def disk(params: Mapping[str, Any]) -> DiskSpec:
     )
 
 
-def limits(stated: Mapping[str, Any] | None) -> dict[str, int] | None:
-    """The limits in bytes, operations and seconds; those that are not stated are none."""
-    if stated is None:
+def limits(specified: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """The limits in bytes, operations and seconds, without those that are not set."""
+    if specified is None:
         return None
-    sizes = {name: size_in_bytes(value, f"limits.{name}") if name in BYTES else value for name, value in stated.items()}
+    sizes = {name: size_in_bytes(value, f"limits.{name}") if name in BYTES else value for name, value in specified.items()}
     return {name: value for name, value in sizes.items() if value is not None}
 
 
 KIND = Kind(
     result="disk",
     spec=disk,
-    present=blockdev.plan_present,
-    absent=blockdev.plan_absent,
+    present=plans.plan_present,
+    absent=plans.plan_absent,
     describe=lambda hardware, spec: describe(hardware, spec.id),
     own_options={**FRONTEND, **OPTIONS},
     rules={"mutually_exclusive": [("file", "backend"), ("backend", "aio")]},

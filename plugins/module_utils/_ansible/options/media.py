@@ -18,9 +18,9 @@ OPTIONS = {
 }
 
 
-def medium(params: Mapping[str, Any]) -> media.Medium:
+def medium(params: Mapping[str, Any]) -> media.MediumSpec:
     """The domain's spec from the module's options."""
-    return media.Medium(**{name: params[name] for name in OPTIONS if params[name] != ""})
+    return media.MediumSpec(**{name: params[name] for name in OPTIONS if params[name] != ""})
 
 
 KIND = Kind(

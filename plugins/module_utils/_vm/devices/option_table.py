@@ -32,7 +32,8 @@ class Option(NamedTuple):
 
     ``same(subject, value)`` returns whether *value* is the present one, and None if that cannot be known; it is needed for values
     that can be written in several forms. ``partial``: ``read`` returns only a part of the value, enough to compare it but not to
-    set it again. So it is not in results. ``size``: the value is a number of bytes, which a task can write with a unit.
+    set it again. So it is not in results. ``default`` is what QEMU takes if the option is not set; None if that depends on more.
+    ``size``: the value is a number of bytes, which a task can write with a unit.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Option(NamedTuple):
     read: Callable[[Any], Any] | None = None
     same: Callable[[Any, Any], bool | None] | None = None
     partial: bool = False
+    default: Any = None
     size: bool = False
 
 
@@ -111,12 +113,13 @@ def compare(rows: Iterable[Option], values: Values, subject: Any) -> tuple[list[
 
 def results(rows: Iterable[Option], subject: Any) -> dict[str, Any]:
     """The present values of *subject*, as far as QEMU reports them, in the form that a task has them."""
-    result: dict[str, Any] = {}
-    for row in rows:
-        present = row.read(subject) if row.read and not row.partial else None
-        if present is not None and present is not UNSET:
-            _put(result, row.name, present)
-    return result
+    return _nested(present_values(rows, subject))
+
+
+def present_values(rows: Iterable[Option], subject: Any) -> dict[str, Any]:
+    """The same by the names of the rows."""
+    found = {row.name: row.read(subject) for row in rows if row.read and not row.partial}
+    return {name: value for name, value in found.items() if value is not None and value is not UNSET}
 
 
 def planned(rows: Iterable[Option], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +129,26 @@ def planned(rows: Iterable[Option], arguments: Mapping[str, Any]) -> dict[str, A
         value = _member(arguments, row.qemu) if row.read and not row.partial else None
         if value is not None:
             _put(result, row.name, value)
+    return result
+
+
+def planned_options(rows: Iterable[Option], values: Values) -> dict[str, Any]:
+    """What ``results`` will return for a new subject with these values, as far as that is known beforehand."""
+    found = {row.name: row.default if values.get(row.name) is None else values[row.name] for row in rows if row.read}
+    return _nested({name: value for name, value in found.items() if value is not None})
+
+
+def without_defaults(rows: Iterable[Option], values: Values) -> dict[str, Any]:
+    """Those of *values* that QEMU would not take by itself."""
+    defaults = {row.name: row.default for row in rows}
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def _nested(values: Values) -> dict[str, Any]:
+    """Values by the names of their rows, with a dictionary for the suboptions of an option."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        _put(result, name, value)
     return result
 
 

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image file as it is seen from this host, in QEMU's own root directory where that is another: a look that settles nothing,
-for QEMU decides when it opens the file.
+"""An image file as this host sees it, below the root directory of the QEMU process if that is another one.
+
+What is seen here is a hint only: QEMU decides when it opens the file.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _MAGIC = (
     ("parallels", 0, b"WithoutFreeSpace"),
     ("parallels", 0, b"WithouFreSpacExt"),
 )
-"""Where the formats of QEMU have their magic: format, offset, bytes."""
+"""The magic numbers of image formats: format, offset, bytes."""
 _HEAD = 512
 NO_FILE = "No such file or directory"
 
 
 class Image(NamedTuple):
-    """``format`` by its header, None for one without, as raw has none; ``size`` in bytes as the guest would see it, None where
-    that is not read here; ``problem``: why QEMU will not open the file, "" if nothing speaks against it."""
+    """``format`` by the header, None if the header is unknown, as in a raw image. ``size`` in bytes as the guest would
+    see it, None if that is not known here. ``problem``: why QEMU will not open the file, "" if no reason is seen."""
 
     format: str | None = None
     size: int | None = None
@@ -43,12 +44,7 @@ class Image(NamedTuple):
 
 def probe(path: str, pid: int | None) -> Image:
     """The image at *path* as process *pid* sees it. Nothing is known of one that cannot be seen from here."""
-    root = f"/proc/{pid}/root"
-    try:
-        os.stat(root + "/")
-        seen = root + path
-    except OSError:
-        seen = path
+    seen = _seen(path, pid)
     try:
         mode = os.stat(seen).st_mode
         if stat.S_ISDIR(mode):
@@ -68,8 +64,26 @@ def probe(path: str, pid: int | None) -> Image:
     return Image(kind, _size(kind, head, length))
 
 
+def is_block_device(path: str, pid: int | None) -> bool:
+    """Whether *path* is a block device as process *pid* sees it. If it cannot be seen from here, its directory decides."""
+    try:
+        return stat.S_ISBLK(os.stat(_seen(path, pid)).st_mode)
+    except OSError:  # as when the VM is on another host
+        return path.startswith("/dev/")
+
+
+def _seen(path: str, pid: int | None) -> str:
+    """Where this host has the file that process *pid* has at *path*."""
+    root = f"/proc/{pid}/root"
+    try:
+        os.stat(root + "/")
+    except OSError:
+        return path
+    return root + path
+
+
 def _size(kind: str | None, head: bytes, length: int) -> int | None:
-    """The virtual size: that of a raw file in whole sectors, that of a qcow2 as its header has it."""
+    """The virtual size in bytes: of a raw file in whole sectors, of a qcow2 image by its header."""
     if kind is None:
         return -(-length // 512) * 512
     if kind == "qcow2" and len(head) >= 32:

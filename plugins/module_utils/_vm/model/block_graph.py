@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which device, which nodes: a disk in the block graph. Whatever acts on a disk asks here.
+"""A disk in QEMU's block graph: its device and its nodes. Everything that acts on a disk finds it here.
 
-Names alone do not tell. A disk of the launch may have a node of any name, a ``-drive`` may have none, a snapshot puts a new node
-on top, a mirror puts another in place, and a node below may carry other disks too.
+Names do not identify a disk. A disk of the launch may have a node of any name, and a ``-drive`` may have no name for its node. A
+snapshot puts a new node on top, a mirror replaces the top, and a node below may be part of other disks too.
 """
 
 from __future__ import annotations
@@ -17,83 +17,95 @@ from ..host import qemu_process as launched
 from .hardware import PERIPHERAL, Device, Hardware, Node
 
 FILTERS = ("mirror_top", "commit_top", "copy-before-write", "copy-on-read", "throttle", "compress", "preallocate")
-"""Drivers of nodes that hold no data; a job that runs has put one of the first four on top of its disk."""
+"""Drivers of nodes that hold no data. A running job has put one of the first four on top of its disk."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A disk: its device, None where there is only a node, and its nodes.
+class Disk:
+    """A disk that the VM has: its device, None if there is only a node, and its nodes.
 
-    ``drive``: the name of the ``-drive`` that the device is on, whose nodes QEMU deletes with the device. ``top``: the node that
-    the guest writes to. ``own``: the image that the disk was plugged or launched with, below its snapshots; ``certain`` is false
-    where QEMU does not tell which that is, and ``top`` stands for it. ``images``: the names of all images from the top down.
-    ``private``: the nodes that came only for this disk and have names to delete them by, parents first. ``users``: who else
-    uses one of the nodes that would go with the disk. ``entry``: what ``query-block`` says of the device.
+    ``drive``: the name of the ``-drive`` that the device uses; QEMU deletes the nodes of a ``-drive`` together with the device.
+    ``top``: the node that the guest writes to. ``original``: the image that the disk was plugged or launched with, which is below
+    its snapshots. ``certain`` is false if QEMU does not report which image that is; ``original`` is then ``top``.
+    ``chain``: the names of all images from the top down. ``own_nodes``: the nodes that belong to this disk alone and have names
+    by which they can be deleted, parents first. ``users``: what else uses a node that would be deleted with the disk.
+    ``block_info``: the device's entry of ``query-block``.
     """
 
     id: str
     device: Device | None = None
     drive: str | None = None
     top: Node | None = None
-    own: Node | None = None
+    original: Node | None = None
     certain: bool = True
-    images: tuple[str, ...] = ()
-    private: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+    own_nodes: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    entry: Mapping[str, Any] = field(default_factory=dict)
+    block_info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def has_snapshot(self) -> bool:
-        """Whether another image stands on top of the disk's own."""
-        return bool(self.top and self.own and self.own.name in self.images[1:])
+    def snapshots(self) -> tuple[str, ...]:
+        """The names of the images on top of the original one, from the top down."""
+        if self.original is None or self.original.name not in self.chain:
+            return ()
+        return self.chain[: self.chain.index(self.original.name)]
 
-    def refuse_users(self, what: str = "") -> None:
-        """Raise Conflict where a job, an export, another device or another's node uses what would go with the disk."""
+    @property
+    def image(self) -> Node | None:
+        """The original image as the options of a task describe it: whether the disk is read-only depends on the node on top,
+        because every image below a snapshot is read-only."""
+        if self.original is None or self.top is None:
+            return None
+        return self.original._replace(read_only=self.top.read_only)
+
+    def refuse_users(self, consequence: str = "") -> None:
+        """Raise Conflict if a job, an export, another device or another's node uses a node that would be deleted."""
         if self.users:
             raise Conflict(
-                f"The disk {self.id} is used by {', '.join(self.users)}{what}. End that first, or take another id.",
+                f"The disk {self.id} is used by {', '.join(self.users)}{consequence}. End that first, or use another id.",
                 users=list(self.users),
             )
 
 
-def find(hardware: Hardware, disk_id: str) -> Stack:
-    """The disk of this id. Raises Conflict where the id belongs to something else.
+def find_disk(hardware: Hardware, disk_id: str) -> Disk:
+    """The disk with this id. Raises Conflict if the id belongs to something else.
 
-    It is the device with this id; or a device without an id on the drive or node of this name; or the node of this name.
+    It is the device with this id; or a device without an id that uses the drive or node of this name; or the node of this name.
     """
     device = hardware.device(disk_id)
     if device and "drive" not in device.types:
-        raise Conflict(f"The id {disk_id} belongs to a {device.driver}, which is no disk. Take another id.")
+        raise Conflict(f"The id {disk_id} belongs to a {device.driver}, which is not a disk. Use another id.")
     if device is None:
-        device = _without_id(hardware, disk_id)
+        device = _device_without_id(hardware, disk_id)
     if device is None:
-        return _of_node(hardware, disk_id, hardware.nodes.get(disk_id), everything=False)
-    entry = _entry(hardware, device)
-    drive = str(entry.get("device", "")) or None
-    top = hardware.drive_of(device) or hardware.nodes.get((entry.get("inserted") or {}).get("node-name", ""))
-    images = tuple(chain(hardware, top))
-    own, certain = _own(hardware, disk_id, device, drive, top, images)
-    foreign = device.at_launch or own is None or own.name != disk_id
-    private, users = _private(hardware, top, own, foreign, _names_of(device, drive))
+        return _disk_without_device(hardware, disk_id, hardware.nodes.get(disk_id), everything=False)
+    block_info = _block_info(hardware, device)
+    drive = str(block_info.get("device", "")) or None
+    top = hardware.drive_of(device) or hardware.nodes.get((block_info.get("inserted") or {}).get("node-name", ""))
+    chain = tuple(backing_chain(hardware, top))
+    original, certain = _original(hardware, disk_id, device, drive, top, chain)
+    everything = device.at_launch or original is None or original.name != disk_id
+    own_nodes, users = _own_nodes(hardware, top, original, everything, _names_of(device, drive))
     given = str(hardware.launched.get(disk_id, {}).get("drive", "")) if device.at_launch else disk_id
     left = hardware.nodes.get(given)
-    if left and given not in below(hardware, top) and (given == disk_id or _is_launched(hardware, left)):
-        old, others = _private(hardware, left, left, given != disk_id, ())  # a mirror has moved the disk away from it
-        private += () if others else old
-    return Stack(disk_id, device, drive, top, own, certain, images, private, users, entry)
+    if left and given not in subtree(hardware, top) and (given == disk_id or _is_launched(hardware, left)):
+        # a mirror has moved the disk from this node to another one
+        old_nodes, old_users = _own_nodes(hardware, left, left, given != disk_id, ())
+        own_nodes += () if old_users else old_nodes
+    return Disk(disk_id, device, drive, top, original, certain, chain, own_nodes, users, block_info)
 
 
-def left_by(hardware: Hardware, disk_id: str) -> Stack:
-    """The nodes that are left of a disk whose device is gone: its own, or those that it was launched with under other names."""
+def find_leftover(hardware: Hardware, disk_id: str) -> Disk:
+    """What is left of a disk whose device is gone: its nodes, also those that it was launched with under other names."""
     name = str(hardware.launched.get(disk_id, {}).get("drive", ""))
     node = hardware.nodes.get(name)
     if disk_id in hardware.nodes or node is None or not _is_launched(hardware, node):
-        return find(hardware, disk_id)
-    stack = _of_node(hardware, disk_id, node, everything=True)
-    return Stack(disk_id) if stack.users else stack  # somebody else has it by now
+        return find_disk(hardware, disk_id)
+    disk = _disk_without_device(hardware, disk_id, node, everything=True)
+    return Disk(disk_id) if disk.users else disk  # something else uses it now
 
 
-def chain(hardware: Hardware, node: Node | None) -> list[str]:
+def backing_chain(hardware: Hardware, node: Node | None) -> list[str]:
     """The names of *node* and of all images below it, from the top down, without filters."""
     names = []
     while node:
@@ -104,8 +116,8 @@ def chain(hardware: Hardware, node: Node | None) -> list[str]:
     return names
 
 
-def below(hardware: Hardware, top: Node | None) -> list[str]:
-    """The names of *top* and of all nodes below it, whatever their role, parents before children."""
+def subtree(hardware: Hardware, top: Node | None) -> list[str]:
+    """The names of *top* and of all nodes below it, in whatever role, parents before children."""
     order: list[str] = []
 
     def visit(name: str) -> None:
@@ -119,15 +131,14 @@ def below(hardware: Hardware, top: Node | None) -> list[str]:
     return order[::-1]
 
 
-def _of_node(hardware: Hardware, disk_id: str, node: Node | None, everything: bool) -> Stack:
-    """A disk that has no device."""
+def _disk_without_device(hardware: Hardware, disk_id: str, node: Node | None, everything: bool) -> Disk:
     _refuse_drive(hardware, disk_id)
-    private, users = _private(hardware, node, node, everything, set())
-    return Stack(disk_id, None, None, node, node, True, tuple(chain(hardware, node)), private, users)
+    own_nodes, users = _own_nodes(hardware, node, node, everything, set())
+    return Disk(disk_id, None, None, node, node, True, tuple(backing_chain(hardware, node)), own_nodes, users)
 
 
-def _without_id(hardware: Hardware, disk_id: str) -> Device | None:
-    """The device without an id on the ``-drive`` or the node of this name."""
+def _device_without_id(hardware: Hardware, disk_id: str) -> Device | None:
+    """The device without an id that uses the ``-drive`` or the node of this name."""
     for entry in hardware.block_devices:
         path = str(entry.get("qdev", ""))
         names = (entry["device"], (entry.get("inserted") or {}).get("node-name"))
@@ -137,21 +148,21 @@ def _without_id(hardware: Hardware, disk_id: str) -> Device | None:
 
 
 def _refuse_drive(hardware: Hardware, name: str) -> None:
-    """Raise where a ``-drive`` has the name and no device of that name, nor one without a name, is on it."""
+    """Raise if there is a ``-drive`` of this name that no device of this name, nor a device without an id, uses."""
     entry = next((one for one in hardware.block_devices if one["device"] == name), None)
     if entry and entry.get("qdev"):
         path = str(entry["qdev"])
         user = path if path.startswith("/machine/unattached") else path.replace(f"{PERIPHERAL}/", "").partition("/")[0]
-        raise Conflict(f"{name} is the drive of the device {user}. Use id: {user}, or take another id.", device=user)
+        raise Conflict(f"{name} is the drive of the device {user}. Set id: {user}, or use another id.", device=user)
     if entry:
         raise Unsupported(
-            f"{name} is a -drive of the launch without a device. Take another id, or remove it with qmp_command: "
+            f"{name} is a -drive of the launch that no device uses. Use another id, or remove the drive with qmp_command: "
             f"execute: human-monitor-command, arguments: {{command-line: drive_del {name}}}."
         )
 
 
-def _entry(hardware: Hardware, device: Device) -> dict[str, Any]:
-    """What ``query-block`` says of the device, which may have its backend in a device inside."""
+def _block_info(hardware: Hardware, device: Device) -> dict[str, Any]:
+    """The entry of ``query-block`` for the device, which may have its backend in a device inside of it."""
     for entry in hardware.block_devices:
         qdev = str(entry.get("qdev", ""))
         if qdev in (device.id, device.path) or qdev.startswith(f"{device.path}/"):
@@ -161,30 +172,31 @@ def _entry(hardware: Hardware, device: Device) -> dict[str, Any]:
 
 
 def _names_of(device: Device, drive: str | None) -> set[str]:
-    """What the block graph calls the device's use of its node; what begins with its path and a slash belongs to it too."""
+    """The names under which the block graph has the device as the user of its node. A name that begins with one of them and a
+    slash is the device's too."""
     return {name for name in (device.id, device.path, drive) if name}
 
 
-def _own(
-    hardware: Hardware, disk_id: str, device: Device, drive: str | None, top: Node | None, images: tuple[str, ...]
+def _original(
+    hardware: Hardware, disk_id: str, device: Device, drive: str | None, top: Node | None, chain: tuple[str, ...]
 ) -> tuple[Node | None, bool]:
-    """The disk's own image below its snapshots, and whether that is certain."""
-    nodes = below(hardware, top)
+    """The image that the disk was plugged or launched with, and whether it certainly is that one."""
+    nodes = subtree(hardware, top)
     options = hardware.command_line.drives.get(drive or "", {})
     given = str(hardware.launched.get(disk_id, {}).get("drive", ""))
     for name in (disk_id, given, str(options.get("node-name", ""))):
         if name in nodes:
-            # where the launch named a node above one that has the disk's id, that one may as well be a template
-            ambiguous = name == disk_id and given in nodes and given != name and name in images
-            return hardware.nodes[next(iter(chain(hardware, hardware.nodes[name])), name)], not ambiguous
-    unnamed = [name for name in images if name.startswith("#")]
-    if drive and unnamed:  # QEMU named what a -drive opened, and snapshots have names of their own
+            # if the launch named a node above one that has the disk's id, the latter may as well be a template
+            ambiguous = name == disk_id and given in nodes and given != name and name in chain
+            return hardware.nodes[next(iter(backing_chain(hardware, hardware.nodes[name])), name)], not ambiguous
+    unnamed = [name for name in chain if name.startswith("#")]
+    if drive and unnamed:  # QEMU named the node of a -drive itself, and snapshots have names of their own
         return hardware.nodes[unnamed[0]], True
-    return top, len(images) <= 1
+    return top, len(chain) <= 1
 
 
 def _is_launched(hardware: Hardware, node: Node) -> bool:
-    """Whether the node is the very one of the command line, and not a later one of the same name."""
+    """Whether the node is the one of the command line, and not a later one of the same name."""
     options = hardware.command_line.nodes.get(node.name)
     if options is None:
         return False
@@ -192,30 +204,30 @@ def _is_launched(hardware: Hardware, node: Node) -> bool:
     return path is None or path in node.filename
 
 
-def _private(
-    hardware: Hardware, top: Node | None, own: Node | None, everything: bool, names: Iterable[str]
+def _own_nodes(
+    hardware: Hardware, top: Node | None, original: Node | None, everything: bool, names: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The nodes to delete with the disk, and who else uses one of them.
+    """The nodes to delete with the disk, and what else uses one of them. *names* are those of the disk as a user of nodes.
 
-    A node that carries others too stays, and all below it. Below the disk's own node stays what a task may have added for itself,
-    unless *everything* came with the disk, as at launch.
+    A node that is part of another disk stays, and everything below it. Nodes below the original image stay too, because another
+    task may have added them, unless *everything* came with the disk, as at launch.
     """
-    nodes = below(hardware, top)
+    nodes = subtree(hardware, top)
     parents: dict[str, set[str]] = {}
     for node in hardware.nodes.values():
         for child in node.children.values():
             parents.setdefault(child, set()).add(node.name)
-    going: list[str] = []
+    deleted: list[str] = []
     for name in nodes:
-        if name == nodes[0] or parents.get(name, set()) <= set(going):
-            going.append(name)
-    if own and not everything:
-        kept = set(below(hardware, own)[1:]) - {own.children.get("file", "")}
-        going = [name for name in going if name not in kept or name.startswith("#")]
+        if name == nodes[0] or parents.get(name, set()) <= set(deleted):
+            deleted.append(name)
+    if original and not everything:
+        kept = set(subtree(hardware, original)[1:]) - {original.children.get("file", "")}
+        deleted = [name for name in deleted if name not in kept or name.startswith("#")]
     names = set(names)
     exports = {one["node-name"]: f"export {one['id']}" for one in hardware.cache.ask_or([], "query-block-exports")}
     users = set()
-    for name in going:
+    for name in deleted:
         others = [
             user
             for user in hardware.nodes[name].users
@@ -224,4 +236,4 @@ def _private(
         users |= {exports.get(name, user) if user == "block-backend" else user for user in others}
     if top and parents.get(top.name):
         users |= {f"the node {parent}" for parent in parents[top.name]}
-    return tuple(name for name in going if not name.startswith("#")), tuple(sorted(users))
+    return tuple(name for name in deleted if not name.startswith("#")), tuple(sorted(users))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Iterable, Mapping
 
-from .block_graph import below
+from .block_graph import subtree
 from .hardware import PERIPHERAL, Bus, Chardev, Device, Hardware, Netdev, Node, natural
 from .slots import parse_addr
 
@@ -181,7 +181,7 @@ class Forecast(Hardware):
         """The nodes of a ``-drive`` go with the device that is on it."""
         entry = next((one for one in self.block_devices if one["device"] and _is_part(one.get("qdev"), device)), None)
         top = self.nodes.get(((entry or {}).get("inserted") or {}).get("node-name", ""))
-        for name in below(self, top):
+        for name in subtree(self, top):
             if not any(name in node.children.values() for node in self.nodes.values()):
                 del self.nodes[name]
 
@@ -233,7 +233,7 @@ class Forecast(Hardware):
 
     def _blockdev_del(self, arguments: Arguments) -> None:
         node = self.nodes.get(str(arguments.get("node-name")))
-        for name in below(self, node):
+        for name in subtree(self, node):
             if name == (node and node.name) or name.startswith("#"):
                 self.nodes.pop(name, None)
 

@@ -290,11 +290,11 @@ def _free_slots(bus: Bus, request: SlotRequest) -> Iterator[dict[str, Any]]:
     """Slot 0 is the bridge's own, so a conventional PCI bus takes devices at 1 to 31."""
     taken = _taken_slots(bus)
     if request.addr is None:
-        yield from ({"bus": bus.name, "addr": f"{slot:#x}"} for slot in range(1, 32) if slot not in taken)
+        yield from ({"bus": bus.name, "addr": f"{slot:x}"} for slot in range(1, 32) if slot not in taken)
         return
     slot, function = parse_addr(request.addr)
     if slot not in taken:
-        yield {"bus": bus.name, "addr": f"{slot:#x}.{function}" if function else f"{slot:#x}"}
+        yield {"bus": bus.name, "addr": f"{slot:x}.{function}" if function else f"{slot:x}"}
 
 
 def parse_addr(addr: str) -> tuple[int, int]:

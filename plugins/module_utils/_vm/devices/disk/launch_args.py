@@ -1,16 +1,17 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A disk on QEMU's command line, in the state that it is in: with its snapshots, after a mirror, with limits.
+"""A disk on QEMU's command line, in its present state: with its snapshots, after a mirror, with limits.
 
-A QEMU that is started with it has nothing to do for the task that the disk was made with, and its guest reads the same bytes.
+For a QEMU that is started with these arguments, the task that has added the disk changes nothing, and the guest reads the same
+bytes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...model.block_graph import Stack, below
+from ...model.block_graph import Disk, subtree
 from ...model.hardware import Hardware, Node
 from ...plan.command_line import blockdev_argument, device_argument, key_values, object_argument
 from ..current import current_arguments
@@ -21,35 +22,34 @@ from .secrets import key_of
 from .spec import DiskSpec, blockdev_arguments
 
 
-def launch_args(
-    hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack, arguments: dict[str, Any] | None
-) -> tuple[str, ...]:
-    """The arguments for the disk as it will be; *arguments* are those of ``device_add`` for a new device."""
-    nodes = _nodes(hardware, disk, driver, stack)
-    if nodes is None or (not nodes and disk.attach and stack.top):
-        return ()  # QEMU does not report enough of what it has
+def launch_args(hardware: Hardware, spec: DiskSpec, driver: str, disk: Disk, arguments: dict[str, Any] | None) -> tuple[str, ...]:
+    """The arguments for the disk as it will be; *arguments* are those of ``device_add`` for a new device. They are empty if QEMU
+    does not report enough of what it has."""
+    nodes = _nodes(hardware, spec, driver, disk)
+    if nodes is None or (not nodes and spec.attach and disk.top):
+        return ()
     args: list[str] = []
     for secret in _secrets(nodes):
         args += ["-object", object_argument("secret", secret, {"file": SECRET_FILE})]
     top = str(nodes[-1]["node-name"]) if nodes else None
-    if not disk.attach:
+    if not spec.attach:
         return (*args, *_blockdevs(nodes))
-    if arguments is None and stack.device:
+    if arguments is None and disk.device:
         arguments = {
-            **current_arguments(hardware, stack.device),
-            "id": disk.id,
-            **disk.frontend.specified(hardware, stack.device.driver),
+            **current_arguments(hardware, disk.device),
+            "id": spec.id,
+            **spec.frontend.specified(hardware, disk.device.driver),
         }
-    limits = throttle.in_force(throttle.present(stack.entry) if disk.limits is None else disk.limits)
+    limits = throttle.in_force(throttle.present(disk.block_info) if spec.limits is None else spec.limits)
     drive = {} if top is None else {"drive": top}
     if limits and nodes:
-        if isinstance(nodes[-1].get("file"), str):  # -drive takes no name of a node there
-            inline = backend_of(hardware, hardware.nodes[str(stack.top.name)]) if stack.top else None
+        if isinstance(nodes[-1].get("file"), str):  # a -drive cannot refer to a node by name
+            inline = backend_of(hardware, hardware.nodes[str(disk.top.name)]) if disk.top else None
             if inline is None:
                 return ()
             nodes = [*(node for node in nodes[:-1] if node["node-name"] != nodes[-1]["file"]), {**nodes[-1], "file": inline}]
         args += _blockdevs(nodes[:-1])
-        drive = {"drive": f"{disk.id}.drive"}
+        drive = {"drive": f"{spec.id}.drive"}
         flat = {"if": "none", "id": drive["drive"], **nodes[-1], **throttle.launch_options(limits)}
         args += ["-drive", ",".join(key_values(flat))]
     else:
@@ -63,33 +63,37 @@ def _blockdevs(nodes: list[dict[str, Any]]) -> list[str]:
     return [word for node in nodes for word in ("-blockdev", blockdev_argument(node))]
 
 
-def _nodes(hardware: Hardware, disk: DiskSpec, driver: str, stack: Stack) -> list[dict[str, Any]] | None:
-    """The arguments of each node that is to have a name, children before parents; None where QEMU does not report one."""
-    own, top = stack.own, stack.top
-    if top and top.name.startswith("#") and stack.images:  # the filter of a job is not part of the disk
-        top = hardware.nodes.get(stack.images[0])
-    if own is None or top is None:
-        return [] if disk.backend is None else [blockdev_arguments(disk, driver)]
-    named = {own.name: disk.id} if own.name.startswith("#") or stack.has_snapshot else {}  # the next QEMU finds it by its name
+def _nodes(hardware: Hardware, spec: DiskSpec, driver: str, disk: Disk) -> list[dict[str, Any]] | None:
+    """The arguments of each node that needs a name, children before parents; None if QEMU does not report one of them."""
+    original, top = disk.original, disk.top
+    if top and top.name.startswith("#") and disk.chain:  # the filter of a job does not belong to the disk
+        top = hardware.nodes.get(disk.chain[0])
+    if original is None or top is None:
+        return [] if spec.backend is None else [blockdev_arguments(spec, driver)]
+    # by its id the next QEMU finds the disk's node
+    named = {original.name: spec.id} if original.name.startswith("#") or disk.snapshots else {}
     nodes: list[dict[str, Any]] = []
-    for name in reversed(below(hardware, top)):
+    for name in reversed(subtree(hardware, top)):
         if name.startswith("#") and name not in named:
             continue
-        now = node_arguments(hardware, hardware.nodes[name], key_of(hardware, disk.id, hardware.nodes[name]), named)
-        if name == own.name and disk.backend is not None:
-            now = _with_task(disk, driver, own, now or {})
-        if now is None:
+        node = hardware.nodes[name]
+        reported = node_arguments(hardware, node, key_of(hardware, spec.id, node), named)
+        if name == original.name and spec.backend is not None:
+            reported = _with_specified(spec, driver, original, reported or {})
+        if reported is None:
             return None
-        nodes.append(now)
+        nodes.append(reported)
     return nodes
 
 
-def _with_task(disk: DiskSpec, driver: str, own: Node, now: dict[str, Any]) -> dict[str, Any]:
-    """The disk's own node as QEMU reports it, *now*, with what only the task says of it."""
-    stated = {name: value for name, value in blockdev_arguments(disk, driver).items() if name not in ("node-name", "read-only")}
-    if isinstance(now.get("file"), str):  # its protocol node has a name of its own
-        del stated["file"]
-    return {"driver": own.driver, "node-name": disk.id, "read-only": own.read_only, **now, **stated}
+def _with_specified(spec: DiskSpec, driver: str, original: Node, reported: dict[str, Any]) -> dict[str, Any]:
+    """The original node as QEMU has *reported* it, with what only the task specifies."""
+    specified = {
+        name: value for name, value in blockdev_arguments(spec, driver).items() if name not in ("node-name", "read-only")
+    }
+    if isinstance(reported.get("file"), str):  # its protocol node has a name of its own
+        del specified["file"]
+    return {"driver": original.driver, "node-name": spec.id, "read-only": original.read_only, **reported, **specified}
 
 
 def _secrets(nodes: list[dict[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption
-from ...model.block_graph import Stack, chain, find
+from ...model.block_graph import Disk, backing_chain, find_disk
 from ...model.hardware import Hardware, Node
 from .spec import STREAM, JobSpec
 
@@ -23,14 +23,14 @@ def root_node(hardware: Hardware, spec: JobSpec) -> Node:
     return _disk(hardware, spec)[1]
 
 
-def _disk(hardware: Hardware, spec: JobSpec) -> tuple[Stack, Node]:
+def _disk(hardware: Hardware, spec: JobSpec) -> tuple[Disk, Node]:
     """The disk that the job works on, which the task names by the disk's id or by a block node, and its top node."""
     if spec.disk is None:
         raise InvalidOption(f"Job {spec.id} needs disk: set the id of a disk, or the name of a block node.")
-    stack = find(hardware, spec.disk)
-    if stack.top is None:
+    disk = find_disk(hardware, spec.disk)
+    if disk.top is None:
         raise InvalidOption(f"disk {spec.disk!r} is neither a disk nor a block node of the VM. Set the id of a disk.")
-    return stack, stack.top
+    return disk, disk.top
 
 
 def job_arguments(hardware: Hardware, spec: JobSpec) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _target(hardware: Hardware, spec: JobSpec, root: Node) -> Node:
     target = hardware.nodes.get(spec.target)
     if target is None:
         raise InvalidOption(f"target {spec.target!r} is not a block node of the VM. {add}")
-    if target.name in chain(hardware, root):
+    if target.name in backing_chain(hardware, root):
         raise InvalidOption(f"The target {target.name} belongs to the disk {spec.disk} itself. Set another block node.")
     parents = [f"the node {node.name}" for node in hardware.nodes.values() if target.name in node.children.values()]
     users = sorted({*target.users, *parents})
@@ -91,15 +91,15 @@ def base_node(hardware: Hardware, spec: JobSpec, root: Node) -> str | None:
     as it is. Raises InvalidOption if that is not known."""
     if spec.base is not None or spec.type != "commit":
         return spec.base
-    stack, _top = _disk(hardware, spec)
-    if stack.device is None:  # the task names a node: the disk that has it determines which image is its own
-        stacks = (find(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
-        stack = next((one for one in stacks if root.name in one.images), stack)
-    own = stack.own.name if stack.own else root.name
-    images = chain(hardware, root)
-    if not stack.certain or own not in images:
+    disk, _top = _disk(hardware, spec)
+    if disk.device is None:  # the task names a node: the disk that has it determines which image is its own
+        disks = (find_disk(hardware, device.id) for device in hardware.devices if device.id and "drive" in device.properties)
+        disk = next((one for one in disks if root.name in one.chain), disk)
+    own = disk.original.name if disk.original else root.name
+    images = backing_chain(hardware, root)
+    if not disk.certain or own not in images:
         raise InvalidOption(
-            f"QEMU does not report which image the disk {stack.id} had before its first snapshot, and the images below that one "
+            f"QEMU does not report which image the disk {disk.id} had before its first snapshot, and the images below that one "
             f"must not change. Set base to the image to commit to: {', '.join(images[1:]) or root.name}."
         )
     return own
@@ -134,7 +134,7 @@ def refuse_incomplete_copy(hardware: Hardware, spec: JobSpec, running: Mapping[s
 
 def _images(hardware: Hardware, node: Node | None) -> list[str]:
     """The files of an image and of all images below it."""
-    return [hardware.nodes[name].filename for name in chain(hardware, node)]
+    return [hardware.nodes[name].filename for name in backing_chain(hardware, node)]
 
 
 def _mirrored(hardware: Hardware, job_id: str) -> Node | None:
@@ -143,6 +143,6 @@ def _mirrored(hardware: Hardware, job_id: str) -> Node | None:
         if node.driver == "mirror_top":
             names = [name for name in node.children.values() if name in hardware.nodes]
             if any(f"job {job_id}" in hardware.nodes[name].users for name in (node.name, *names)):
-                images = chain(hardware, node)
+                images = backing_chain(hardware, node)
                 return hardware.nodes[images[0]] if images else None
     return None

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from ...errors import Conflict, HardwareError, InvalidOption, JobFailed
 from ...host.image import probe
-from ...model.block_graph import chain, find
+from ...model.block_graph import backing_chain, find_disk
 from ...model.hardware import Hardware
 from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.plan import Delete, Execute, Plan, Step
@@ -85,10 +85,10 @@ def _flush(hardware: Hardware, spec: JobSpec) -> Execute | None:
     if spec.disk is not None:
         disks = [device for device in disks if device.id == spec.disk] or disks
     for device in disks:
-        stack = find(hardware, device.id) if device.id else None
-        names = (device.id, *(stack.images if stack else ()), *(stack.users if stack else ()))
-        if stack and stack.entry.get("qdev") and (spec.disk in names or f"job {spec.id}" in names):
-            qdev = stack.entry["qdev"]
+        disk = find_disk(hardware, device.id) if device.id else None
+        names = (device.id, *(disk.chain if disk else ()), *(disk.users if disk else ()))
+        if disk and disk.block_info.get("qdev") and (spec.disk in names or f"job {spec.id}" in names):
+            qdev = disk.block_info["qdev"]
             return Execute("human-monitor-command", {"command-line": f'qemu-io -d {qdev} "flush"'})
     return None
 
@@ -121,7 +121,7 @@ def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
 
 def _doubts(hardware: Hardware, spec: JobSpec) -> tuple[HardwareError, ...]:
     """The errors with which QEMU will reject the job."""
-    images = chain(hardware, root_node(hardware, spec))
+    images = backing_chain(hardware, root_node(hardware, spec))
     if spec.base is not None and spec.base not in images:
         return (JobFailed(f"base {spec.base} is not an image of {spec.disk}. Set one of: {', '.join(images)}."),)
     return ()
@@ -132,7 +132,7 @@ def _is_done(hardware: Hardware, spec: JobSpec) -> bool:
     if spec.type == "backup":
         return False
     root = root_node(hardware, spec)
-    images = chain(hardware, root)
+    images = backing_chain(hardware, root)
     if spec.type == "mirror":
         return images[:1] == [spec.target]
     base = base_node(hardware, spec, root)
@@ -146,7 +146,7 @@ def _plan_snapshot(hardware: Hardware, spec: JobSpec) -> Plan:
     root = root_node(hardware, spec)
     after = {"id": spec.id, "type": "snapshot", "status": "concluded"}
     if spec.id in hardware.nodes:
-        if spec.id not in chain(hardware, root):
+        if spec.id not in backing_chain(hardware, root):
             raise Conflict(f"The block node {spec.id} exists and does not belong to {spec.disk}. Use another id.")
         return Plan(after=after)
     if spec.file is None or not spec.file.startswith("/"):

@@ -15,15 +15,18 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.option_tabl
     Option,
     arguments,
     compare,
+    planned_options,
+    present_values,
     results,
     rows_for,
     values_of,
+    without_defaults,
 )
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import InvalidOption
 
 ROWS = (
     Option("format", "driver", lambda present: present["driver"]),
-    Option("cache.direct", "cache.direct", lambda present: present.get("direct")),
+    Option("cache.direct", "cache.direct", lambda present: present.get("direct"), default=False),
     Option("discard", "discard"),
     Option(
         "host", "addr.host", lambda present: present.get("host", UNSET), lambda present, value: present["host"] == value.lower()
@@ -86,3 +89,16 @@ def test_a_value_that_is_known_to_be_unset_differs_from_every_value() -> None:
 def test_a_row_can_have_a_comparison_of_its_own(same: bool | None, expected: object) -> None:
     row = Option("host", "host", lambda present: "b", lambda present, value: same)
     assert compare([row], {"host": "a"}, {}) == expected
+
+
+def test_a_result_is_known_before_the_subject_exists() -> None:
+    values = {"format": "raw", "discard": "unmap"}
+    assert planned_options(ROWS, values) == results(ROWS, {"driver": "raw", "direct": False})
+    assert planned_options(ROWS, {**values, "cache.direct": True}) == results(ROWS, {"driver": "raw", "direct": True})
+
+
+def test_present_values_are_set_again_without_those_that_qemu_takes_by_itself() -> None:
+    values = present_values(ROWS, {"driver": "raw", "direct": False})
+    assert values == {"format": "raw", "cache.direct": False}
+    assert without_defaults(ROWS, values) == {"format": "raw"}
+    assert without_defaults(ROWS, {"cache.direct": True}) == {"cache.direct": True}

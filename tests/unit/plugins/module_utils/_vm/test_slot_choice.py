@@ -33,9 +33,9 @@ def slot(hardware: Hardware, driver: str, **request: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("driver", "request_", "found"),
     [
-        ("virtio-rng-pci", {"bus": "br0"}, {"bus": "br0", "addr": "0x1"}),
-        ("virtio-rng-pci", {"bus": "pci.0", "addr": "1e"}, {"bus": "pci.0", "addr": "0x1e"}),
-        ("virtio-rng-pci", {"addr": "0x1e.0"}, {"bus": "br0", "addr": "0x1e"}),
+        ("virtio-rng-pci", {"bus": "br0"}, {"bus": "br0", "addr": "1"}),
+        ("virtio-rng-pci", {"bus": "pci.0", "addr": "1e"}, {"bus": "pci.0", "addr": "1e"}),
+        ("virtio-rng-pci", {"addr": "0x1e.0"}, {"bus": "br0", "addr": "1e"}),
         ("scsi-hd", {}, {"bus": "lsi0.0", "scsi-id": 0, "lun": 0}),
         ("scsi-hd", {"bus": "scsi0.0"}, {"bus": "scsi0.0", "scsi-id": 1, "lun": 0}),
         ("scsi-hd", {"bus": "scsi0.0", "scsi_id": 0, "lun": 3}, {"bus": "scsi0.0", "scsi-id": 0, "lun": 3}),
@@ -95,13 +95,13 @@ def test_reserved_slots_are_left_free(q35: Hardware, pc: Hardware) -> None:
     taken = ({"bus": "scsi0.0", "scsi_id": 1, "lun": 0}, {"bus": "vser0.0"}, {"bus": "br0", "addr": "1.0"})
     assert slot(pc, "scsi-hd", bus="scsi0.0", reserved=taken) == {"bus": "scsi0.0", "scsi-id": 2, "lun": 0}
     assert slot(pc, "virtserialport", reserved=taken) == {"bus": "vser0.0"}, "each port takes the next number"
-    assert slot(pc, "virtio-rng-pci", bus="br0", reserved=taken) == {"bus": "br0", "addr": "0x2"}
+    assert slot(pc, "virtio-rng-pci", bus="br0", reserved=taken) == {"bus": "br0", "addr": "2"}
 
 
 def test_all_free_slots_are_listed(pc: Hardware, q35: Hardware) -> None:
     assert list(free_slots(q35, "virtio-rng-pci")) == [{"bus": "rp3", "addr": "0"}]
     found = list(free_slots(pc, "virtio-rng-pci"))
-    assert {"bus": "br0", "addr": "0x1f"} in found and {"bus": "pci.0", "addr": "0x11"} not in found
+    assert {"bus": "br0", "addr": "1f"} in found and {"bus": "pci.0", "addr": "11"} not in found
     assert len(list(free_slots(pc, "scsi-hd"))) == 7 + 255
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Conflict, Unsupported
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import qemu_process as launched
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import block_graph as stack
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.block_graph import find_disk, find_leftover
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.tests.support import recordings
 
@@ -27,7 +27,7 @@ def shown(name: str | None) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("disk", "drive", "top", "own", "private"),
+    ("disk", "drive", "top", "original", "own_nodes"),
     [
         ("plain", "drv1", "#", "#", ()),
         ("named", "drv2", "foo", "foo", ("foo",)),
@@ -47,46 +47,46 @@ def shown(name: str | None) -> str | None:
     ],
 )
 def test_a_disk_and_what_goes_with_it(
-    hardware: Hardware, disk: str, drive: str | None, top: str | None, own: str | None, private: tuple[str, ...]
+    hardware: Hardware, disk: str, drive: str | None, top: str | None, original: str | None, own_nodes: tuple[str, ...]
 ) -> None:
-    found = stack.find(hardware, disk)
+    found = find_disk(hardware, disk)
     assert (found.device is None) == (disk in ("kept", "nobody"))
     assert found.drive == drive
     assert shown(found.top.name if found.top else None) == top
-    assert shown(found.own.name if found.own else None) == own
-    assert found.private == private
+    assert shown(found.original.name if found.original else None) == original
+    assert found.own_nodes == own_nodes
     assert found.users == () and found.certain
 
 
 @pytest.mark.parametrize(("disk", "users"), [("mirroring", ["job m2"]), ("exported", ["export e1"]), ("fmt", ["byblockdev"])])
 def test_who_else_uses_it(hardware: Hardware, disk: str, users: list[str]) -> None:
     with pytest.raises(Conflict) as refusal:
-        stack.find(hardware, disk).refuse_users()
+        find_disk(hardware, disk).refuse_users()
     assert set(users) <= set(refusal.value.details["users"])
 
 
 def test_a_template_is_below_and_not_on_top(hardware: Hardware) -> None:
     for disk in ("launchsnapped", "drivesnapped"):
-        found = stack.find(hardware, disk)
-        assert found.has_snapshot and found.own
-        assert found.images.index(found.own.name) == 1 and len(found.images) == 3
-    assert not stack.find(hardware, "plain").has_snapshot
+        found = find_disk(hardware, disk)
+        assert found.snapshots and found.original
+        assert found.chain.index(found.original.name) == 1 and len(found.chain) == 3
+    assert find_disk(hardware, "plain").snapshots == ()
 
 
 def test_a_disk_of_unknown_origin_under_a_snapshot_is_uncertain(hardware: Hardware) -> None:
     """Without the command line nobody knows which image a disk of the launch had first."""
     hardware.__dict__["command_line"] = launched.of_words([])
-    assert not stack.find(hardware, "launchsnapped").certain
-    assert stack.find(hardware, "drivesnapped").certain  # QEMU named the node of the -drive itself
+    assert not find_disk(hardware, "launchsnapped").certain
+    assert find_disk(hardware, "drivesnapped").certain  # QEMU named the node of the -drive itself
 
 
 @pytest.mark.parametrize(
     ("name", "error", "said"),
-    [("drv3", Conflict, "bydrive"), ("lone", Unsupported, "drive_del lone"), ("xhci", Conflict, "no disk")],
+    [("drv3", Conflict, "bydrive"), ("lone", Unsupported, "drive_del lone"), ("xhci", Conflict, "not a disk")],
 )
 def test_names_of_other_things(hardware: Hardware, name: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        stack.find(hardware, name)
+        find_disk(hardware, name)
 
 
 def test_what_a_device_of_the_launch_has_left_is_found_by_the_command_line(hardware: Hardware) -> None:
@@ -94,16 +94,16 @@ def test_what_a_device_of_the_launch_has_left_is_found_by_the_command_line(hardw
     del hardware.ids["byblockdev"]
     node = hardware.nodes["fmt"]
     hardware.nodes["fmt"] = node._replace(users=())
-    assert stack.left_by(hardware, "byblockdev").private == ("fmt", "proto")
+    assert find_leftover(hardware, "byblockdev").own_nodes == ("fmt", "proto")
     hardware.nodes["fmt"] = node._replace(users=("another",))
-    assert stack.left_by(hardware, "byblockdev").private == ()
+    assert find_leftover(hardware, "byblockdev").own_nodes == ()
 
 
 def test_another_node_of_the_name_is_not_what_is_left(hardware: Hardware) -> None:
     del hardware.ids["launchsnapped"]
     node = hardware.nodes["launch"]
     hardware.nodes["launch"] = node._replace(users=(), filename="/srv/other")
-    assert stack.left_by(hardware, "launchsnapped").private == ()
+    assert find_leftover(hardware, "launchsnapped").own_nodes == ()
 
 
 def test_recordings_say_of_which_qemu_and_day_they_are() -> None:
