@@ -199,7 +199,7 @@ def test_a_disk_that_could_not_be_restored_is_not_recreated(
     assert empty.get("changed") and "cd0" in vm.hardware()["devices"], empty
     refused(modules.blockdev(id="anon", serial="x", recreate=True, force=True), "conflict", "restored")
     failed = modules.blockdev(id="d1", recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-    refused(failed, "command_failed", "cyls", "restored")
+    refused(failed, "command_failed", "cyls", "Restored")
     assert "d1" in vm.hardware()["devices"] and "k" in vm.hardware()["objects"]
 
 

@@ -115,7 +115,7 @@ def test_when_the_new_disk_fails_the_present_one_is_restored(vm: VM, image: Call
     assert modules.blockdev(**first)["changed"]
     before, shown, device = hardware(vm), disk(vm), properties(vm)
     result = modules.blockdev(id="d1", recreate=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-    refused(result, "command_failed", "cyls", "restored")
+    refused(result, "command_failed", "cyls", "Restored")
     assert hardware(vm) == before and disk(vm) == shown and properties(vm) == device
     assert unchanged(modules.blockdev(**first))
 
@@ -143,7 +143,7 @@ def test_a_disk_of_the_launch_is_restored_too(binary: Binary, make_vm: Callable[
     for name in ("d1", "d2"):
         shown = disk(vm, name)
         result = modules.blockdev(id=name, recreate=True, force=True, properties={"cyls": 70000, "heads": 1, "secs": 1})
-        refused(result, "command_failed", "cyls", "restored")
+        refused(result, "command_failed", "cyls", "Restored")
         assert {key: value for key, value in disk(vm, name).items() if key not in ("node", "at_launch")} == {
             key: value for key, value in shown.items() if key not in ("node", "at_launch")
         }
@@ -158,7 +158,7 @@ def test_an_encrypted_disk_keeps_its_secret(vm: VM, tmp_path: Path) -> None:
     assert modules.blockdev(**first, serial="other", recreate=True).get("changed")
     assert hardware(vm) == before
     result = modules.blockdev(**first, passphrase=f"{SECRET}2", serial="third", recreate=True)
-    refused(result, "command_failed", "nvalid password", "restored")
+    refused(result, "command_failed", "nvalid password", "Restored")
     assert hardware(vm) == before and disk(vm)["serial"] == "other"
     assert modules.blockdev(id="d1", state="absent")["changed"]
     assert "d1.secret" not in hardware(vm)["objects"]
