@@ -15,6 +15,7 @@ from unittest import mock
 
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings as ansible_warnings
+from ansible.module_utils.common.parameters import PASS_VARS
 
 from . import recordings
 
@@ -30,7 +31,9 @@ def main(
 
     *log* takes what the module writes to the log of this host.
     """
-    arguments = {**options, "_ansible_check_mode": check_mode, "_ansible_remote_tmp": "/tmp"}
+    internal = {"check_mode": check_mode, "remote_tmp": "/tmp", "inject_invocation": True, "tracebacks_for": ["error"]}
+    known = {f"_ansible_{name}": value for name, value in internal.items() if name in PASS_VARS}  # of this ansible-core
+    arguments = {**options, **known}
     output = io.StringIO()
     logged = log if log is not None else []
     with ExitStack() as stack:
