@@ -51,7 +51,7 @@ def of_error(error: Exception, code: str | None = None, changed: bool = False, m
     details.update(getattr(error, "details", {}))
     if isinstance(error, CommandError):
         details.update(command=error.command, qmp_class=error.qmp_class, desc=error.desc)
-        text = f"QEMU refused {error.command}: {error.desc}.{hint(error.desc)}"
+        text = f"QEMU refused {error.command}: {error.desc.rstrip('.')}.{hint(error.desc)}"
     else:
         text = str(error)
     code = code or getattr(error, "error_code", None)
