@@ -36,7 +36,8 @@ options:
     type: int
   topology:
     description:
-      - Topology ids of the one CPU slot to fill, or with O(state=absent) to empty, such as
+      - >-
+        Topology ids of the one CPU slot to fill, or with O(state=absent) to empty, such as
         C({socket-id: 0, core-id: 1, thread-id: 0}).
       - Ids that identify the slot are enough. M(vmops.qemu.qmp_info) returns those of all slots.
     type: dict

@@ -100,7 +100,7 @@ def test_a_disk_named_by_its_node_is_committed_too(vm: VM, disk: dict[str, Any],
 
 
 @pytest.mark.parametrize("kind", ["commit", "stream"])
-def test_a_base_that_is_not_below_the_disk_is_no_end(vm: VM, disk: dict[str, Any], kind: str) -> None:
+def test_a_base_that_is_not_below_the_disk_is_not_a_end(vm: VM, disk: dict[str, Any], kind: str) -> None:
     assert Modules(vm).blockdev(id="other", backend={"driver": "null-co", "size": 16 << 20}, attach=False)["changed"]
     refused(job(vm, id="j1", type=kind, disk="d1", base="other"), "command_failed", "other")
     assert Modules(vm).blockdev(id="other", state="absent")["changed"]
@@ -212,7 +212,7 @@ def test_a_backup_has_the_disk_as_it_was_at_the_start(vm: VM, disk: dict[str, An
     assert Modules(vm).blockdev(id="copy", state="absent")["changed"]
 
 
-def test_a_job_that_takes_long_is_told_and_waited_for_and_cancelled(
+def test_a_job_that_takes_long_is_reported_and_waited_for_and_cancelled(
     vm: VM, disk: dict[str, Any], image: Callable[..., str]
 ) -> None:
     vm.guest("dd if=/dev/urandom of=/dev/vda bs=1M count=4 conv=fsync 2>/dev/null")
@@ -265,7 +265,7 @@ def test_what_cannot_be(vm: VM, disk: dict[str, Any], options: dict[str, Any], s
     refused(job(vm, id="j1", **options), "invalid_option", said)
 
 
-def test_a_job_that_was_started_and_has_ended_is_told_and_taken_leave_of(
+def test_a_job_that_was_started_and_has_ended_is_reported_and_taken_leave_of(
     vm: VM, disk: dict[str, Any], image: Callable[..., str]
 ) -> None:
     assert Modules(vm).blockdev(id="copy", file=image("copy", "16M"), attach=False)["changed"]

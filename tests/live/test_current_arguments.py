@@ -132,7 +132,7 @@ CARRIED = {
     "virtio-serial-pci": ("class",),
     "qemu-xhci": ("msi",),
 }
-"""What QEMU works out for itself and is carried all the same."""
+"""What QEMU works out for itself and is carried nevertheless."""
 BEHIND = (
     "-object",
     "iothread,id=io1",

@@ -168,8 +168,8 @@ def test_guest_cid_in_any_form(bare_vm: VM, cid: Any) -> None:
     planned = device(bare_vm, True, id="x1", driver="vhost-vsock-pci", properties={"guest-cid": cid}, descriptors=False)
     assert planned["commands"][0]["arguments"]["guest-cid"] == 42, planned
     for bad in (0, -1, 2, (1 << 32) - 1, 1 << 32, "x", "", None):
-        wish = {"id": "x1", "driver": "vhost-vsock-pci", "properties": {"guest-cid": bad}, "descriptors": False}
-        refused(device(bare_vm, True, **wish), "invalid_option", "guest_cid")
+        options = {"id": "x1", "driver": "vhost-vsock-pci", "properties": {"guest-cid": bad}, "descriptors": False}
+        refused(device(bare_vm, True, **options), "invalid_option", "guest_cid")
 
 
 def test_usb_devices_have_a_bus_and_no_address(make_vm: Callable[..., VM]) -> None:
@@ -246,8 +246,8 @@ def test_hardware_that_is_not_here_is_refused_by_qemu_and_leaves_nothing(
     planned = device(bare_vm, check=True, id="x1", **options)
     result = device(bare_vm, id="x1", **options)
     refused(result, "command_failed", *words)
-    wanted = options.get("properties") or {"chardev": "nosuch"}
-    sent = {"execute": "device_add", "arguments": {"driver": options["driver"], "id": "x1", "bus": "rp0", "addr": "0", **wanted}}
+    desired = options.get("properties") or {"chardev": "nosuch"}
+    sent = {"execute": "device_add", "arguments": {"driver": options["driver"], "id": "x1", "bus": "rp0", "addr": "0", **desired}}
     assert result["details"]["sent"] == planned["commands"] == [sent]
     assert bare_vm.hardware() == before
 

@@ -105,7 +105,7 @@ def test_what_qemu_does_not_survive_the_removal_of(binary: Binary, make_vm: Call
     assert unchanged(device(vm, id="r0", driver=driver))
 
 
-def test_the_character_device_that_goes_with_a_usb_redirection_is_told(binary: Binary, make_vm: Callable[..., VM]) -> None:
+def test_the_character_device_that_goes_with_a_usb_redirection_is_reported(binary: Binary, make_vm: Callable[..., VM]) -> None:
     vm = make_vm(binary=binary, boot=False, machine="pc", extra=("-device", "qemu-xhci,id=x1"))
     if "usb-redir" not in {entry["name"] for entry in vm.query("qom-list-types", implements="device")}:
         refused(device(vm, id="u1", driver="usb-redir"), "invalid_option", "usb-redir")

@@ -100,7 +100,7 @@ def test_a_file_that_is_there_is_overwritten_only_by_force(bare_vm: VM, tmp_path
     assert done.get("changed") and path.read_bytes().startswith(b"\x7fELF"), done
 
 
-def test_a_disk_that_is_full_is_told_and_the_guest_runs_on(running: VM) -> None:
+def test_a_disk_that_is_full_is_reported_and_the_guest_runs_on(running: VM) -> None:
     refused(dump(running, path="/dev/full"), "command_failed", "No space left on device")
 
 

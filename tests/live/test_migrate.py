@@ -165,7 +165,7 @@ def test_settings_are_set_only_where_different(source: VM) -> None:
     assert sent(migrate(source, **other)) == ["migrate-set-parameters"]
 
 
-def test_a_migration_that_takes_long_is_told_and_waited_for_and_cancelled(source: VM, target: VM, line: Line) -> None:
+def test_a_migration_that_takes_long_is_reported_and_waited_for_and_cancelled(source: VM, target: VM, line: Line) -> None:
     slow: dict[str, Any] = {"uri": line.uri, "parameters": {"max-bandwidth": 1000}}
     begun = migrate(source, wait=False, **slow)
     assert begun.get("changed") and begun["migration"]["status"] == "active", begun

@@ -230,7 +230,7 @@ def test_operation(name: str, make_vm: Callable[..., VM], make_tap: Callable[...
         assert done[key], done
 
 
-def test_why_no_cpu_can_be_added_after_one_was_removed_is_told(make_vm: Callable[..., VM]) -> None:
+def test_why_no_cpu_can_be_added_after_one_was_removed_is_reported(make_vm: Callable[..., VM]) -> None:
     """The tests run QEMU without KVM, which aborts then."""
     vm = make_vm()
     modules = Modules(vm)

@@ -179,18 +179,20 @@ def test_character_devices_and_ports(binary: Binary, session: Callable[..., Any]
     words = words_of(tmp_path, binary)
     first, tasks = session(binary, *CONTROLLER)
     has_hub = "hub" in {one["name"] for one in first.query("query-chardev-backends")}
-    wanted = {name: filled(made, words) for name, (made, _new) in CHARDEVS.items() if made["type"] != "hub" or has_hub}
-    made = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in wanted.items()}
+    desired = {name: filled(made, words) for name, (made, _new) in CHARDEVS.items() if made["type"] != "hub" or has_hub}
+    made = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in desired.items()}
     assert [name for name, plan in made.items() if not plan.changed or plan.warnings] == []
-    unchanged = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in wanted.items()}
+    unchanged = {name: tasks.do(chardev.plan_present, chardev_spec(name, one)) for name, one in desired.items()}
     assert [name for name, plan in unchanged.items() if plan.changed or plan.warnings] == []
-    ids = {name: chardev_spec(name, {one: wanted[name][one] for one in ("driver",) if one in wanted[name]}) for name in TELL_ALL}
-    told = {name: tasks.do(chardev.plan_present, spec) for name, spec in ids.items()}
-    assert [name for name, plan in told.items() if plan.changed or plan.warnings] == []
-    for plans in (made, unchanged, {**unchanged, **told}):
+    ids = {
+        name: chardev_spec(name, {one: desired[name][one] for one in ("driver",) if one in desired[name]}) for name in TELL_ALL
+    }
+    reported = {name: tasks.do(chardev.plan_present, spec) for name, spec in ids.items()}
+    assert [name for name, plan in reported.items() if plan.changed or plan.warnings] == []
+    for plans in (made, unchanged, {**unchanged, **reported}):
         first.stop()
         first, tasks = session(binary, *CONTROLLER, *launch_words(plans))
-        assert [name for name, one in wanted.items() if tasks.do(chardev.plan_present, chardev_spec(name, one)).steps] == []
+        assert [name for name, one in desired.items() if tasks.do(chardev.plan_present, chardev_spec(name, one)).steps] == []
 
 
 def test_character_devices_that_were_changed_in_place(binary: Binary, session: Callable[..., Any], tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def lost(error: Exception) -> Exception:
     if not isinstance(error, CommandError) or not _TAKEN.search(error.desc):
         return error
     return Conflict(
-        f"QEMU refused {error.command}: {error.desc.rstrip('.')}. It was free when this task read the VM, so another task or user has "
-        "taken it in the meantime. Run the task again: it reads the present state of the VM.",
+        f"QEMU refused {error.command}: {error.desc.rstrip('.')}. It was free when this task read the VM, so another "
+        "task or user has taken it in the meantime. Run the task again: it reads the present state of the VM.",
         command=error.command,
         qmp_class=error.qmp_class,
         desc=error.desc,

@@ -50,7 +50,7 @@ def test_done_is_when_the_device_is_listed_no_more() -> None:
     assert run.sent == [{"execute": "device_del", "arguments": {"id": "d1"}}]
 
 
-def test_an_event_of_its_part_is_no_reason_to_believe_it_gone() -> None:
+def test_an_event_of_its_part_is_not_a_reason_to_believe_it_gone() -> None:
     unplug(device_del(after=[DELETED_CHILD]), listed("d1", after=[DELETED]), listed())
 
 
@@ -71,12 +71,12 @@ def test_an_unplug_that_is_under_way_is_waited_for_and_not_asked_again() -> None
 
 
 @pytest.mark.parametrize("refusal", [BLINKING, NO_ACPI])
-def test_what_the_guest_refuses_for_now_is_asked_again_and_told_once(refusal: tuple[str, str]) -> None:
+def test_what_the_guest_refuses_for_now_is_asked_again_and_reported_once(refusal: tuple[str, str]) -> None:
     run = unplug(device_del(error=refusal), listed("d1"), device_del(after=[DELETED]), listed())
     assert len(run.sent) == 1
 
 
-def test_a_request_that_the_guests_scan_may_have_missed_is_repeated_and_told_once() -> None:
+def test_a_request_that_the_guests_scan_may_have_missed_is_repeated_and_reported_once() -> None:
     with connected(device_del(), listed("d1"), device_del(after=[DELETED]), listed()) as monitor:
         run = Run(monitor, 10.0)
         Unplug("d1", by_scan=True).apply(run)
@@ -118,7 +118,7 @@ def test_the_guests_no_ends_it_at_once(refusal: dict[str, Any]) -> None:
     ],
     ids=["in progress", "another DIMM", "another device", "another's deletion"],
 )
-def test_other_news_is_no_answer(other: dict[str, Any]) -> None:
+def test_other_news_is_not_a_answer(other: dict[str, Any]) -> None:
     unplug(device_del(after=[other]), listed("d1", after=[DELETED]), listed())
 
 

@@ -71,7 +71,7 @@ def chardev_json(address: Any) -> str:
     return json.dumps({"id": "m", "backend": {"type": "socket", "data": {"addr": address}}})
 
 
-def test_a_vm_is_told_with_its_name_uuid_machine_program_and_user(proc: Proc) -> None:
+def test_a_vm_is_reported_with_its_name_uuid_machine_program_and_user(proc: Proc) -> None:
     proc.add(
         7,
         QEMU,
@@ -100,7 +100,7 @@ def test_a_vm_is_told_with_its_name_uuid_machine_program_and_user(proc: Proc) ->
     ]
 
 
-def test_nothing_of_the_command_line_beyond_that_is_told(proc: Proc) -> None:
+def test_nothing_of_the_command_line_beyond_that_is_reported(proc: Proc) -> None:
     proc.add(7, QEMU, "-object", "secret,id=s,data=swordfish", "-qmp", "unix:/run/q,server=on")
     assert "swordfish" not in json.dumps(proc.machines())
 
@@ -146,7 +146,7 @@ def test_only_system_emulators_are_vms_in_the_order_of_their_pids(proc: Proc) ->
     assert [vm["pid"] for vm in proc.machines()] == [3, 99, 100, 101]
 
 
-def test_only_vms_of_the_name_that_is_asked_for_are_told(proc: Proc) -> None:
+def test_only_vms_of_the_name_that_is_asked_for_are_reported(proc: Proc) -> None:
     proc.add(1, QEMU, "-name", "vm1")
     proc.add(2, QEMU, "-name", "vm2")
     assert [vm["pid"] for vm in proc.machines("vm2")] == [2]
@@ -214,7 +214,7 @@ def test_monitors_in_each_of_their_forms(proc: Proc, words: Any, places: Any) ->
         ["-chardev", "socket,id=serial,path=/run/q"],
     ],
 )
-def test_what_nobody_can_connect_to_or_is_no_qmp_monitor_is_left_out(proc: Proc, words: Any) -> None:
+def test_what_nobody_can_connect_to_or_is_not_a_qmp_monitor_is_left_out(proc: Proc, words: Any) -> None:
     assert proc.monitors(*words) == ([], True)
 
 
@@ -276,7 +276,7 @@ def monitor_of(proc: Proc, pid: int = 1) -> dict[str, Any]:
     return monitor
 
 
-def test_the_clients_of_a_monitor_are_told_with_all_processes_that_share_the_socket(proc: Proc) -> None:
+def test_the_clients_of_a_monitor_are_reported_with_all_processes_that_share_the_socket(proc: Proc) -> None:
     held(proc)
     proc.peers = {11: 30, 30: 11, 21: 31, 31: 21}
     for pid, command, inode in ((50, "socat", 30), (51, "ansible", 30), (52, "stranger", 31)):
@@ -328,12 +328,12 @@ def test_a_client_that_has_gone_does_not_hold(proc: Proc) -> None:
     assert monitor_of(proc)["held_by"] == []
 
 
-def test_clients_are_unknown_where_linux_does_not_tell_of_this_connection(proc: Proc) -> None:
+def test_clients_are_unknown_where_linux_does_not_report_of_this_connection(proc: Proc) -> None:
     held(proc)
     assert monitor_of(proc)["held_by"] is None
 
 
-def test_clients_are_unknown_where_linux_refuses_to_tell_of_any(proc: Proc) -> None:
+def test_clients_are_unknown_where_linux_refuses_to_report_of_any(proc: Proc) -> None:
     held(proc)
 
     def refuse() -> dict[int, int]:
@@ -344,7 +344,7 @@ def test_clients_are_unknown_where_linux_refuses_to_tell_of_any(proc: Proc) -> N
     assert vm["monitors"][0]["listening"] is True
 
 
-def test_of_another_users_vm_what_may_be_seen_is_told(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_another_users_vm_what_may_be_seen_is_reported(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
     home = proc.add(1, QEMU, "-qmp", "unix:/run/q,server=on", "-qmp", "unix:q,server=on", unix=[(10, "/run/q", True)])
     listdir, readlink = os.listdir, os.readlink
 
@@ -380,7 +380,7 @@ def inode(end: socket.socket) -> int:
     return os.fstat(end.fileno()).st_ino
 
 
-def test_linux_tells_both_ends_of_a_connection_and_of_none_that_is_closed() -> None:
+def test_linux_reports_both_ends_of_a_connection_and_of_none_that_is_closed() -> None:
     one, other = socket.socketpair()
     with one:
         with other:

@@ -26,7 +26,7 @@ def no_mounts() -> list[str]:
 
 
 @pytest.mark.parametrize("name", [b"/q", b"\0abstract\nwith\0all", b"\0"])
-def test_names_are_told_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
+def test_names_are_reported_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
     monkeypatch.chdir(tmp_path)
     path = os.path.join(os.fsencode(tmp_path), b"q") if name == b"/q" else name
     with socket.socket(socket.AF_UNIX) as listener:
@@ -51,7 +51,7 @@ def test_a_file_is_that_of_its_socket_and_of_no_other(tmp_path: Path) -> None:
         assert not is_file(str(one), found._replace(file=None), no_mounts)
 
 
-def test_a_device_that_stat_tells_otherwise_is_looked_up_among_the_mounts(tmp_path: Path) -> None:
+def test_a_device_that_stat_reports_otherwise_is_looked_up_among_the_mounts(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "q"))
         found = by_netlink()[os.fstat(listener.fileno()).st_ino]
@@ -75,7 +75,7 @@ def test_text_is_read_with_names_of_any_kind() -> None:
 
 
 @pytest.mark.parametrize("forged", [line(1, b"/trap"), line(1, b""), line(1, b"/q", False), line(1, b"/q\x85")])
-def test_a_socket_of_which_two_lines_differ_is_not_told(forged: bytes) -> None:
+def test_a_socket_of_which_two_lines_differ_is_not_reported(forged: bytes) -> None:
     assert by_text([HEADER + line(1, b"/q") + line(2, b"@x\n" + forged.strip(b"\n"))]) == {2: UnixSocket("@x", True)}
 
 

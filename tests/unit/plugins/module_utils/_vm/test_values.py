@@ -34,7 +34,7 @@ def test_an_id_that_makes_devices_that_never_go_away(value: str) -> None:
         check_id(value)
 
 
-def test_a_mac_is_told_in_lower_case() -> None:
+def test_a_mac_is_reported_in_lower_case() -> None:
     assert check_mac("52:54:00:AA:BB:CC") == "52:54:00:aa:bb:cc"
 
 
@@ -106,7 +106,7 @@ def test_an_enumeration_has_what_its_description_lists(about: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "type_name", "now", "wanted", "same"),
+    ("name", "type_name", "now", "desired", "same"),
     [
         ("serial", "str", "Abc", "abc", False),
         ("serial", "str", "Abc", "Abc", True),
@@ -120,8 +120,8 @@ def test_an_enumeration_has_what_its_description_lists(about: str) -> None:
         ("num-queues", "uint16", 2, 1, False),
     ],
 )
-def test_whether_a_property_is_as_it_was_wanted(name: str, type_name: str, now: Any, wanted: Any, same: bool) -> None:
-    assert same_value(name, type_name, now, wanted) is same
+def test_whether_a_property_is_as_it_was_desired(name: str, type_name: str, now: Any, desired: Any, same: bool) -> None:
+    assert same_value(name, type_name, now, desired) is same
 
 
 @pytest.mark.parametrize("text", ["fe.0.0001", "FE.0.1", "fe.0.001"])
@@ -140,7 +140,7 @@ def test_a_pci_address_is_hexadecimal(text: str, place: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("text", ["20", "5.8", "rp0", "", "0x", "5."])
-def test_what_is_no_pci_address(text: str) -> None:
+def test_what_is_not_a_pci_address(text: str) -> None:
     with pytest.raises(InvalidOption, match="hexadecimal"):
         parse_addr(text)
 
@@ -168,7 +168,7 @@ NETWORK = "\r\n".join(
 )
 
 
-def test_the_text_of_info_network_tells_every_backend_and_its_nic() -> None:
+def test_the_text_of_info_network_reports_every_backend_and_its_nic() -> None:
     found = parse_netdevs(NETWORK)
     assert {name: (netdev.type, netdev.nic) for name, netdev in found.items()} == {
         "h1": ("hubport", "net1"),
