@@ -10,9 +10,9 @@ module: qmp_memory_hotplug
 short_description: Add, change and remove memory of a running QEMU VM
 version_added: 0.1.0
 description:
-  - Plugs a DIMM, an NVDIMM or a virtio-mem device over a backend object (C(object-add), C(device_add)), grows and shrinks a
-    virtio-mem device, and unplugs them again with their backend.
-  - Or brings the VM to a total, in the way that it allows.
+  - Plugs a memory device, which is a DIMM, an NVDIMM or a virtio-mem device, with its backend object (C(object-add),
+    C(device_add)), changes the size of a virtio-mem device, and unplugs a memory device with its backend object.
+  - Or brings the memory of the VM to O(total), in the way that the VM allows.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -27,113 +27,136 @@ attributes:
 options:
   id:
     description:
-      - Name of the memory in the VM. Its backend object is this name with C(.mem).
-      - An object that has that name already, such as one that a killed run left, is used if it is just what is needed and nothing
-        uses it; otherwise the task fails with V(conflict).
+      - Id of the memory device. Its backend object has this id with C(.mem) added.
+      - If an object with that id exists, for example because a task was killed, it is used if it is equal and nothing uses it.
+        Otherwise the task fails with V(conflict).
+      - One of O(id) and O(total) is required. O(state=absent) requires O(id).
     type: str
   total:
     description:
-      - How much memory the VM is to have in all, instead of O(id), in bytes or with K, M, G or T.
-      - A virtio-mem device grows or shrinks. Without one, a DIMM of what is missing is plugged under a free name, or plugged
-        DIMMs are removed that make up what is too much.
+      - Memory that the VM has in total after the task, in bytes or as a number with K, M, G or T. This is the memory that it was
+        started with and that of all memory devices.
+      - If the VM has a virtio-mem device, that device grows or shrinks. Otherwise a DIMM of the missing size is plugged under a
+        free id, or plugged DIMMs are removed that have the surplus size together.
     type: str
   type:
     description:
-      - V(pc-dimm) comes and goes as a whole. V(nvdimm) keeps its content in the file O(mem_path) and cannot be removed; the VM
-        must have been started with C(-machine nvdimm=on). V(virtio-mem) gives the guest O(requested_size) of its O(size).
-      - By default what is there, and V(pc-dimm) for new memory.
+      - V(pc-dimm) is plugged and unplugged as a whole.
+      - V(nvdimm) keeps its content in the file O(mem_path), and cannot be removed. The VM must have been started with
+        C(-machine nvdimm=on).
+      - V(virtio-mem) gives the guest O(requested_size) of its O(size), which can change at any time.
+      - By default the type of the present device, and V(pc-dimm) for a new one.
     type: str
     choices: [pc-dimm, nvdimm, virtio-mem]
   size:
     description:
-      - Size in bytes, or with K, M, G or T. QEMU takes multiples of 2M for O(backend=ram), and of 4K for others.
-      - A Linux guest on x86 uses multiples of 128M.
+      - Size of the memory device, in bytes or as a number with K, M, G or T. Required for a new device.
+      - With O(backend=ram) it must be a multiple of 2M, with other backends of 4K.
+      - A Linux guest on x86 uses multiples of 128M only.
     type: str
   requested_size:
     description:
-      - How much of a V(virtio-mem) device the guest is to have. By default all of it when it is plugged.
-      - At most O(size), and a multiple of the device's blocks, which are of 2M unless O(properties) has another C(block-size).
-      - Waited for until O(timeout). A guest may not be able to give back all.
+      - Part of the O(size) of a V(virtio-mem) device that the guest gets, in bytes or as a number with K, M, G or T. By default
+        the present one, and O(size) for a new device.
+      - It must be a multiple of the block size of the device, which is 2M unless O(properties) sets another C(block-size).
+      - The module waits for the guest until O(timeout). A guest may be unable to release all of its memory.
     type: str
   backend:
     description:
-      - Where the host has the memory.
-      - By default what is there, and for new memory V(file) with O(type=nvdimm), V(ram) with others.
+      - Kind of the backend object, which has the memory on the host.
+      - By default the kind of the present device. For a new device V(file) with O(type=nvdimm), and V(ram) with other types.
     type: str
     choices: [ram, file, memfd]
   mem_path:
-    description: File, or folder for a file, of O(backend=file). A folder on hugetlbfs gives huge pages.
+    description:
+      - File that has the memory, or directory for a temporary file. Required with O(backend=file). A directory on hugetlbfs gives
+        huge pages.
     type: str
   share:
     description:
-      - Whether other processes may map the memory too, as vhost-user needs it.
-      - With O(backend=file), whether what the guest writes goes to the file. An NVDIMM is always shared, because it would lose
-        its content otherwise; V(false) is refused.
+      - Whether other processes can map the memory too, which vhost-user requires. For a new backend QEMU's default is V(true)
+        with O(backend=memfd), and V(false) otherwise.
+      - With O(backend=file), whether what the guest writes is written to the file. An NVDIMM is always shared, because it would
+        lose its content otherwise; V(false) is refused.
     type: bool
   prealloc:
-    description: Whether to take all of it from the host at once.
+    description: Whether the host provides all of the memory at once. For a new backend QEMU's default is V(false).
     type: bool
   pmem:
-    description: Whether O(mem_path) is on persistent memory. QEMU must have been built with libpmem.
+    description:
+      - Whether O(mem_path) is on persistent memory. For a new backend QEMU's default is V(false). QEMU must have been built with
+        libpmem.
     type: bool
   hugetlb:
-    description: Whether a O(backend=memfd) takes huge pages.
+    description: Whether a O(backend=memfd) consists of huge pages. For a new backend QEMU's default is V(false).
     type: bool
   hugetlbsize:
-    description: Size of the huge pages, such as V(2M).
+    description:
+      - Size of the huge pages with O(hugetlb=true), in bytes or as a number with K, M or G, such as V(2M). By default the one
+        of the host.
     type: str
   host_nodes:
-    description: NUMA nodes of the host to take it from.
+    description: Numbers of the NUMA nodes of the host that O(policy) applies to. By default none.
     type: list
     elements: int
   policy:
-    description: How to take it from O(host_nodes).
+    description:
+      - How the host allocates the memory from O(host_nodes). All values except V(default) require O(host_nodes). For a new
+        backend QEMU's default is V(default).
     type: str
     choices: [default, preferred, bind, interleave]
   node:
-    description: NUMA node of the guest.
+    description: Number of the NUMA node of the guest. For a new device QEMU's default is V(0).
     type: int
   slot:
-    description: Memory slot of a DIMM, from 0. By default the first that is free.
+    description: Number of the memory slot of a DIMM or an NVDIMM, from 0. By default the first free one.
     type: int
   bus:
-    description: Bus of a V(virtio-mem) device. By default the first that has a free place. A DIMM sits on no bus.
+    description:
+      - Bus of a V(virtio-mem) device. By default the first one with a free slot. DIMMs and NVDIMMs are not on a bus.
     type: str
   addr:
     description:
-      - With O(type=virtio-mem), address on O(bus), in QEMU's notation.
-      - Of a DIMM, the address in the guest's memory, such as V(0x140000000). By default QEMU chooses.
+      - With O(type=virtio-mem) the address on O(bus), in QEMU's notation. By default the first free one.
+      - With other types the address in the guest's memory, such as V(0x140000000). By default QEMU chooses it.
     type: str
   properties:
-    description: Any other properties of the device, by QEMU's names.
+    description:
+      - Further properties of the device, by QEMU's names. Properties that are not set have QEMU's defaults, and are not compared.
     type: dict
     default: {}
   reserved:
-    description: Places to leave free, each as the result of another task has it.
+    description: Slots that are left free, each as the result of another task has it.
     type: list
     elements: dict
     default: []
   recreate:
     description:
-      - Whether to unplug what is there with other properties and recreate it, instead of failing with V(conflict).
-      - What the task does not specify is as it was. If the new memory cannot be added, the old is put back.
+      - Whether to unplug a present device with other properties and plug it again, instead of failing with V(conflict).
+      - Properties that the task does not set stay as they are. If the new device cannot be added, the old one is restored.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Two GiB more
+- name: Plug a DIMM of 2 GiB
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     id: dimm1
     size: 2G
 
-- name: Eight GiB in all
+- name: Unplug it
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: dimm1
+    state: absent
+
+- name: Have 8 GiB in total
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     total: 8G
 
-- name: Persistent memory in a file
+- name: Plug persistent memory that is kept in a file
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     id: nvdimm1
@@ -141,7 +164,7 @@ EXAMPLES = r"""
     size: 1G
     mem_path: /var/lib/vms/vm1.nvdimm
 
-- name: Memory that grows and shrinks
+- name: Plug memory that grows and shrinks
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     id: elastic0
@@ -149,7 +172,13 @@ EXAMPLES = r"""
     size: 16G
     requested_size: 4G
 
-- name: Huge pages of the host's first node
+- name: Give the guest more of it
+  vmops.qemu.qmp_memory_hotplug:
+    socket: /run/vm1/qmp.sock
+    id: elastic0
+    requested_size: 8G
+
+- name: Plug huge pages of the first NUMA node of the host
   vmops.qemu.qmp_memory_hotplug:
     socket: /run/vm1/qmp.sock
     id: dimm2
@@ -215,57 +244,107 @@ details:
 # END GENERATED
 launch_args:
   description:
-    - Arguments for QEMU's command line that give the VM the same at its next start. With O(total), all memory devices that make
-      it up.
+    - Arguments for QEMU's command line that give the VM the same memory device at its next start. With O(total) those of all
+      memory devices.
   returned: success
   type: list
   elements: str
   sample:
     - -object
-    - memory-backend-ram,id=dimm1.mem,size=2147483648
+    - memory-backend-ram,id=dimm1.mem,size=1073741824
     - -device
     - '{"driver": "pc-dimm", "id": "dimm1", "memdev": "dimm1.mem"}'
 memory:
   description:
-    - The memory as it is after the run, or would be in check mode; null when there is none. Sizes are in bytes.
-    - With O(total), C(base), C(plugged), C(total) and the C(devices), each as it is with O(id).
+    - The memory device after the task, or as it will be in check mode; null if there is none. Sizes are in bytes.
+    - With O(total) it has C(base), C(plugged), C(total) and C(devices) instead.
+    - Members that have the name of an option can be fed back as options, and change nothing. Those that QEMU does not report are
+      missing.
   returned: success
   type: dict
   contains:
     id:
-      description: Its id.
+      description: As O(id).
       type: str
     type:
-      description: What it is.
+      description: As O(type).
       type: str
     size:
-      description: Its size, for V(virtio-mem) the most that the guest may have.
+      description: As O(size). Of a V(virtio-mem) device, the most that the guest can get.
       type: int
     requested_size:
-      description: What the guest is to have of a V(virtio-mem).
+      description: As O(requested_size). Only a V(virtio-mem) device has it.
       type: int
     plugged:
-      description: What the guest has of a V(virtio-mem).
+      description:
+        - What the guest has of a V(virtio-mem) device now.
+        - With O(total), the memory of all memory devices. A V(virtio-mem) device counts with its requested size.
       type: int
     backend:
-      description: Where the host has it.
+      description: As O(backend).
       type: str
-    slot:
-      description: Its memory slot.
-      type: int
-    node:
-      description: NUMA node of the guest.
-      type: int
-    at_launch:
-      description: Whether the VM was started with it.
+    mem_path:
+      description: As O(mem_path).
+      type: str
+    share:
+      description: As O(share).
       type: bool
+    prealloc:
+      description: As O(prealloc).
+      type: bool
+    pmem:
+      description: As O(pmem).
+      type: bool
+    hugetlb:
+      description: As O(hugetlb).
+      type: bool
+    hugetlbsize:
+      description: As O(hugetlbsize). Missing if the size is the one of the host.
+      type: int
+    host_nodes:
+      description: As O(host_nodes).
+      type: list
+      elements: int
+    policy:
+      description: As O(policy).
+      type: str
+    node:
+      description: As O(node).
+      type: int
+    slot:
+      description: As O(slot).
+      type: int
+    bus:
+      description: As O(bus).
+      type: str
+    addr:
+      description: As O(addr). Of a new DIMM or NVDIMM, missing in check mode unless it is set.
+      type: str
+    at_launch:
+      description: Whether QEMU was started with the device.
+      type: bool
+    base:
+      description: With O(total), the memory that the VM was started with.
+      type: int
+    total:
+      description: As O(total).
+      type: int
+    devices:
+      description: With O(total), all memory devices that have an id, each as it is returned with O(id).
+      type: list
+      elements: dict
   sample:
     id: dimm1
     type: pc-dimm
-    size: 2147483648
+    size: 1073741824
     backend: ram
-    slot: 0
+    share: false
+    prealloc: false
+    host_nodes: []
+    policy: default
     node: 0
+    slot: 0
+    addr: "0x100000000"
     at_launch: false
 """
 

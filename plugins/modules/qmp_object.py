@@ -10,8 +10,9 @@ module: qmp_object
 short_description: Add and remove QEMU objects such as secrets and I/O threads
 version_added: 0.1.0
 description:
-  - Adds an object to a running VM that other things refer to by its id (C(object-add)) and removes it again (C(object-del)).
-  - These are secrets, I/O threads, throttle groups, TLS credentials, authorization lists, memory backends and others.
+  - Adds an object to a running VM (C(object-add)), and deletes it (C(object-del)). Devices, backends and other objects refer to
+    it by its id.
+  - Objects are secrets, I/O threads, throttle groups, TLS credentials, authorization lists, memory backends and others.
 author:
   - The vmops.qemu authors (@vmops)
 extends_documentation_fragment:
@@ -31,41 +32,44 @@ options:
   qom_type:
     description:
       - Type of the object by QEMU's name, such as V(iothread), V(secret), V(throttle-group) or V(tls-creds-x509).
-      - A new object needs it.
+      - Required for a new object. By default the type of the present object.
     type: str
   properties:
     description:
-      - Its properties by QEMU's names. Values are brought to the type that QEMU has for each; sizes are bytes.
-      - Of those that differ only the C(limits) of a V(throttle-group) are changed in place.
+      - Properties of the object, by QEMU's names. Values are converted to QEMU's types. Sizes are in bytes.
+      - Properties that are not set are not compared. A new object has QEMU's defaults for them.
+      - Only the C(limits) of a V(throttle-group) can be changed in place. Limits that are not set stay.
     type: dict
     default: {}
   secret:
     description:
-      - What a V(secret) object holds. It is shown nowhere, and not compared with what is there.
+      - Content of a V(secret) object. It is never shown, and not compared with the present content.
     type: str
   recreate:
     description:
-      - Whether to delete and recreate what is there with other properties, instead of failing with V(conflict).
-      - Properties that the task does not set are carried over, the secret too. If QEMU refuses the new object, the old one is
-        put back.
+      - Whether to delete a present object with other properties and add it again, instead of failing with V(conflict).
+      - Properties that the task does not set stay as they are, also the secret. If QEMU refuses the new object, the old one is
+        restored.
     type: bool
     default: false
   force:
     description:
-      - Whether to delete even an object that is in use, or an I/O thread while there are block exports, of which QEMU does not
-        report the I/O thread. What QEMU itself does not delete in use, such as memory and throttle groups, is refused anyway.
+      - Whether to delete an object that is in use, or an I/O thread while there are block exports. QEMU does not report the I/O
+        thread of a block export.
+      - An object that QEMU itself does not delete while it is in use, such as a memory backend or a throttle group, is not
+        deleted in any case.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: An I/O thread
+- name: Add an I/O thread
   vmops.qemu.qmp_object:
     socket: /run/vm1/qmp.sock
     id: io1
     qom_type: iothread
 
-- name: A limit that several disks share
+- name: Add a limit that several disks share
   vmops.qemu.qmp_object:
     socket: /run/vm1/qmp.sock
     id: slow
@@ -74,12 +78,18 @@ EXAMPLES = r"""
       limits:
         iops-total: 500
 
-- name: A secret
+- name: Add a secret
   vmops.qemu.qmp_object:
     socket: /run/vm1/qmp.sock
     id: sec0
     qom_type: secret
     secret: "{{ vault_passphrase }}"
+
+- name: Delete the I/O thread
+  vmops.qemu.qmp_object:
+    socket: /run/vm1/qmp.sock
+    id: io1
+    state: absent
 """
 
 RETURN = r"""
@@ -132,24 +142,44 @@ details:
   type: dict
   sample: {}
 # END GENERATED
+launch_args:
+  description:
+    - Arguments for QEMU's command line that give the VM the same object at its next start. A secret is replaced by the name of a
+      file, C(FILE_WITH_THE_SECRET).
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - -object
+    - iothread,id=io1
 object:
-  description: The object as it is after the run, or would be in check mode, without any secret; null when there is none.
+  description:
+    - The object after the task, or as it will be in check mode; null if there is none. A secret is never returned.
+    - Its members can be fed back as options, and change nothing.
   returned: success
   type: dict
   contains:
     id:
-      description: Its id.
+      description: As O(id).
       type: str
     qom_type:
-      description: Its type.
+      description: As O(qom_type).
       type: str
     properties:
-      description: Its properties, as far as QEMU tells them.
+      description:
+        - As O(properties), as far as QEMU reports them, also those with QEMU's defaults. Properties that are not set, and
+          those whose name starts with C(x-), are left out.
       type: dict
   sample:
     id: io1
     qom_type: iothread
-    properties: {poll-max-ns: 32768}
+    properties:
+      aio-max-batch: 0
+      poll-grow: 0
+      poll-max-ns: 32768
+      poll-shrink: 0
+      thread-pool-max: 64
+      thread-pool-min: 0
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects that other things refer to: added, compared, changed anew, removed, and kept while they are in use."""
+"""Objects that other things refer to: added, compared, recreated, deleted, and kept while they are in use."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_an_authorization_list(bare_vm: VM) -> None:
     life(bare_vm, id="allow", qom_type="authz-simple", properties={"identity": "CN=me"})
 
 
-def test_other_properties_are_a_conflict_or_made_anew(modules: Modules, vm: VM) -> None:
+def test_other_properties_are_a_conflict_or_recreated(modules: Modules, vm: VM) -> None:
     assert modules.run("qmp_object", id="m1", qom_type="memory-backend-ram", properties={"size": 2 << 20})["changed"]
-    wish: dict[str, Any] = {"id": "m1", "qom_type": "memory-backend-ram", "properties": {"size": 4 << 20}}
-    refused(modules.run("qmp_object", **wish), "conflict", "2097152", "4194304", "recreate")
+    task: dict[str, Any] = {"id": "m1", "qom_type": "memory-backend-ram", "properties": {"size": 4 << 20}}
+    refused(modules.run("qmp_object", **task), "conflict", "2097152", "4194304", "recreate")
     refused(modules.run("qmp_object", id="m1", qom_type="iothread"), "conflict", "memory-backend-ram", "iothread")
-    result = modules.run("qmp_object", recreate=True, **wish)
+    result = modules.run("qmp_object", recreate=True, **task)
     assert [command["execute"] for command in result["commands"]] == ["object-del", "object-add"]
     assert result["object"]["properties"]["size"] == 4 << 20
     assert modules.run("qmp_object", id="m1", state="absent")["changed"]
@@ -74,9 +74,9 @@ def test_limits_of_a_throttle_group_are_changed_while_a_disk_has_them(bare_vm: V
     assert modules.run("qmp_object", properties={"limits": {"iops-total": 500, "bps-total": 1 << 20}}, **group)["changed"]
     backend = {"driver": "throttle", "throttle-group": "slow", "file": NULL}
     assert modules.blockdev(id="d1", backend=backend).get("changed")
-    wish: dict[str, Any] = {**group, "properties": {"limits": {"iops-total": 100}}}
-    planned = modules.run("qmp_object", check=True, **wish)
-    result = modules.run("qmp_object", **wish)
+    task: dict[str, Any] = {**group, "properties": {"limits": {"iops-total": 100}}}
+    planned = modules.run("qmp_object", check=True, **task)
+    result = modules.run("qmp_object", **task)
     assert result.get("changed") and result["commands"] == planned["commands"], result
     assert result["commands"] == [
         {"execute": "qom-set", "arguments": {"path": "/objects/slow", "property": "limits", "value": {"iops-total": 100}}}
@@ -84,8 +84,8 @@ def test_limits_of_a_throttle_group_are_changed_while_a_disk_has_them(bare_vm: V
     limits = result["object"]["properties"]["limits"]
     assert (limits["iops-total"], limits["bps-total"]) == (100, 1 << 20)
     assert planned["object"]["properties"]["limits"] == limits
-    assert unchanged(modules.run("qmp_object", **wish))
-    again = modules.run("qmp_object", **wish)
+    assert unchanged(modules.run("qmp_object", **task))
+    again = modules.run("qmp_object", **task)
     assert json.loads(again["launch_args"][1])["limits"] == {"iops-total": 100, "bps-total": 1 << 20}
     for check in (True, False):
         both = modules.run("qmp_object", check, **group, properties={"limits": {"iops-read": 5}})
@@ -103,7 +103,7 @@ OLD_AND_BAD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("qom_type", "old", "bad"), OLD_AND_BAD, ids=str)
-def test_an_object_whose_new_value_is_bad_is_put_back(
+def test_an_object_whose_new_value_is_bad_is_restored(
     bare_vm: VM, qom_type: str, old: dict[str, Any], bad: dict[str, Any]
 ) -> None:
     modules = Modules(bare_vm)
@@ -111,7 +111,7 @@ def test_an_object_whose_new_value_is_bad_is_put_back(
     assert modules.run("qmp_object", id="o1", qom_type=qom_type, properties=old, **secret).get("changed")
     before = object_as_it_is(bare_vm)
     failed = modules.run("qmp_object", id="o1", properties=bad, recreate=True)
-    refused(failed, "command_failed", "o1", "put back")
+    refused(failed, "command_failed", "o1", "Restored: o1")
     assert [one["execute"] for one in failed["details"]["undone"]] == ["object-add"], failed
     assert object_as_it_is(bare_vm) == before
     assert "aGVsbG8=" not in json.dumps(failed)
@@ -225,9 +225,9 @@ def test_what_qemu_would_refuse_is_refused_before_it_is_sent(bare_vm: VM) -> Non
 
 
 def test_numbers_as_text_are_numbers_at_any_depth(bare_vm: VM) -> None:
-    wish: dict[str, Any] = {"id": "slow", "qom_type": "throttle-group", "properties": {"limits": {"iops-total": "500"}}}
-    assert Modules(bare_vm).run("qmp_object", **wish)["object"]["properties"]["limits"]["iops-total"] == 500
-    assert unchanged(Modules(bare_vm).run("qmp_object", **wish))
+    task: dict[str, Any] = {"id": "slow", "qom_type": "throttle-group", "properties": {"limits": {"iops-total": "500"}}}
+    assert Modules(bare_vm).run("qmp_object", **task)["object"]["properties"]["limits"]["iops-total"] == 500
+    assert unchanged(Modules(bare_vm).run("qmp_object", **task))
 
 
 def test_words_that_qemu_does_not_know(modules: Modules) -> None:

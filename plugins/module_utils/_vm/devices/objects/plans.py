@@ -1,12 +1,12 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""User-creatable objects: secrets, I/O threads, throttle groups, credentials and whatever else ``object-add`` makes."""
+"""User-creatable objects: secrets, I/O threads, throttle groups, credentials and all others of ``object-add``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping, NamedTuple
 
 from ...errors import Conflict, InvalidOption, Unsupported
 from ...model.hardware import Hardware
@@ -15,19 +15,19 @@ from ...model.values import check_id, known_part
 from ...plan.command_line import object_argument
 from ...plan.plan import Delete, Execute, Plan, Step
 from ..frontend import refuse
-from ..option_table import Difference
+from ..option_table import Difference, Option, Values, arguments, compare, results
 from . import properties as object_properties
-from .rules import SECRET
+from .rules import SECRET, is_set
 
-_IN_PLACE = {("throttle-group", "limits")}
-"""What QEMU changes of an object while others use it, by type and property."""
+_IN_PLACE = {("throttle-group", "properties.limits")}
+"""The type and the option that QEMU can change while others use the object."""
 SECRET_FILE = "FILE_WITH_THE_SECRET"
-"""Stands in launch arguments for a file, for a secret does not belong on a command line."""
+"""Stands in launch arguments for a file, because a secret does not belong on a command line."""
 
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """What a task says of an object. ``secret`` is the data of a secret object, which is never read back nor shown."""
+    """What a task specifies of an object. ``secret`` is the content of a secret object, which is never read back nor shown."""
 
     id: str
     qom_type: str | None = None
@@ -37,11 +37,41 @@ class ObjectSpec:
     force: bool = False
 
 
+class PresentObject(NamedTuple):
+    """An object as QEMU reports it. ``properties`` are those that were read, None if this object does not have one."""
+
+    id: str
+    qom_type: str
+    properties: Mapping[str, Any]
+
+
+OPTIONS = (
+    Option("qom_type", "qom-type", lambda present: present.qom_type),
+    Option("secret", SECRET),
+)
+"""The options of an object that are not in ``properties``."""
+
+
+def _rows(names: Iterable[str]) -> list[Option]:
+    """The options of an object, with a row for each of these properties."""
+    return [*OPTIONS, *map(_property, names)]
+
+
+def _property(name: str) -> Option:
+    """The row of a property. A task that sets a structure, such as limits, sets those members of it that it has."""
+    return Option(
+        f"properties.{name}",
+        name,
+        lambda present: present.properties.get(name),
+        lambda present, value: bool(known_part(present.properties[name], value) == value),
+    )
+
+
 def add_object(hardware: Hardware, qom_type: str, object_id: str, properties: Mapping[str, Any]) -> Execute:
-    """``object-add``, in the form of this QEMU; taken back by ``object-del``."""
+    """``object-add``, in the form of this QEMU; a rollback sends ``object-del``."""
     nested = hardware.schema.has_member("object-add", "props")  # before QEMU 6.0
-    arguments = {"qom-type": qom_type, "id": object_id, **({"props": properties} if nested else properties)}
-    return Execute("object-add", arguments, delete_object(object_id))
+    values = {"qom-type": qom_type, "id": object_id, **({"props": properties} if nested else properties)}
+    return Execute("object-add", values, delete_object(object_id))
 
 
 def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
@@ -49,22 +79,21 @@ def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
 
 
 def plan_present(hardware: Hardware, spec: ObjectSpec) -> Plan:
+    """Have the object. Raises Conflict for a present one that differs, unless it can be changed in place or recreated."""
     check_id(spec.id)
     refuse_monitor(hardware, spec.id)
     present_type = hardware.objects.get(spec.id)
     qom_type = spec.qom_type or present_type
     if qom_type is None:
-        raise InvalidOption(f"Object {spec.id} does not exist yet: say with qom_type what it is to be.")
+        raise InvalidOption(f"Object {spec.id} does not exist yet. Set qom_type to add it.")
     if qom_type.startswith("monitor-"):
         raise Unsupported(f"qmp_object does not manage monitors, so it adds no {qom_type}. Use qmp_command.")
     specified = object_properties.specified(hardware, qom_type, spec.properties)
     kept = object_properties.present(hardware, spec.id, qom_type) if present_type == qom_type else {}
+    values = {**{f"properties.{name}": value for name, value in specified.items()}, "secret": spec.secret}
     before = describe(hardware, spec.id)
-    differences, unverified = _differences(hardware, spec, qom_type, specified) if present_type else ([], [])
-    properties = specified
-    if spec.secret is not None:
-        properties = {**specified, SECRET: spec.secret}
-        unverified.append("secret")
+    differences, unverified = _differences(hardware, spec.id, qom_type, specified, values)
+    properties = {**specified, **arguments(OPTIONS, {"secret": spec.secret})}
     whole = object_properties.together(qom_type, kept, properties)
     if differences or not present_type:
         object_properties.check(hardware, qom_type, whole)
@@ -72,105 +101,96 @@ def plan_present(hardware: Hardware, spec: ObjectSpec) -> Plan:
     after: dict[str, Any] | None = before
     if before and differences and all((qom_type, one.option) in _IN_PLACE for one in differences):
         steps = [_set(spec.id, one) for one in differences]
-        after = {**before, "properties": {**before["properties"], **{one.option: _merged(one) for one in differences}}}
+        after = {**before, "properties": {**before["properties"], **{_name(one): _merged(one) for one in differences}}}
     elif differences and spec.recreate:
         refuse_users_of_object(hardware, spec.id, spec.force)
         steps = _recreate(hardware, spec.id, qom_type, whole)
-        after = _planned(spec.id, qom_type, whole)
+        after = _description(PresentObject(spec.id, qom_type, whole), whole)
     else:
         refuse(f"Object {spec.id}", differences)
         if present_type is None:
             steps = [add_object(hardware, qom_type, spec.id, properties)]
-            after = _planned(spec.id, qom_type, properties)
-            unverified = []
+            after = _description(PresentObject(spec.id, qom_type, properties), properties)
     return Plan(tuple(steps), before, after, tuple(unverified), ("-object", launch_argument(qom_type, spec.id, whole)))
 
 
+def _differences(
+    hardware: Hardware, object_id: str, qom_type: str, names: Iterable[str], values: Values
+) -> tuple[list[Difference], list[str]]:
+    """How the object, if there is one, differs from these values, and which of them QEMU does not report."""
+    if object_id not in hardware.objects:
+        return [], []
+    names = list(names)
+    (read,) = object_properties.read(hardware, [(object_id, names)])
+    present = PresentObject(object_id, hardware.objects[object_id], read)
+    if present.qom_type != qom_type:
+        return [Difference("qom_type", present.qom_type, qom_type)], []
+    return compare(_rows(names), values, present)
+
+
 def _recreate(hardware: Hardware, object_id: str, qom_type: str, properties: Mapping[str, Any]) -> list[Step]:
-    """Delete the object that is there and add it with other properties. If QEMU refuses these, the old one is added again."""
+    """Delete the present object and add it with other properties. If QEMU refuses these, the old one is restored."""
     old_type = hardware.objects[object_id]
     old = add_object(hardware, old_type, object_id, object_properties.present(hardware, object_id, old_type))
     return [delete_object(object_id, old), add_object(hardware, qom_type, object_id, properties)]
 
 
-def _planned(object_id: str, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in properties.items() if name != SECRET}
-    return {"id": object_id, "qom_type": qom_type, "properties": shown}
-
-
 def plan_absent(hardware: Hardware, spec: ObjectSpec) -> Plan:
+    """Have no object with this id. Raises Conflict for one that is in use."""
     check_id(spec.id)
     refuse_monitor(hardware, spec.id)
     if spec.id not in hardware.objects:
         return Plan()
     if spec.qom_type is not None and hardware.objects[spec.id] != spec.qom_type:
-        raise Conflict(f"The object {spec.id} is a {hardware.objects[spec.id]}, not a {spec.qom_type}. Take another id.")
+        raise Conflict(f"The object {spec.id} is a {hardware.objects[spec.id]}, not a {spec.qom_type}. Use another id.")
     refuse_users_of_object(hardware, spec.id, spec.force)
     return Plan((delete_object(spec.id),), describe(hardware, spec.id), None)
 
 
 def describe(hardware: Hardware, object_id: str) -> dict[str, Any] | None:
-    """The object with its readable properties; never those that hold a secret."""
-    if object_id not in hardware.objects:
-        return None
-    return _described(hardware, [object_id])[0]
+    """The object as the options that would create it, without a secret; None if there is no object with this id."""
+    return _described(hardware, [object_id])[0] if object_id in hardware.objects else None
 
 
 def describe_all(hardware: Hardware) -> list[dict[str, Any]]:
+    """All objects, each as the options that would create it, without secrets."""
     return _described(hardware, sorted(hardware.objects))
 
 
 def _described(hardware: Hardware, ids: list[str]) -> list[dict[str, Any]]:
-    """Those with these *ids*, in two round trips however many they are."""
-    listed = hardware.cache.qom_list(f"/objects/{one}" for one in ids)
-    names = [
-        [
-            name
-            for name, kind in known.items()
-            if name not in ("type", "data", "rawdata") and not kind.startswith(("child<", "link<"))
-        ]
-        for known in listed
-    ]
-    values = iter(hardware.cache.qom_get((f"/objects/{one}", name) for one, those in zip(ids, names) for name in those))
+    """The objects with these *ids*, in two round trips however many they are."""
+    names = object_properties.settable(hardware, ids)
+    values = object_properties.read(hardware, zip(ids, names))
     return [
-        {
-            "id": one,
-            "qom_type": hardware.objects[one],
-            "properties": {name: value for name, value in zip(those, values) if value is not None},
-        }
-        for one, those in zip(ids, names)
+        _description(PresentObject(one, hardware.objects[one], read), [name for name in read if is_set(name, read[name])])
+        for one, read in zip(ids, values)
     ]
+
+
+def _description(present: PresentObject, names: Iterable[str]) -> dict[str, Any]:
+    shown = {"id": present.id, **results(_rows(name for name in names if name != SECRET), present)}
+    shown.setdefault("properties", {})
+    return shown
 
 
 def launch_argument(qom_type: str, object_id: str, properties: Mapping[str, Any]) -> str:
-    """The value of ``-object``, with the name of a file in the place of a secret."""
-    shown = [("file", SECRET_FILE) if name == "data" else (name, value) for name, value in properties.items()]
+    """The value of ``-object``, with the name of a file instead of a secret."""
+    shown = [("file", SECRET_FILE) if name == SECRET else (name, value) for name, value in properties.items()]
     return object_argument(qom_type, object_id, dict(shown))
 
 
-def _differences(
-    hardware: Hardware, spec: ObjectSpec, qom_type: str, properties: Mapping[str, Any]
-) -> tuple[list[Difference], list[str]]:
-    present_type = hardware.objects[spec.id]
-    if present_type != qom_type:
-        return [Difference("qom_type", present_type, qom_type)], []
-    values = hardware.cache.qom_get((f"/objects/{spec.id}", name) for name in properties)
-    unverified = [name for name, value in zip(properties, values) if value is None]
-    different = [
-        Difference(name, now, wanted)
-        for (name, wanted), now in zip(properties.items(), values)
-        if now is not None and known_part(now, wanted) != wanted
-    ]
-    return different, unverified
+def _name(one: Difference) -> str:
+    """The property that differs, by QEMU's name."""
+    return one.option.partition(".")[2]
 
 
 def _set(object_id: str, one: Difference) -> Execute:
-    """Change a property in place, of a structure the members that the task states; taken back to what they were."""
-    place = {"path": f"/objects/{object_id}", "property": one.option}
-    back = Execute("qom-set", {**place, "value": known_part(one.present, one.desired)})
-    return Execute("qom-set", {**place, "value": one.desired}, back)
+    """Change a property in place. Of a structure only those members change that the task sets, and a rollback restores them."""
+    target = {"path": f"/objects/{object_id}", "property": _name(one)}
+    back = Execute("qom-set", {**target, "value": known_part(one.present, one.desired)})
+    return Execute("qom-set", {**target, "value": one.desired}, back)
 
 
 def _merged(one: Difference) -> Any:
-    """What a property will be: of a structure, the members that the task does not state stay."""
+    """The value of a property after the change: of a structure the members that the task does not set stay."""
     return {**one.present, **one.desired} if isinstance(one.present, dict) and isinstance(one.desired, dict) else one.desired

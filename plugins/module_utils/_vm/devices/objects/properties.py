@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The properties of user-creatable objects: typed and checked before anything is sent, and read back from one that is there."""
+"""The properties of user-creatable objects: typed and checked before anything is sent, and read back from a present one."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ...errors import InvalidOption
 from ...model.arguments import check_members, natural
@@ -14,8 +14,9 @@ from ...model.values import nearest, typed
 from .rules import SECRET, check_rules
 
 _OPTIONS = {"id": "id", "qom-type": "qom_type", SECRET: "secret"}
-_STATES = {"opened", "loaded"}
-"""Properties that say how an object is, and are no part of what it was made with."""
+_OBJECTS = "/objects"
+_NOT_SET = {"type", "opened", "loaded", "rawdata"}
+"""Properties that are states of the object, though some versions of ``object-add`` accept them."""
 _DEFAULTS: dict[str, tuple[Any, ...]] = {
     "share": (False,),
     "dump": (True,),
@@ -47,16 +48,16 @@ _DEFAULTS: dict[str, tuple[Any, ...]] = {
     "position": ("tail",),
     "status": ("on",),
 }
-"""What QEMU gives a property by itself, by name. To send one of these would change nothing; QEMU does not tell its defaults."""
+"""The defaults of properties, by name. To send one of them changes nothing. QEMU does not report the defaults of objects."""
 _POLLS = {"poll-grow": (0,), "poll-shrink": (0,)}
 _POLLS_WEIGHTED = {"poll-grow": (2,), "poll-shrink": (2,), "poll-weight": (3,)}
 
 
 def specified(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """*properties* of a task in the types that QEMU's schema has for this type of object; QEMU before 6.0 tells none."""
+    """*properties* of a task in the types of QEMU's schema for this type of object. QEMU before 6.0 does not report them."""
     for name, option in _OPTIONS.items():
         if name in properties:
-            raise InvalidOption(f"properties has {name!r}, which the option {option!r} is for.")
+            raise InvalidOption(f"properties contains {name!r}. Use the option {option!r} instead.")
     if hardware.schema.has_member("object-add", "props"):
         return dict(properties)
     types = hardware.cache.ask_or([], "qom-list-types", implements="user-creatable", abstract=False)
@@ -72,8 +73,8 @@ def specified(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) 
 
 
 def check(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for what QEMU would refuse to make an object of: members, types and enumerations by its schema, and
-    the rules that it has besides."""
+    """Raise InvalidOption for properties that QEMU would refuse: by members, types and enumerations of its schema, and by its
+    further rules."""
     if not hardware.schema.has_member("object-add", "props"):
         check_members(
             hardware.schema,
@@ -85,36 +86,58 @@ def check(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> N
     check_rules(hardware, qom_type, properties)
 
 
-def present(hardware: Hardware, object_id: str, qom_type: str) -> dict[str, Any]:
-    """What the object was made with, as far as QEMU reports it: its properties but for those that QEMU gives by itself. The
-    secret of a secret object is among them, so this is for ``object-add`` alone."""
-    path = f"/objects/{object_id}"
-    types = hardware.cache.qom_list([path])[0]
+def settable(hardware: Hardware, ids: Iterable[str]) -> list[list[str]]:
+    """For each object its properties that ``object-add`` takes, except those that hold a secret or are not stable."""
+    ids = list(ids)
+    listed = hardware.cache.qom_list(f"{_OBJECTS}/{one}" for one in ids)
+    return [
+        [name for name in _taken(hardware, hardware.objects[one], types) if name != SECRET] for one, types in zip(ids, listed)
+    ]
+
+
+def _taken(hardware: Hardware, qom_type: str, types: Mapping[str, str]) -> list[str]:
+    """Those of the properties in *types* that ``object-add`` takes for this type of object."""
     takes = set(hardware.schema.command_arguments("object-add", qom_type))
     if hardware.schema.has_member("object-add", "props"):
         takes = {name for name, kind in types.items() if kind in ("string", "int", "bool")}
-    names = [name for name in types if name in takes - _STATES - {"type"} and not name.startswith("x-")]
+    return [name for name in types if name in takes - _NOT_SET and not name.startswith("x-")]
+
+
+def read(hardware: Hardware, properties: Iterable[tuple[str, Iterable[str]]]) -> list[dict[str, Any]]:
+    """For each object, given by its id, the values of these properties, without those that it does not have. A link has the id
+    of its target."""
+    asked = [(f"{_OBJECTS}/{one}", list(names)) for one, names in properties]
+    types = hardware.cache.qom_list(path for path, _names in asked)
+    values = iter(hardware.cache.qom_get((path, name) for path, names in asked for name in names))
+    found = [{name: _linked(known.get(name, ""), next(values)) for name in names} for known, (_path, names) in zip(types, asked)]
+    return [{name: value for name, value in one.items() if value is not None} for one in found]
+
+
+def _linked(kind: str, value: Any) -> Any:
+    return value.rsplit("/", 1)[-1] if kind.startswith("link<") and isinstance(value, str) else value
+
+
+def present(hardware: Hardware, object_id: str, qom_type: str) -> dict[str, Any]:
+    """The properties that the object was created with, as far as QEMU reports them: those without their default. The secret of a
+    secret object is among them, so this is for ``object-add`` alone."""
+    types = hardware.cache.qom_list([f"{_OBJECTS}/{object_id}"])[0]
     defaults = {**_DEFAULTS, **(_POLLS_WEIGHTED if "poll-weight" in types else _POLLS)}
     if qom_type == "memory-backend-memfd":
         defaults["share"] = (True,)
-    found: dict[str, Any] = {}
-    for name, value in zip(names, hardware.cache.qom_get((path, name) for name in names)):
-        if value in (None, "", []) or value in defaults.get(name, ()):
-            continue
-        if types[name].startswith("link<"):
-            value = str(value).rsplit("/", 1)[-1]
-        found[name] = set_limits(value) if (qom_type, name) == ("throttle-group", "limits") else value
+    (values,) = read(hardware, [(object_id, _taken(hardware, qom_type, types))])
+    found = {name: value for name, value in values.items() if value not in ("", []) and value not in defaults.get(name, ())}
+    if qom_type == "throttle-group" and "limits" in found:
+        found["limits"] = set_limits(found["limits"])
     return found
 
 
 def set_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a throttle group's limits those that limit something."""
+    """Those limits of a throttle group that limit something."""
     return {name: value for name, value in limits.items() if value != (1 if name.endswith("-max-length") else 0)}
 
 
 def together(qom_type: str, kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """What an object has, when of *kept* all stays that *new* does not specify. A secret is in a file or in the task, not in
-    both."""
+    """The properties *new*, and those of *kept* that these do not set. A secret is in a file or in the task, not in both."""
     exclusive = {SECRET: "file", "file": SECRET}
     left = {name: value for name, value in kept.items() if exclusive.get(name) not in new}
     if qom_type == "throttle-group" and isinstance(left.get("limits"), dict) and isinstance(new.get("limits"), dict):

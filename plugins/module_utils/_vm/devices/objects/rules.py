@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What QEMU asks of an object besides its schema: ranges, what goes together, and what has to be there.
+"""What QEMU requires of an object beyond its schema: ranges, combinations, and other objects that must exist.
 
-QEMU refuses most of this when the object is added. A few it does not survive: memory of nearly 2^64 bytes, too many queues of
-a crypto device, and any colo-compare that it refuses make it abort.
+QEMU refuses most violations when the object is added, but some make it abort: memory of nearly 2^64 bytes, too many queues of a
+crypto device, and every colo-compare that it refuses.
 """
 
 from __future__ import annotations
@@ -40,11 +40,16 @@ _MOST = {
     "throttle-bps": _LIMIT_MAX + 1,
     "throttle-ops": _LIMIT_MAX + 1,
 }
-"""The first number that is too much; 2^63 of those that are not here."""
+"""The first number that is too large. It is 2^63 for the properties that are not listed."""
+
+
+def is_set(name: str, value: Any) -> bool:
+    """Whether a property with this reported value was set: no text, and 0 where it is not allowed, mean that it was not."""
+    return not (value == "" or value == 0 and name in _POSITIVE)
 
 
 def check_rules(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for what QEMU would refuse of an object with these *properties*, which are of the right types."""
+    """Raise InvalidOption for an object that QEMU would refuse. Its *properties* have the right types already."""
     for name, value in properties.items():
         if isinstance(value, int) and not isinstance(value, bool):
             _check_number(qom_type, name, value)
@@ -56,7 +61,7 @@ def check_rules(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]
 def _check_number(qom_type: str, name: str, value: int) -> None:
     least, limit = int(name in _POSITIVE), _MOST.get(name, 1 << 63)
     if not least <= value < limit:
-        raise InvalidOption(f"properties.{name} is {value}. A {qom_type} takes there a number from {least} to {limit - 1}.")
+        raise InvalidOption(f"properties.{name} is {value}. For a {qom_type} set a number from {least} to {limit - 1}.")
 
 
 def _check_limits(_hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
@@ -101,35 +106,36 @@ def _check_memory(_hardware: Hardware, qom_type: str, properties: Mapping[str, A
     policy = properties.get("policy", "default")
     if bool(properties.get("host-nodes")) == (policy == "default"):
         raise InvalidOption(
-            f"properties.policy is {policy!r}. A {qom_type} takes host-nodes with any other policy than 'default', and only then."
+            f"properties.policy is {policy!r}. A {qom_type} requires host-nodes with every policy except 'default', and has none "
+            "with 'default'."
         )
 
 
 def _check_secret(_hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
     if (SECRET in properties) == bool(properties.get("file")):
-        raise InvalidOption("A secret needs what it holds: set secret, or properties.file with the path of a file, and not both.")
+        raise InvalidOption("A secret requires its content. Set either secret, or properties.file to the path of a file.")
     if bool(properties.get("keyid")) != bool(properties.get("iv")):
-        raise InvalidOption("properties has only one of keyid and iv. An encrypted secret needs both.")
+        raise InvalidOption("properties contains only one of keyid and iv. An encrypted secret requires both.")
 
 
 def _check_pool(_hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
     least, most = properties.get("thread-pool-min", 0), properties.get("thread-pool-max", 64)
     if not most or least > most:
         raise InvalidOption(
-            f"properties.thread-pool-min is {least} and thread-pool-max is {most}. The most has to be 1 or more, "
-            "and not less than the least."
+            f"properties.thread-pool-min is {least} and thread-pool-max is {most}. Set thread-pool-max to 1 or more, and not "
+            "less than thread-pool-min."
         )
 
 
 def _check_filter(hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
     netdev = properties.get("netdev")
     if netdev not in hardware.netdevs:
-        raise InvalidOption(f"properties.netdev is {netdev!r}, and the VM has no such network backend. Add it first.")
+        raise InvalidOption(f"properties.netdev is {netdev!r}, but the VM has no such network backend. Add it first.")
     if properties.get("status", "on") not in ("on", "off"):
-        raise InvalidOption(f"properties.status is {properties['status']!r}. It is on or off.")
+        raise InvalidOption(f"properties.status is {properties['status']!r}. Set on or off.")
     position = str(properties.get("position", "tail"))
     if position not in ("head", "tail") and not position.startswith("id="):
-        raise InvalidOption(f"properties.position is {position!r}. It is head, tail, or id= and the id of another filter.")
+        raise InvalidOption(f"properties.position is {position!r}. Set head, tail, or id= and the id of another filter.")
     _check_chardevs(hardware, properties, ("indev", "outdev"))
 
 
@@ -137,7 +143,7 @@ def _check_chardevs(hardware: Hardware, properties: Mapping[str, Any], names: tu
     for name in names:
         if name in properties and properties[name] not in hardware.chardevs:
             raise InvalidOption(
-                f"properties.{name} is {properties[name]!r}, and the VM has no such character device. Add it "
+                f"properties.{name} is {properties[name]!r}, but the VM has no such character device. Add it "
                 "first, with qmp_chardev."
             )
 
@@ -153,20 +159,20 @@ def _check_compare(hardware: Hardware, _qom_type: str, properties: Mapping[str, 
     others = [name for name in named if hardware.chardevs[name].type != "socket"]
     if others or len(set(named)) < len(named):
         raise InvalidOption(
-            f"A colo-compare needs a socket of its own for each of {', '.join(ends)}. QEMU aborts at others"
+            f"A colo-compare requires its own socket for each of {', '.join(ends)}. QEMU aborts with other character devices"
             f"{': ' + ', '.join(others) if others else ''}."
         )
     if hardware.objects.get(str(properties.get("iothread"))) != "iothread":
         raise InvalidOption(
-            f"properties.iothread is {properties.get('iothread')!r}, and the VM has no such I/O thread. QEMU "
-            "aborts then. Add it first."
+            f"properties.iothread is {properties.get('iothread')!r}, but the VM has no such I/O thread. QEMU "
+            "would abort. Add it first."
         )
 
 
 def _check_affinity(_hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
     for name in ("cpu-affinity", "node-affinity"):
         if properties.get(name) == []:
-            raise InvalidOption(f"properties.{name} is empty. A thread-context takes there one number or more.")
+            raise InvalidOption(f"properties.{name} is empty. For a thread-context set one number or more.")
 
 
 Rule = Callable[[Hardware, str, Mapping[str, Any]], None]
