@@ -29,7 +29,7 @@ def qcow2(size: int) -> bytes:
         (bytes(64) + b"\x7f\x10\xda\xbe", Image("vdi", None)),
     ],
 )
-@pytest.mark.parametrize("pid", [None, os.getpid()])
+@pytest.mark.parametrize("pid", [None, os.getpid()], ids=["no process", "this process"])
 def test_format_and_size_are_read_from_the_header(tmp_path: Path, content: bytes, image: Image, pid: int | None) -> None:
     path = tmp_path / "image"
     path.write_bytes(content)
