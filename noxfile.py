@@ -101,10 +101,11 @@ def report(session: nox.Session) -> Path:
 
 @nox.session
 def static(session: nox.Session) -> None:
-    """ruff check, ruff format, whether generated parts are fresh, and mypy --strict on plugins and tests."""
+    """ruff, the words of this project, whether generated parts are fresh, and mypy --strict on all Python code."""
     session.install("ruff==0.17.*", "mypy==2.*", "pyyaml", "types-PyYAML", "pytest", "hypothesis", "nox", ANSIBLE_CORE)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", "tests/tools/words.py")
     config = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(CACHE / "mypy"))
     session.run("mypy", *config, "noxfile.py")
     packages = [word for package in PACKAGES for word in ("-p", package)]
