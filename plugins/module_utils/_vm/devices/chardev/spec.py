@@ -91,7 +91,7 @@ def _same_addr(chardev: Chardev, addr: Any) -> bool | None:
     if not isinstance(inside, Mapping) or addr.get("type") != chardev.addr.get("type"):
         return False
     compared: list[bool | None] = []
-    for name, value in inside.items():
+    for name, value in {**({"abstract": False} if "path" in inside else {}), **inside}.items():
         if name == "host":
             compared.append(_same_host(chardev, value))
         elif name == "port" and "host" in inside:
