@@ -39,7 +39,7 @@ def test_the_loser_is_notified_of_a_conflict_and_leaves_the_winners_alone(
         children = [start(module, {"socket": socket, **one}) for socket in sockets]
         results = [finish(child) for child in children]
         lost += [result for result in results if result.get("failed")]
-        assert all(result["error_code"] == "conflict" and "Run this again" in result["msg"] for result in lost), results
+        assert all(result["error_code"] == "conflict" and "Run the task again" in result["msg"] for result in lost), results
         assert not any(result["details"]["left"] or result["changed"] for result in lost), results
         assert [result["changed"] for result in results if not result.get("failed")].count(True) == 1, results
         assert unchanged(finish(start(module, {"socket": sockets[0], **one}))), results
