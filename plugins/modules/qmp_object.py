@@ -142,16 +142,6 @@ details:
   type: dict
   sample: {}
 # END GENERATED
-launch_args:
-  description:
-    - Arguments for QEMU's command line that give the VM the same object at its next start. A secret is replaced by the name of a
-      file, C(FILE_WITH_THE_SECRET).
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - -object
-    - iothread,id=io1
 object:
   description:
     - The object after the task, or as it will be in check mode; null if there is none. A secret is never returned.

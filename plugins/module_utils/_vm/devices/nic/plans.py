@@ -129,7 +129,8 @@ def _added(nic: Nic, spec: NicSpec, driver: str) -> _Change:
 def _recreated(nic: Nic, spec: NicSpec, driver: str, not_applied: list[str]) -> _Change:
     """Replace the device and keep the network backend, whose options *not_applied* cannot be compared."""
     hardware, device, netdev = nic.hardware, nic.device, nic.netdev
-    assert device and netdev
+    if device is None or netdev is None:
+        raise AssertionError("a NIC is recreated only if it has both")
     _refuse_removal(nic, spec)
     warnings = _link_warnings(spec)
     if not_applied:
