@@ -148,7 +148,7 @@ class Recorded(Answering):
         written = json.loads(recording.path.read_text(encoding="utf-8"))
         self.version = Version(*written["version"])
         self.command_line = written["command_line"]
-        self.answers: Answers = {**of_qemu(recording.qemu), **written["answers"]}
+        self.answers: Answers = {**of_qemu(recording.qemu), **unpacked(written)}
         self.runs: list[Run] = written["runs"]
 
     def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
@@ -158,6 +158,35 @@ class Recorded(Answering):
         if asked not in self.answers:
             pytest.fail(f"{self.recording} was not asked {asked} when it was recorded; make record asks it")
         return self.answers[asked]
+
+
+def packed(answers: Answers) -> dict[str, Any]:
+    """Answers as a recording has them: those of QEMU's object model, which are most of them, by path and property."""
+    rest: Answers = {}
+    lists: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for asked, answer in sorted(answers.items()):
+        command, arguments = json.loads(asked)
+        given = answer.get("return")
+        if command == "qom-list" and given is not None and all(entry.keys() == {"name", "type"} for entry in given):
+            lists[arguments["path"]] = {entry["name"]: entry["type"] for entry in given}
+        elif command == "qom-get" and "return" in answer:
+            values.setdefault(arguments["path"], {})[arguments["property"]] = given
+        else:
+            rest[asked] = answer
+    return {"answers": rest, "qom-list": lists, "qom-get": values}
+
+
+def unpacked(written: dict[str, Any]) -> Answers:
+    """The answers of a recording by request."""
+    answers: Answers = dict(written["answers"])
+    for path, types in written.get("qom-list", {}).items():
+        listing = [{"name": name, "type": kind} for name, kind in types.items()]
+        answers[key(Request("qom-list", {"path": path}))] = {"return": listing}
+    for path, values in written.get("qom-get", {}).items():
+        for name, value in values.items():
+            answers[key(Request("qom-get", {"path": path, "property": name}))] = {"return": value}
+    return answers
 
 
 def reply(answer: Answer, request: Request) -> Any:

@@ -33,6 +33,7 @@ from ansible_collections.vmops.qemu.tests.support.recordings import (
     Run,
     is_read,
     key,
+    packed,
     qemu_directory,
     reply,
 )
@@ -236,11 +237,16 @@ def _longest(runs: list[Run]) -> list[Run]:
 
 
 def _text(head: dict[str, Any], answers: Answers, runs: list[Run]) -> str:
-    """A recording as JSON, with each answer, and each phase of a run, on a line of its own."""
-    written = ",\n".join(f"{json.dumps(asked)}: {json.dumps(answer)}" for asked, answer in sorted(answers.items()))
+    """A recording as JSON, with each answer, each object, and each phase of a run on a line of its own."""
+    parts = [
+        f"{json.dumps(part)}: {{\n"
+        + ",\n".join(f"{json.dumps(name)}: {json.dumps(one)}" for name, one in entries.items())
+        + "\n}"
+        for part, entries in packed(answers).items()
+    ]
     ran = ",\n".join(
         f'{{"tasks": {json.dumps(run["tasks"])}, "changes": {run["changes"]}, "phases": [\n{phases}\n]}}'
         for run in runs
         for phases in [",\n".join(map(json.dumps, run["phases"]))]
     )
-    return f'{json.dumps(head)[:-1]},\n"answers": {{\n{written}\n}},\n"runs": [\n{ran}\n]}}\n'
+    return ",\n".join([json.dumps(head)[:-1], *parts, f'"runs": [\n{ran}\n]}}\n'])
