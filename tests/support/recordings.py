@@ -33,7 +33,7 @@ import os
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, NamedTuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 from unittest import mock
 
 import pytest
@@ -217,9 +217,32 @@ def monitor(recording: Recording) -> Any:
     return Recorded(recording)
 
 
-def hardware(recording: Recording) -> Hardware:
-    """The recorded VM as the domain sees it, its command line included."""
-    answering = monitor(recording)
+class Altered(Answering):
+    """A recorded VM in another state: some requests, by key, have other answers than it gave."""
+
+    def __init__(self, answering: Answering, answers: Answers) -> None:
+        self._answering, self._answers = answering, answers
+        self.version, self.command_line = answering.version, answering.command_line
+
+    def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
+        return [
+            reply(self._answers[key(one)], one) if key(one) in self._answers else self._answering.execute_many([one])[0]
+            for one in requests
+        ]
+
+
+def hardware(recording: Recording, others: Mapping[str | tuple[str, str], Any] | None = None) -> Hardware:
+    """The recorded VM as the domain sees it, its command line included.
+
+    *others* are values that it has in place of the recorded ones: by command, such as query-status, or by QOM path and property.
+    An exception is raised as the error of that command.
+    """
+    answers: Answers = {}
+    for one, value in (others or {}).items():
+        request = Request(one, None) if isinstance(one, str) else Request("qom-get", {"path": one[0], "property": one[1]})
+        error = isinstance(value, CommandError)
+        answers[key(request)] = {"error": [value.qmp_class, value.desc]} if error else {"return": value}
+    answering: Any = Altered(monitor(recording), answers) if answers else monitor(recording)
     vm = Hardware(answering)
     vm.__dict__["command_line"] = launched.of_words(answering.command_line)
     return vm

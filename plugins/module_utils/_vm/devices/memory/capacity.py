@@ -18,12 +18,15 @@ _REGION = "device-memory[0]"
 """The address range for memory devices, below ``/machine``; there is one where the VM was started with ``maxmem``."""
 X86 = ("x86_64", "i386")
 _MODEST = 512 << 30
-"""Address spaces end somewhere: up to so many bytes a remedy leaves room for more than what was asked for."""
+"""Up to this many bytes, suggested launch arguments leave room for more than the requested memory. Address spaces are limited."""
 
 
 class Room(NamedTuple):
-    """What memory a VM can still take: DIMM slots and bytes. ``base`` is what it was started with, ``taken`` are the slots in
-    use by their number, ``held`` the bytes of all memory devices, ``total_slots`` those that it was started with."""
+    """The memory that a VM can still get: DIMM slots and bytes.
+
+    ``base`` are the bytes that it was started with, ``taken`` the numbers of the occupied slots, ``held`` the bytes of all memory
+    devices, and ``total_slots`` the slots that it was started with.
+    """
 
     slots: int
     size: int
@@ -33,14 +36,15 @@ class Room(NamedTuple):
     total_slots: int
 
     def launch_args(self, size: int) -> list[str]:
-        """With which there would be slots, and room for *size* bytes more; for several times as much where that is modest."""
+        """The arguments that give the VM more slots, and room for *size* more bytes, or for several times as much if that is
+        little."""
         needed = max(self.size, 0) + self.base + self.held
         maximum = needed + 8 * size if needed + 8 * size <= _MODEST else self.base + self.held + size
         return ["-m", f"size={_with_unit(self.base)},slots={self.total_slots + 4},maxmem={_with_unit(maximum)}"]
 
 
 def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None:
-    """The room beside all memory devices but the one with this id; None where QEMU does not report it, as before 7.1."""
+    """The room without all memory devices but the one with this id; None if QEMU does not report it, as before 7.1."""
     machine, region = hardware.cache.qom_get([("/machine", "memory"), (f"/machine/{_REGION}", "size")])
     if not isinstance(machine, dict):
         return None
@@ -54,21 +58,21 @@ def room_beside(hardware: Hardware, memory_id: str | None = None) -> Room | None
 
 
 def region(hardware: Hardware) -> tuple[int, int] | None:
-    """The first address of the range for memory devices, and the first beyond it; None where there is none, or where QEMU does
-    not report it."""
+    """The first address of the range for memory devices, and the first one after it; None if there is no such range, or if QEMU
+    does not report it."""
     start, size = hardware.cache.qom_get([(f"/machine/{_REGION}", name) for name in ("addr", "size")], int)
     return (start, start + size) if size else None
 
 
 def numa_nodes(hardware: Hardware) -> int | None:
-    """How many NUMA nodes the guest has; None where QEMU does not report it. A VM with memory slots has one at least."""
+    """How many NUMA nodes the guest has; None if QEMU does not report it. A VM with memory slots has at least one."""
     text = str(hardware.cache.ask_or("", "human-monitor-command", **{"command-line": "info numa"}))
     count, _space, rest = text.partition(" ")
     return int(count) if count.isdigit() and rest.startswith("nodes") else None
 
 
 def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
-    """Why this machine takes no DIMM whatever room it has, and the launch arguments that would change it, if there are any."""
+    """Why this machine cannot have DIMMs, and the launch arguments that would change it, if there are any; None if it can."""
     names = hardware.cache.qom_list(["/machine"])[0]
     none = f"The machine {hardware.machine} of QEMU {hardware.version_text} has no memory hotplug."
     if _REGION not in names and "nvdimm" not in names:  # machines with either have memory hotplug
@@ -86,29 +90,28 @@ def obstacle(hardware: Hardware) -> tuple[str, list[str]] | None:
     if "child<acpi-ged>" in hardware.cache.qom_list(["/machine/unattached"])[0].values():
         return None
     return (
-        f"The machine {hardware.machine} has memory hotplug only where it was started with UEFI firmware, for which it makes "
-        "ACPI tables.",
+        f"The machine {hardware.machine} has memory hotplug only if it was started with UEFI firmware, which it creates ACPI "
+        "tables for.",
         ["-bios", "QEMU_EFI.fd"],
     )
 
 
 def lack(room: Room, virtio: bool) -> str | None:
-    """Why there is no room at all for a DIMM, or for a *virtio* memory device; None if there is some."""
+    """Why a DIMM of any size, or a *virtio* memory device, does not fit; None if one fits."""
     if not virtio and not room.total_slots:
-        more = f", only room for {room.size} bytes, which a virtio-mem device can take" if room.size > 0 else ""
-        return f"The VM was started without memory slots{more}."
+        more = f" It has room for {room.size} bytes, which a virtio-mem device can use." if room.size > 0 else ""
+        return f"The VM was started without memory slots.{more}"
     if virtio and not room.size + room.held > 0:
         return "The VM was started without room for more memory (maxmem)."
     if not virtio and not room.slots:
         return "The VM has no free memory slot."
     if room.size <= 0:
-        what = "no bytes left of its maxmem" if virtio else "memory slots, but no bytes left to fill them with"
-        return f"The VM has {what}."
+        return f"The VM has {'' if virtio else 'free memory slots, but '}no bytes left of its maxmem."
     return None
 
 
 def refuse_lack(hardware: Hardware, memory_id: str, size: int, virtio: bool) -> None:
-    """Raise Unsupported or NoFreeSlot where the VM, beside what has other ids, takes no memory of *size* bytes."""
+    """Raise Unsupported or NoFreeSlot if a memory device of *size* bytes with this id does not fit into the VM."""
     against = None if virtio else obstacle(hardware)
     if against:
         reason, remedy = against
@@ -118,7 +121,7 @@ def refuse_lack(hardware: Hardware, memory_id: str, size: int, virtio: bool) -> 
         return
     reason_now = lack(room, virtio)
     if reason_now is None and size > room.size:
-        reason_now = f"The VM has {room.slots} free memory slots and room for {room.size} bytes, not for {size}."
+        reason_now = f"{memory_id} needs {size} bytes, but the VM has room for {room.size} bytes more."
     if reason_now:
         raise NoFreeSlot(f"{reason_now}{_start(room.launch_args(size))}", free=room.size)
 

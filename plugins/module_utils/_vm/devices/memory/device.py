@@ -59,10 +59,11 @@ def plan_present(hardware: Hardware, spec: MemorySpec) -> Plan:
         refuse(f"Memory {spec.id}", differences)
         check_requested(hardware, spec, present.size, device)
         specified = {**spec.frontend.specified(hardware, driver), **_requested(spec.requested_size)}
+        steps = requested_steps(hardware, present, spec.requested_size)
         return Plan(
-            tuple(requested_steps(hardware, present, spec.requested_size)),
+            tuple(steps),
             describe(present),
-            describe(with_requested_size(present, spec.requested_size)),
+            describe(with_requested_size(present, spec.requested_size) if steps else present),
             tuple(unverified),
             launch_args(hardware, device, specified),
             _private(hardware, device),
