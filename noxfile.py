@@ -170,9 +170,9 @@ def sanity(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def units(session: nox.Session) -> None:
     """Unit tests on one Python, with the oldest ansible-core that the collection supports."""
-    session.install("pytest", "pyyaml")
+    session.install("pytest", "pytest-xdist", "pyyaml")
     session.install("--no-deps", "--ignore-requires-python", OLDEST_ANSIBLE_CORE)
-    session.run("pytest", "-q", "tests/unit", f"--junit-xml={report(session)}", *session.posargs, env=linked(session))
+    pytest(session, "unit", "load")
 
 
 @nox.session

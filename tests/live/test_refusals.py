@@ -23,8 +23,8 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
     [
         ({"id": "1disk", "backend": NULL}, "invalid_option", ["1disk", "letter"]),
         ({"id": "a" * 32, "backend": NULL}, "invalid_option", ["31"]),
-        ({"id": "d1"}, "invalid_option", ["file or backend"]),
-        ({"id": "d1", "file": "disk.img"}, "invalid_option", ["disk.img", "whole path"]),
+        ({"id": "d1"}, "invalid_option", ["neither file nor backend"]),
+        ({"id": "d1", "file": "disk.img"}, "invalid_option", ["disk.img", "absolute path"]),
         ({"id": "d1", "file": "/nosuch/disk.img"}, "command_failed", ["/nosuch/disk.img", "No such file"]),
         ({"id": "d1", "file": "/etc"}, "command_failed", ["Is a directory"]),
         ({"id": "d1", "file": "/etc/hostname", "format": "qcow2"}, "command_failed", ["qcow2", "qemu-img info"]),
@@ -43,8 +43,8 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
         ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "addr": "3"}, "invalid_option", ["scsi_id and lun"]),
         ({"id": "d1", "backend": NULL, "driver": "scsi-hd", "scsi_id": 300}, "invalid_option", ["255"]),
         ({"id": "d1", "backend": NULL, "serial": "x" * 21}, "invalid_option", ["21 bytes", "20"]),
-        ({"id": "rp0", "backend": NULL}, "conflict", ["rp0", "no disk"]),
-        ({"id": "rp0", "state": "absent"}, "conflict", ["rp0", "no disk"]),
+        ({"id": "rp0", "backend": NULL}, "conflict", ["rp0", "not a disk"]),
+        ({"id": "rp0", "state": "absent"}, "conflict", ["rp0", "not a disk"]),
         ({"id": "d1", "file": "/etc/hostname", "aio": "native"}, "command_failed", ["cache.direct"]),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_disk_that_cannot_be(modules: Modules, options: dict[str, Any], code: 
         ({"id": "n1", "type": "user", "mac": "41135085241"}, "invalid_option", ["quotes"]),
         ({"id": "n1", "type": "tap"}, "invalid_option", ["ifname"]),
         ({"id": "n1", "type": "tap", "ifname": "nosuchtap"}, "invalid_option", ["nosuchtap", "ip tuntap add"]),
-        ({"id": "n1", "type": "tap", "ifname": "lo"}, "invalid_option", ["lo", "no tap"]),
+        ({"id": "n1", "type": "tap", "ifname": "lo"}, "invalid_option", ["lo", "not a tap"]),
         ({"id": "n1", "type": "tap", "ifname": "x" * 16}, "invalid_option", ["1 to 15"]),
         ({"id": "n1", "type": "tap", "ifname": "tap0", "vhost": True}, "unsupported", ["/dev/vhost-net", "vhost: false"]),
         ({"id": "n1", "type": "user", "descriptors": True}, "invalid_option", ["descriptors", "tap"]),
@@ -72,7 +72,7 @@ def test_a_disk_that_cannot_be(modules: Modules, options: dict[str, Any], code: 
         ({"id": "n1", "type": "vhost-vdpa", "vhostdev": "/dev/vhost-vdpa-0"}, "command_failed", ["/dev/vhost-vdpa-0"]),
         ({"id": "n1", "type": "bridge", "options": {"br": "nosuchbr"}}, "command_failed", ["bridge helper"]),
         ({"id": "n1", "type": "user", "driver": "e1000", "queues": 2}, "invalid_option", ["e1000", "one queue"]),
-        ({"id": "rp0", "type": "user"}, "conflict", ["rp0", "no NIC"]),
+        ({"id": "rp0", "type": "user"}, "conflict", ["rp0", "not a NIC"]),
     ],
 )
 def test_a_nic_that_cannot_be(modules: Modules, options: dict[str, Any], code: str, words: list[str]) -> None:
@@ -133,7 +133,7 @@ def test_a_nic_of_the_same_id_with_other_properties_is_a_conflict(modules: Modul
     assert modules.netdev(id="n1", type="user", mac="52:54:00:aa:bb:01")["changed"]
     refused(modules.netdev(id="n1", type="user", mac="52:54:00:aa:bb:02"), "conflict", "52:54:00:aa:bb:01", "52:54:00:aa:bb:02")
     refused(modules.netdev(id="n1", type="hubport", options={"hubid": 1}), "conflict", "'user'", "'hubport'")
-    refused(modules.blockdev(id="n1", backend=NULL), "conflict", "no disk")
+    refused(modules.blockdev(id="n1", backend=NULL), "conflict", "not a disk")
     assert modules.netdev(id="n1", state="absent")["changed"]
 
 
