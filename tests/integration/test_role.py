@@ -130,7 +130,7 @@ def test_a_failure_rolls_back_the_additions_of_the_play_and_is_the_reported_erro
 def test_what_can_be_known_to_fail_is_refused_before_anything_is_changed(playbooks: Playbooks, vm: VM) -> None:
     played = hotplug(playbooks, vm, blockdevs=[disk("data1")], netdevs=[{"id": "net1", "type": "tap", "ifname": "nosuchtap"}])
     assert played.recap["failed"] == 1 and played.recap["changed"] == 0
-    assert "hotplug_netdevs[0] (net1): Interface nosuchtap does not exist" in " ".join(played.output.split()), played.output
+    assert "hotplug_netdevs[0] (net1): ifname nosuchtap does not exist" in " ".join(played.output.split()), played.output
 
 
 def test_hardware_from_before_the_play_is_not_rolled_back(playbooks: Playbooks, vm: VM, taken_port: int) -> None:
