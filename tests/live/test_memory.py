@@ -173,7 +173,7 @@ def test_other_properties_are_a_conflict_or_recreated(vm: VM) -> None:
         ),
         ({"id": "m1", "size": "128M", "requested_size": "64M"}, "invalid_option", ["virtio-mem"]),
         ({"id": "m1", "type": "virtio-mem", "size": "128M", "requested_size": "1M"}, "invalid_option", ["multiple", "2097152"]),
-        ({"id": "scsi0", "size": "128M"}, "conflict", ["not memory"]),
+        ({"id": "scsi0", "size": "128M"}, "conflict", ["not a memory device"]),
     ],
     ids=str,
 )

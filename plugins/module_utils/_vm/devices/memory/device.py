@@ -245,7 +245,7 @@ def _private(hardware: Hardware, device: Device) -> tuple[str, ...]:
 def _device(hardware: Hardware, memory_id: str) -> Device | None:
     device = hardware.device(memory_id)
     if device and not is_memory(device):
-        raise Conflict(f"The device {memory_id} is a {device.driver}, and not memory. Use another id.")
+        raise Conflict(f"The device {memory_id} is a {device.driver}, which is not a memory device. Use another id.")
     return device
 
 

@@ -169,7 +169,7 @@ def test_a_virtio_mem_device_is_resized_in_place(recording: Recording) -> None:
         ({"id": "m1", "hugetlbsize": "2M"}, "hugetlbsize is not set and the task sets 2097152"),
         ({"id": "nv1", "mem_path": "/other"}, "mem_path is '/srv/vm/nv' and the task sets '/other'"),
         ({"id": "e1", "bus": "rp0"}, "bus is 'rp1' and the task sets 'rp0'"),
-        ({"id": "scsi0", "size": "128M"}, "scsi0 is a virtio-scsi-pci, and not memory"),
+        ({"id": "scsi0", "size": "128M"}, "scsi0 is a virtio-scsi-pci, which is not a memory device"),
         ({"id": "larger", "size": "128M"}, "larger.mem, but .* size is 268435456 and the task sets 134217728"),
         ({"id": "left", "size": "128M", "share": True}, "left.mem, but .* share is False and the task sets True"),
         ({"id": "left", "size": "128M", "backend": "memfd"}, "left.mem, but .* is a memory-backend-ram"),
