@@ -75,7 +75,7 @@ def test_a_disk_on_another_node_is_not_detached(vm: VM, image: Callable[..., str
     assert modules.blockdev(id="d1", file=image("a"))["changed"]
     assert modules.blockdev(id="n1", file=image("b"), attach=False)["changed"]
     moved = job(vm, id="m", type="mirror", disk="d1", target="n1")
-    assert moved.get("changed") and "old node" in str(moved["warnings"]), moved
+    assert moved.get("changed") and "old block node" in str(moved["warnings"]), moved
     before = vm.hardware()
     for check in (True, False):
         refused(modules.blockdev(check=check, id="d1", attach=False), "conflict", "n1")
