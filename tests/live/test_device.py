@@ -190,7 +190,9 @@ def test_memory_that_is_shared_and_not_the_guests_own(bare_vm: VM) -> None:
     options: dict[str, Any] = {"id": "iv1", "driver": "ivshmem-plain", "properties": {"memdev": "m1"}}
     assert device(bare_vm, **options).get("changed")
     assert unchanged(device(bare_vm, **options))
-    refused(Modules(bare_vm).run("qmp_memory_hotplug", id="iv1", state="absent"), "conflict", "ivshmem-plain", "not a memory device")
+    refused(
+        Modules(bare_vm).run("qmp_memory_hotplug", id="iv1", state="absent"), "conflict", "ivshmem-plain", "not a memory device"
+    )
     assert device(bare_vm, check=True, id="iv1", state="absent").get("changed")
     assert Modules(bare_vm).run("qmp_memory_hotplug", id="dimm1", size="128M")["changed"]
     refused(device(bare_vm, id="dimm1", state="absent"), "conflict", "qmp_memory_hotplug")
