@@ -36,7 +36,7 @@ _SECONDS = 60.0
 _HANG_SECONDS = 10.0
 """The timeout of a module whose QEMU hangs."""
 _RETRY_SECONDS = 1.0
-_LATER = ("in use", "Permission conflict", "cannot accept command verb", "process of unplug")
+_LATER = ("in use", "is busy", "Permission conflict", "cannot accept command verb", "process of unplug")
 """Words of QEMU's errors for a command that it accepts a little later."""
 _numbers = itertools.count()
 
