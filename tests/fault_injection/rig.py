@@ -334,7 +334,7 @@ class Rig:
         deadline = time.monotonic() + _SECONDS
         while True:
             try:
-                self.target.query(name, over="qmp", **arguments)
+                self.target.execute(name, dict(arguments), "qmp")
                 done = name != "device_del" or self._is_gone(arguments["id"])
             except RuntimeError as error:
                 if name == "device_del" and "not found" in str(error):
