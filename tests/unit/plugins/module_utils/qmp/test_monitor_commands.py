@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 import socket
+import threading
 import time
 from typing import Any, Callable, Dict
 from unittest import mock
