@@ -68,7 +68,7 @@ def test_every_kind_comes_and_goes_in_one_task(big_vm: VM, tmp_path: Path) -> No
     assert names(done) == names(checked)
     assert done["commands"] == checked["commands"]
     assert [one["id"] for one in done["blockdevs"]] == ["data1", "data2", "spare"]
-    assert [one["disk"]["attached"] for one in done["blockdevs"]] == [True, True, False]
+    assert [one["disk"]["attach"] for one in done["blockdevs"]] == [True, True, False]
     assert done["netdevs"][0]["nic"]["mac"] == MAC and done["cpus"]["cpus"]["count"] == 2
     vm.wait_guest(lambda guest: len(guest["disks"]) == 2 and guest["cpus"]["present"] == "0-1")
     again = hotplug(vm, **desired)
