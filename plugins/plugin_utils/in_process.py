@@ -9,22 +9,19 @@ the same function; this class and ``QmpModule`` are two thin adapters to it.
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, Mapping
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import AnsibleValidationErrorMultiple, UnsupportedError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import failure
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.masking import Masking
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.module import arguments
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import (
-    Information,
-    Kind,
-    Operation,
-    run,
-)
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Work, run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import make_printable
 
 VARIABLE = "vmops_qemu_in_process"
@@ -34,7 +31,7 @@ VARIABLE = "vmops_qemu_in_process"
 class InProcess(ActionBase):
     """The action of a module. ``work`` is what the module does."""
 
-    work: Operation | Kind | Information
+    work: Work
     _supports_check_mode = True
     _supports_async = True
     _requires_connection = True
@@ -65,7 +62,7 @@ class InProcess(ActionBase):
         spec = rules.pop("argument_spec")
         given = {str(name): plain(value) for name, value in self._task.args.items()}
         checked = ArgumentSpecValidator(spec, **rules).validate(given)
-        masking = Masking(checked.validated_parameters, spec, checked._aliases, work.secret_places)
+        masking = Masking(checked.validated_parameters, spec, {}, work.secret_places)  # no option has an alias
         warnings: list[str] = []
         try:
             if checked.error_messages:
@@ -73,6 +70,8 @@ class InProcess(ActionBase):
             result = run(work, checked.validated_parameters, self._task.check_mode, warnings.append)
         except failure.Failure as error:
             result = {**error.result, "failed": True}
+            if Display().verbosity >= 3:
+                result["exception"] = traceback.format_exc()
         result = {**masking.result(result), "invocation": {"module_args": masking.options}}
         if warnings:
             result["warnings"] = [masking.text(warning) for warning in warnings]

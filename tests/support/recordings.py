@@ -117,6 +117,9 @@ class Answering:
     def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:
         raise NotImplementedError
 
+    def poll_events(self, timeout: float) -> None:
+        """No event comes, and nobody waits."""
+
     def execute(self, command: str, arguments: dict[str, Any] | None = None, **_options: Any) -> Any:
         (answer,) = self.execute_many([Request(command, arguments)])
         if isinstance(answer, CommandError):
@@ -249,9 +252,9 @@ def hardware(recording: Recording, others: Mapping[str | tuple[str, str], Any] |
 
 
 def work_of(module: str) -> Any:
-    """The Kind, Operation or Information of a module, such as qmp_blockdev."""
-    options = importlib.import_module(f"{task.__package__}.options.{module[len('qmp_') :]}")
-    (work,) = (one for one in vars(options).values() if isinstance(one, (task.Kind, task.Operation, task.Information)))
+    """What a module does, such as qmp_blockdev."""
+    options = vars(importlib.import_module(f"{task.__package__}.options.{module[len('qmp_') :]}"))
+    (work,) = (options[name] for name in ("KIND", "OPERATION", "INFORMATION") if name in options)
     return work
 
 

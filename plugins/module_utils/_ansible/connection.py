@@ -90,6 +90,17 @@ def check_values(params: Mapping[str, Any]) -> None:
             raise InvalidOption(f"{name} contains {what}, which QEMU does not accept in a text: remove it.")
 
 
+def check_numbers(params: Mapping[str, Any], options: Mapping[str, Any], where: str = "") -> None:
+    """Raise InvalidOption for a boolean where *options*, an argument_spec, has a number: Ansible takes true as 1."""
+    for name, spec in options.items():
+        value = params.get(name)
+        if isinstance(value, bool) and spec["type"] in ("int", "float"):
+            raise InvalidOption(f"{where}{name} is {str(value).lower()}, and not a number. Give a number.")
+        if value and "options" in spec:
+            for number, one in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                check_numbers(one, spec["options"], f"{where}{name}." if number is None else f"{where}{name}[{number}].")
+
+
 def address(params: Mapping[str, Any]) -> Address:
     """The address of the monitor. Raises InvalidOption for an address on which others could read or send commands."""
     for name, value in [*params.items(), *((f"tls.{name}", value) for name, value in (params["tls"] or {}).items())]:

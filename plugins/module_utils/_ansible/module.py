@@ -16,10 +16,10 @@ from ..qmp import make_printable, printable
 from . import connection
 from .failure import Failure, invalid
 from .masking import Masking, SecretPlaces, no_secret_places
-from .run import Information, Kind, Operation, run
+from .run import Work, run
 
 
-def main(work: Operation | Kind | Information) -> None:
+def main(work: Work) -> None:
     """Run a module: the body of every ``main()``."""
     module = QmpModule(work.secret_places, supports_check_mode=True, **arguments(work))
     try:
@@ -29,7 +29,7 @@ def main(work: Operation | Kind | Information) -> None:
     module.exit_json(**result)
 
 
-def arguments(work: Operation | Kind | Information) -> dict[str, Any]:
+def arguments(work: Work) -> dict[str, Any]:
     """The options and rules of a module, its own and those of the connection, as arguments of AnsibleModule."""
     rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
     for name in ("required_one_of", "mutually_exclusive"):

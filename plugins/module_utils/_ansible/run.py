@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, NamedTuple, TypeVar
+from typing import Any, Callable, Mapping, NamedTuple, Protocol, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
 from .._vm.model.hardware import Hardware
 from .._vm.plan import race
-from .._vm.plan.plan import Plan, PlanFailed, redacted
+from .._vm.plan.plan import RETRY_SECONDS, Plan, PlanFailed, redacted
 from ..qmp import CommandError, Monitor, QMPError
 from . import failure
-from .connection import LEAST_SECONDS, check_values, connect
+from .connection import LEAST_SECONDS, OPTIONS, check_numbers, check_values, connect
 from .masking import SecretPlaces, no_secret_places
 
 PlanT = TypeVar("PlanT", bound=Plan)
@@ -37,13 +37,34 @@ class Task(NamedTuple):
     warn: Callable[[str], None]
 
 
+class Work(Protocol):
+    """What a module does: its options and rules as AnsibleModule takes them, the spec builder, and the work on one VM.
+
+    ``secret_places`` masks the options that have secrets in places of their own.
+    """
+
+    @property
+    def options(self) -> dict[str, Any]: ...
+
+    @property
+    def rules(self) -> dict[str, Any]: ...
+
+    @property
+    def secret_places(self) -> SecretPlaces: ...
+
+    @property
+    def spec(self) -> Callable[[Params], Any]: ...
+
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Operation:
     """An operation on a VM.
 
     ``spec`` builds the spec from the options, ``plan`` makes the plan for it, and ``report`` reads the members of the result
     after the operation. Check mode returns instead what ``preview`` reads; without it the planned state under the key ``result``,
-    or, if that is None, what ``report`` reads. ``secret_places`` masks the options that have secrets in places of their own.
+    or, if that is None, what ``report`` reads.
     ``reads``: whether the plan depends on the state of the VM, so that the ids and slots that it uses were free.
     """
 
@@ -106,10 +127,11 @@ class Information:
         return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if chosen & {"all", name}}}
 
 
-def run(work: Operation | Kind | Information, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
+def run(work: Work, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
     """The result of a task. Raises Failure, and nothing else."""
     try:
         check_values(params)
+        check_numbers(params, {**OPTIONS, **work.options})
         spec = work.spec(params)
         with connect(params, warn) as monitor:
             return work.run(monitor, Task(params, spec, check_mode, warn))
@@ -151,11 +173,16 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
 
 
 def planned(make: Callable[[Hardware, Any], PlanT], monitor: Monitor, spec: Any) -> tuple[Hardware, PlanT]:
-    """The VM, and the plan that *make* makes for it. After an error that a race can cause, both are made once more."""
+    """The VM, and the plan that *make* makes for it. After an error that a race can cause, both are made once more.
+
+    Another task may have changed the VM while it was read. And QEMU frees what is behind a device a moment after the device is
+    gone, so that a node can have a user that the task before has just unplugged.
+    """
     hardware = Hardware(monitor)
     try:
         return hardware, make(hardware, spec)
-    except (Conflict, NoFreeSlot, CommandError):  # perhaps another task changed the VM while it was read
+    except (Conflict, NoFreeSlot, CommandError):
+        monitor.poll_events(RETRY_SECONDS)
         hardware = Hardware(monitor)
         return hardware, make(hardware, spec)
 

@@ -37,17 +37,32 @@ _NEVER_DELETED = ("can-bus", "main-loop")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One thing that a task has present or absent.
-
-    ``kind`` and ``index`` say where the task has it; the index is None for what the option ``exact`` removes. ``texts`` are all
-    texts in its options: one may be the id of another item. ``claims`` are values that only one item may have, by option.
-    ``slot``: one of SLOTS. ``may_pend``: whether its unplug may still be pending at the end.
-    """
+class Position:
+    """Where a task has an item, and the item's id. ``index`` is None for what the option ``exact`` removes."""
 
     kind: str
     index: int | None
     id: str | None
+
+    def __str__(self) -> str:
+        """The item for a message, as ``blockdevs[0] (data1)``."""
+        where = self.kind if self.index is None or self.kind == "cpus" else f"{self.kind}[{self.index}]"
+        return f"{where} ({self.id})" if self.id else where
+
+    def details(self) -> dict[str, Any]:
+        """The item for the details of a failure."""
+        return {"kind": self.kind, "index": self.index, "id": self.id}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that a task has present or absent.
+
+    ``texts`` are all texts in its options: one may be the id of another item. ``claims`` are values that only one item may have,
+    by option. ``slot``: one of SLOTS. ``may_pend``: whether its unplug may still be pending at the end.
+    """
+
+    position: Position
     plan: Callable[[Hardware], Plan]
     describe: Callable[[Hardware], Any]
     absent: bool = False
@@ -57,10 +72,20 @@ class Item:
     may_pend: bool = False
 
     @property
+    def kind(self) -> str:
+        return self.position.kind
+
+    @property
+    def index(self) -> int | None:
+        return self.position.index
+
+    @property
+    def id(self) -> str | None:
+        return self.position.id
+
+    @property
     def name(self) -> str:
-        """The item for a message, as ``blockdevs[0] (data1)``."""
-        place = self.kind if self.index is None or self.kind == "cpus" else f"{self.kind}[{self.index}]"
-        return f"{place} ({self.id})" if self.id else place
+        return str(self.position)
 
 
 class Part(NamedTuple):
@@ -115,7 +140,7 @@ def plan(
         (),
         launch_args(parts),
         (*warnings, *(f"{part.item.name}: {warning}" for part in parts for warning in part.plan.warnings)),
-        tuple(_about(part.item, doubt) for part in parts for doubt in part.plan.doubts),
+        tuple(about(part.item.position, doubt) for part in parts for doubt in part.plan.doubts),
         tuple(parts),
     )
 
@@ -135,7 +160,7 @@ def order(parts: Sequence[Part]) -> list[dict[str, Any]]:
         {
             "kind": kind,
             "state": "absent" if absent else "present",
-            "entries": [{**details(part.item), "action": part.action} for part in some],
+            "entries": [{**part.item.position.details(), "action": part.action} for part in some],
         }
         for (kind, absent), some in groups
     ]
@@ -239,7 +264,8 @@ def _planned(hardware: Forecast, items: Sequence[Item]) -> list[Part]:
             except (Conflict, NoFreeSlot, InvalidOption, Unsupported) as error:
                 deferred.append((item, error))
         if len(deferred) == len(waiting):
-            raise _about(*deferred[0])
+            first, reason = deferred[0]
+            raise about(first.position, reason)
         waiting = [item for item, _error in deferred]
     return parts
 
@@ -255,14 +281,9 @@ def _with_buses(hardware: Hardware, plan: Plan) -> Plan:
     return replace(plan, steps=tuple(steps))
 
 
-def _about(item: Item, error: HardwareError) -> HardwareError:
-    """The same error, of which the message says which item it is about."""
-    return type(error)(f"{item.name}: {error}", **{**error.details, "item": details(item)})
-
-
-def details(item: Item) -> dict[str, Any]:
-    """Which item it is, for the details of a failure."""
-    return {"kind": item.kind, "index": item.index, "id": item.id}
+def about(position: Position, error: HardwareError) -> HardwareError:
+    """The same error, of which the message and the details say which item it is about."""
+    return type(error)(f"{position}: {error}", **{**error.details, "item": position.details()})
 
 
 # -- one plan of many

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..._vm import desired
-from ..._vm.desired import Item, Part, WholePlan
+from ..._vm.desired import Item, Part, Position, WholePlan
 from ..._vm.errors import HardwareError, InvalidOption
 from ..._vm.model.hardware import Hardware
 from ..._vm.plan import race
@@ -20,8 +20,9 @@ from ..._vm.plan.plan import PlanFailed, Run, redacted
 from ...qmp import Monitor
 from ...qmp.secrets import Redactor
 from .. import failure
-from ..masking import as_dict, as_list, no_secret_places, shown_options
-from ..run import Kind, Operation, Params, Task, as_planned, planned, read_back
+from ..connection import check_numbers
+from ..masking import SecretPlaces, as_dict, as_list, no_secret_places, shown_options
+from ..run import Kind, Params, Task, as_planned, planned, read_back
 from . import blockdev, chardev, cpu_hotplug, device, memory_hotplug, netdev, object
 
 KINDS: dict[str, Kind] = {
@@ -84,38 +85,32 @@ def _cpus(value: Any) -> dict[str, Any]:
     checked = ArgumentSpecValidator(kind.options, **kind.rules).validate(options)
     if checked.error_messages:
         raise InvalidOption(f"cpus: {checked.error_messages[0]}. Give a number, or the options of qmp_cpu_hotplug.")
+    check_numbers(checked.validated_parameters, kind.options, "cpus.")
     return dict(checked.validated_parameters)
 
 
 def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: str) -> Item:
     kind = KINDS[name]
     absent = params["state"] == "absent"
-    item = Item(
-        name,
-        index,
-        params.get("id"),
-        plan=_unplanned,
-        describe=_unplanned,
+    where = Position(name, index, params.get("id"))
+    try:
+        spec = kind.spec({**_NOT_OF_ITEMS, **params})
+    except HardwareError as error:
+        raise desired.about(where, error) from error
+    return Item(
+        where,
+        plan=partial(_plan, kind.absent if absent else kind.present, spec),
+        describe=partial(_plan, kind.describe, spec),
         absent=absent and name != "cpus",
         texts=frozenset(_texts([value for option, value in params.items() if option != "id"])),
         claims={option: str(params[option]).lower() for option in _CLAIMS if params.get(option)},
         slot=_slot(name, params),
         may_pend="report" in (params["on_pending"], on_pending),
     )
-    try:
-        spec = kind.spec({**_NOT_OF_ITEMS, **params})
-    except HardwareError as error:
-        raise type(error)(f"{item.name}: {error}", **error.details, item=desired.details(item)) from error
-    plan = partial(_plan, kind.absent if absent else kind.present, spec)
-    return Item(**{**vars(item), "plan": plan, "describe": partial(_plan, kind.describe, spec)})
 
 
 def _plan(make: Callable[[Hardware, Any], Any], spec: Any, hardware: Hardware) -> Any:
     return make(hardware, spec)
-
-
-def _unplanned(hardware: Hardware) -> Any:
-    raise NotImplementedError
 
 
 def _slot(name: str, params: Mapping[str, Any]) -> str:
@@ -161,8 +156,13 @@ def _shown(kind: Kind, item: Any, redactor: Redactor) -> Any:
 
 
 @dataclass(frozen=True)
-class Hotplug(Operation):
+class Hotplug:
     """The whole of a VM's hardware as one plan, with a result for each item."""
+
+    options: dict[str, Any]
+    rules: dict[str, Any]
+    secret_places: SecretPlaces
+    spec: Callable[[Params], Any]
 
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         spec: Desired = task.spec
@@ -199,7 +199,7 @@ def _whole_plan(hardware: Hardware, spec: Desired, on_pending: str) -> WholePlan
 def _report(plan: WholePlan, run: Run, now: Hardware) -> dict[str, Any]:
     parts = _in_task_order(plan)
     if sum(part.item.kind != "objects" for part in parts) > 1:
-        now.devices  # noqa: B018 - all at once, in place of one by one
+        now.read_devices()
     return _by_kind(plan, [part.item.describe(now) for part in parts], run)
 
 
@@ -236,13 +236,11 @@ def _of_item(failed: failure.Failure, item: Item | None) -> failure.Failure:
     if item is None:
         return failed
     result = failed.result
-    details = {**result["details"], "item": desired.details(item)}
+    details = {**result["details"], "item": item.position.details()}
     return failure.Failure(**{**result, "msg": f"{item.name}: {result['msg']}", "details": details})
 
 
 OPERATION = Hotplug(
-    plan=partial(_whole_plan, on_pending="fail"),
-    report=lambda hardware, spec: {},
     options=OPTIONS,
     spec=desired_hardware,
     rules={"required_one_of": [tuple(KINDS)]},

@@ -9,6 +9,7 @@ import json
 from typing import Any, Callable, Iterable, Mapping
 
 from .block_graph import subtree
+from .dependents import removed_with
 from .hardware import PERIPHERAL, Bus, Chardev, Device, Hardware, Netdev, Node, natural
 from .slots import parse_addr
 
@@ -139,22 +140,11 @@ class Forecast(Hardware):
         name = str(arguments["id"])
         path = self.ids.get(name, name)
         device = next((one for one in self.devices if one.path == path), None)
-        for one in [device, *self._goes_along(device)] if device else []:
+        for one in [device, *removed_with(self, device)] if device else []:
             self._remove(one)
         for number, cpu in enumerate(self.cpu_slots):
             if cpu.path == path:
                 self.cpu_slots[number] = cpu._replace(path=None)
-
-    def _goes_along(self, device: Device) -> list[Device]:
-        """The devices on the buses of *device*, and the other functions of its PCI slot."""
-        slot = (device.properties.get("parent_bus"), str(device.addr).partition(".")[0])
-        found = []
-        for one in self.devices:
-            bus = str(one.properties.get("parent_bus", ""))
-            same_slot = one.path != device.path and one.addr and (bus, one.addr.partition(".")[0]) == slot
-            if bus.startswith(f"{device.path}/") or same_slot:
-                found += [one, *(self._goes_along(one) if bus.startswith(f"{device.path}/") else ())]
-        return found
 
     def _remove(self, device: Device) -> None:
         buses = self.buses

@@ -245,6 +245,10 @@ class Hardware:
         anonymous = [f"{_ANONYMOUS}/{name}" for name in _children(self.cache.qom_list([_ANONYMOUS])[0])]
         return self._read_devices([*sorted(self.ids.values()), *sorted(anonymous)])
 
+    def read_devices(self) -> list[Device]:
+        """Read all devices in few round trips, before they are asked for one by one."""
+        return self.devices
+
     def property_of(self, device: Device, name: str) -> Any:
         """The present value of one property, None where the device has none of that name."""
         return self.cache.qom_get([(device.path, name)])[0]

@@ -96,3 +96,24 @@ def test_values_that_qemu_does_not_accept_are_named(options: dict[str, Any], sai
 
 def test_ordinary_values_are_accepted() -> None:
     connection.check_values(params(id="d1", properties={"a": [1, 2.5, None, True, {"b": "Ünïcode 🙂"}]}))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"count": True}, "count is true, and not a number"),
+        ({"limits": {"iops": False}}, "limits.iops is false, and not a number"),
+        ({"disks": [{"lun": 1}, {"lun": True}]}, "disks[1].lun is true, and not a number"),
+    ],
+)
+def test_a_boolean_is_not_taken_for_the_number_1(options: dict[str, Any], said: str) -> None:
+    number: dict[str, Any] = {"type": "int"}
+    spec = {
+        "count": number,
+        "limits": {"type": "dict", "options": {"iops": number}},
+        "disks": {"type": "list", "elements": "dict", "options": {"lun": number}},
+    }
+    connection.check_numbers({"count": 1, "limits": None, "disks": None}, spec)
+    with pytest.raises(InvalidOption) as refusal:
+        connection.check_numbers(options, spec)
+    assert said in str(refusal.value)

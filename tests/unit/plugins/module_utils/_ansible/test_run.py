@@ -22,6 +22,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import (
     ConnectError,
     Disconnected,
     InvalidArguments,
+    Monitor,
     MonitorBusy,
     OutcomeUnknown,
     ProtocolError,
@@ -111,8 +112,10 @@ def test_the_options_and_the_operation_are_not_changed() -> None:
     assert options == given and result["reserved"] == [{"bus": "rp0"}] and result["reserved"] is not options["reserved"]
 
 
-def test_a_plan_that_a_race_spoiled_is_made_once_more() -> None:
+def test_a_plan_that_a_race_spoiled_is_made_once_more_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Exception | Plan] = [Conflict("taken"), Plan()]
+    waits: list[float] = []
+    monkeypatch.setattr(Monitor, "poll_events", lambda _monitor, timeout: waits.append(timeout))
 
     def once(_hardware: Hardware, _spec: Any) -> Plan:
         answer = answers.pop(0)
@@ -122,6 +125,7 @@ def test_a_plan_that_a_race_spoiled_is_made_once_more() -> None:
 
     with ScriptedMonitor([]) as server:
         assert task(server, Operation(plan=once, report=lambda hardware, spec: {}, options={}))["changed"] is False
+    assert len(waits) == 1 and waits[0] > 0  # QEMU frees what is behind a device a moment after the device
     answers[:] = [Conflict("taken"), Conflict("still taken")]
     with ScriptedMonitor([]) as server:
         assert failure_of(server, Operation(plan=once, report=report, options={}))["msg"] == "still taken"
