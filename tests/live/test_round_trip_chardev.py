@@ -82,7 +82,7 @@ def vm(binary: Binary, make_vm: Callable[..., VM]) -> VM:
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_character_device_is_returned_as_the_options_that_add_it(vm: VM, tmp_path: Path, sort: str) -> None:
     if sort == "vsock" and not has_vsock():
-        pytest.skip("the kernel of this host has no vsock addresses")
+        pytest.skip("the kernel of this host was built without vsock addresses, so that no module can be installed for them")
     modules = Modules(vm)
     with ExitStack() as stack:
         unix, tcp = (stack.enter_context(socket.socket(family)) for family in (socket.AF_UNIX, socket.AF_INET))

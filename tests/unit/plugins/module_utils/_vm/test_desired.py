@@ -119,7 +119,7 @@ def test_all_of_it_comes_and_goes_in_one_task(recording: Recording, changing: St
 def test_an_error_in_the_middle_undoes_all_that_was_added(recording: Recording, changing: Start) -> None:
     vm = changing(recording)
     vm.fail("netdev_add", CommandError("GenericError", "it is on fire", "netdev_add"))
-    options = {"blockdevs": [{"id": "e2", "backend": NULL}], "netdevs": [{"id": "n2", "type": "user"}]}
+    options: dict[str, Any] = {"blockdevs": [{"id": "e2", "backend": NULL}], "netdevs": [{"id": "n2", "type": "user"}]}
     result = vm.main("qmp_hotplug", **options)
     assert result["failed"] and result["msg"].startswith("netdevs[0] (n2): ") and "rolled back" in result["msg"]
     assert [one["execute"] for one in result["details"]["undone"]] == ["device_del", "blockdev-del"]

@@ -107,7 +107,7 @@ def test_an_answer_is_asked_for_once() -> None:
     with pytest.raises(CommandError):
         cache.ask("query-nothing")
     with pytest.raises(ProtocolError):
-        QueryCache(Scripted(query_status=[])).ask("query-status")  # type: ignore[arg-type]  # a stand-in
+        QueryCache(Scripted(query_status=[])).ask("query-status")  # type: ignore[arg-type]  # it has all of a Monitor that is used
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,6 @@ def test_a_colo_compare_needs_an_io_thread(hardware: Hardware) -> None:
 
 
 def test_an_affinity_is_not_empty(hardware: Hardware) -> None:
-    if not hardware.schema.command_arguments("object-add", "thread-context"):
-        pytest.skip("this QEMU has no thread-context")
     with pytest.raises(InvalidOption, match="properties.cpu-affinity is empty"):
         plan(hardware, id="new", qom_type="thread-context", properties={"cpu-affinity": []})
     assert plan(hardware, id="new", qom_type="thread-context", properties={"cpu-affinity": [0]}).steps
