@@ -36,7 +36,7 @@ test-quick: $(NOX)
 	$(NOX) --session static coverage
 
 torture: $(NOX)
-	TORTURE=all $(NOX) --session fuzz torture integration
+	TORTURE=all $(NOX) --session fuzz fault_injection integration
 
 bench: $(NOX)
 	tests/vm/install

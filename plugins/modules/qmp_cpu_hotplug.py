@@ -41,6 +41,9 @@ options:
         C({socket-id: 0, core-id: 1, thread-id: 0}).
       - Ids that identify the slot are enough. M(vmops.qemu.qmp_info) returns those of all slots.
     type: dict
+notes:
+  - With KVM, vCPUs come and go at will. QEMU without KVM (TCG) damages its own memory when a vCPU is removed. QEMU 7.2 can then
+    abort at any later command, and every version aborts when a vCPU is added again. The module refuses the latter.
 """
 
 EXAMPLES = r"""

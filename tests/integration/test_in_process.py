@@ -72,6 +72,8 @@ def test_both_ways_give_the_same_results(playbooks: Playbooks, tmp_path: Path) -
         found[in_process] = json.loads(output.read_text())
     assert len(found[True]) == len(TASKS)
     for task, near, module in zip(TASKS, found[True], found[False]):
+        for result in (near, module):  # some versions of Ansible return the traceback, which names files
+            result.pop("exception", None)
         assert near == module, task
     assert [result.get("failed", False) for result in found[True]].count(True) == 9
 

@@ -11,6 +11,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 MAC = "52:54:00:00:00:01"
@@ -46,8 +47,8 @@ def absent(desired: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def big_vm(make_vm: Callable[..., VM]) -> VM:
-    return make_vm(ports=8, extra=("-device", "virtio-serial-pci,id=serial0"))
+def big_vm(make_vm: Callable[..., VM], binary: Binary) -> VM:
+    return make_vm(binary=binary, ports=8, extra=("-device", "virtio-serial-pci,id=serial0"))
 
 
 def hotplug(vm: VM, check: bool = False, **options: Any) -> dict[str, Any]:
@@ -74,9 +75,10 @@ def test_every_kind_comes_and_goes_in_one_task(big_vm: VM, tmp_path: Path) -> No
     again = hotplug(vm, **desired)
     assert unchanged(again), again
     assert again["commands"] == [] and again["diff"] == {"before": {}, "after": {}}
-    last = hotplug(vm, cpus=1, **absent(desired))
+    cpus = 2 if vm.binary.version == "7.2" else 1  # with TCG it damages its own memory when a vCPU is removed, and aborts later
+    last = hotplug(vm, cpus=cpus, **absent(desired))
     assert last["changed"], last
-    assert vm.hardware() == before
+    assert vm.hardware() == {**before, "cpus": cpus}
 
 
 @pytest.fixture
