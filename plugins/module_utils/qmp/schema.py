@@ -28,10 +28,26 @@ _PROPERTIES = [{"name": str, "type": str, "description?": str}]
 
 
 class _Entities(Dict[str, Dict[str, Any]]):
-    """By name. Raises ProtocolError for a name that the schema refers to but does not describe."""
+    """By name. Each is checked when it is first read: there are a thousand, of which a task reads a few.
 
-    def __missing__(self, name: str) -> Any:
-        raise ProtocolError(f"QEMU's schema refers to {name} but does not describe it.", "query-qmp-schema")
+    Raises ProtocolError for one that is not as documented, and for a name that the schema refers to but does not describe.
+    """
+
+    def __init__(self, listing: list[dict[str, Any]]) -> None:
+        super().__init__()
+        check("query-qmp-schema", listing, _ENTITIES)
+        self._unchecked = {entity["name"]: entity for entity in listing}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._unchecked
+
+    def __missing__(self, name: str) -> dict[str, Any]:
+        if name not in self._unchecked:
+            raise ProtocolError(f"QEMU's schema refers to {name} but does not describe it.", "query-qmp-schema")
+        entity = self._unchecked[name]
+        check("query-qmp-schema", entity, _ENTITY.get(entity["meta-type"], {}))
+        self[name] = entity
+        return entity
 
 
 class Member(NamedTuple):
@@ -46,7 +62,7 @@ class Schema:
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self._kept_entities: dict[str, dict[str, Any]] = {}
+        self._kept_entities: _Entities | None = None
         self._devices: dict[str, dict[str, dict[str, Any]]] = {}
 
     def has_command(self, name: str) -> bool:
@@ -98,15 +114,12 @@ class Schema:
         return self._devices[driver]
 
     @property
-    def _entities(self) -> dict[str, dict[str, Any]]:
+    def _entities(self) -> _Entities:
         """Commands, events and types by name; QEMU names types by numbers, so that they do not clash."""
-        if not self._kept_entities:
-            entities = self._monitor.execute("query-qmp-schema")
-            self._monitor.keep(self, entities)
-            check("query-qmp-schema", entities, _ENTITIES)
-            for entity in entities:
-                check("query-qmp-schema", entity, _ENTITY.get(entity["meta-type"], {}))
-            self._kept_entities = _Entities((entity["name"], entity) for entity in entities)
+        if self._kept_entities is None:
+            listing = self._monitor.execute("query-qmp-schema")
+            self._monitor.keep(self, listing)
+            self._kept_entities = _Entities(listing)
         return self._kept_entities
 
     def _is(self, meta_type: str, name: str) -> bool:
