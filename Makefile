@@ -7,9 +7,9 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint sanity units coverage fuzz live integration fault_injection bench_smoke build
+TIERS := static lint docs sanity units coverage fuzz live integration fault_injection bench_smoke build
 
-.PHONY: help demo test test-quick torture bench record build clean
+.PHONY: help demo test test-quick torture bench record docs build clean
 
 help:
 	@echo "make demo        hotplug a real VM, before your eyes"
@@ -18,6 +18,7 @@ help:
 	@echo "make torture     every fault at every step, a soak, and all playbooks on each ansible-core; an hour and more"
 	@echo "make bench       what the collection costs beside the least that QEMU needs, and beside its peers"
 	@echo "make record      ask real QEMUs again what the unit tests take for their answers"
+	@echo "make docs        the documentation as a website, in .cache/site"
 	@echo "make build       the collection as an archive, in build/"
 	@echo "make clean       remove what these made"
 
@@ -45,6 +46,9 @@ bench: $(NOX)
 record: $(NOX)
 	tests/vm/install
 	$(NOX) --session record
+
+docs: $(NOX)
+	$(NOX) --session docs
 
 build: $(NOX)
 	$(NOX) --session build

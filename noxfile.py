@@ -262,6 +262,25 @@ def integration(session: nox.Session, core: str) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as a website, in .cache/site. A warning of Sphinx is an error. Each page is opened in a browser."""
+    session.install("sphinx", "furo", "myst-parser", "sphinxcontrib-mermaid", "antsibull-docs==2.*", ANSIBLE_CORE)
+    session.install("pytest", "playwright")
+    if not shutil.which("chromium"):
+        session.run("playwright", "install", "--with-deps", "chromium")
+    collection = copied(session)
+    pages = collection / "docs"
+    (pages / "modules").mkdir()
+    env = {"ANSIBLE_COLLECTIONS_PATH": str(CACHE / session.name), "PYTHONPATH": str(CACHE / session.name)}
+    generate = ("antsibull-docs", "collection", "--use-current", "--squash-hierarchy", "--fail-on-error")
+    session.run(*generate, "--dest-dir", str(pages / "modules"), "vmops.qemu", env=env)
+    shutil.rmtree(CACHE / "site", ignore_errors=True)
+    strictly = ("--quiet", "--fail-on-warning", "--keep-going")
+    session.run("sphinx-build", *strictly, "-c", str(pages / "docsite"), str(pages), str(CACHE / "site"), env=env)
+    session.run("pytest", "-q", "tests/docs", f"--junit-xml={report(session)}", env=linked(session))
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The collection as an archive, in build/, and whether Galaxy would take it."""
     session.install("galaxy-importer", ANSIBLE_CORE)
