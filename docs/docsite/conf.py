@@ -72,10 +72,24 @@ def shorten_titles(_app: Any, env: Any) -> None:
         plugin = re.match(r"vmops\.qemu\.(\w+) (\w+)", title.astext())
         if name.startswith("modules/") and plugin:
             kind = "" if plugin[2] == "module" else f" ({plugin[2]})"
-            env.titles[name] = nodes.title("", plugin[1] + kind)
+            reference = next(env.tocs[name].findall(nodes.reference))
+            reference.children = [nodes.Text(plugin[1] + kind)]
+
+
+def skip_field(_app: Any, _what: str, _name: str, member: Any, _skip: bool, _options: Any) -> bool | None:
+    """Leave out the fields of a named tuple: its signature and its docstring describe them."""
+    return True if str(member.__doc__).startswith("Alias for field number") else None
+
+
+def drop_docstring_of_module(_app: Any, what: str, _name: str, _member: Any, _options: Any, lines: list[str]) -> None:
+    """The page has its own introduction."""
+    if what == "module":
+        lines.clear()
 
 
 def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", drop_docstring_of_module)
+    app.connect("autodoc-skip-member", skip_field)
     app.connect("doctree-read", drop_contents)
     app.connect("env-updated", shorten_titles)
     app.connect("missing-reference", link_to_ansible)

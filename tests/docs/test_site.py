@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
+
 from playwright.sync_api import Page
 
 from .conftest import SITE
@@ -28,11 +29,11 @@ def test_the_site_has_pages_of_every_kind() -> None:
     assert names >= {"index.html", "security.html", "modules/qmp_blockdev_module.html", "reference/engine-api.html"}
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_page_is_wider_than_the_window(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    for path in PAGES:
-        page.goto(path.as_uri(), wait_until="domcontentloaded")
+def test_no_page_is_wider_than_the_window(page: Page) -> None:
+    for path, width in itertools.product(PAGES, WIDTHS):
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.url != path.as_uri():
+            page.goto(path.as_uri(), wait_until="domcontentloaded")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, page.evaluate(WIDER_THAN_THE_PAGE))
 
 
