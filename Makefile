@@ -40,7 +40,7 @@ torture: $(NOX)
 	TORTURE=all $(NOX) --session fuzz fault_injection integration
 
 bench: $(NOX)
-	tests/vm/install
+	tests/vm/install --peers
 	$(NOX) --session bench
 
 record: $(NOX)

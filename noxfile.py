@@ -215,9 +215,11 @@ BENCH = "ansible_collections.vmops.qemu.tests.bench"
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure every row of docs/performance.md, as root; the table, as JSON and as a plot, goes to docs."""
-    session.install("qemu.qmp", ANSIBLE_CORE)
-    session.run("python", "-m", BENCH, *(session.posargs or [str(ROOT / "docs")]), env=linked(session))
+    """Measure every row of docs/performance.md, as root, and write them to docs: as JSON, as a plot, and into the page."""
+    session.install("qemu.qmp", "pyyaml", ANSIBLE_CORE)
+    env = linked(session)
+    session.run("python", "-m", BENCH, *(session.posargs or [str(ROOT / "docs")]), env=env)
+    session.run("python", "tests/tools/generate.py", env=env)
 
 
 @nox.session

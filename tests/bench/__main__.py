@@ -1,80 +1,78 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure every row of docs/performance.md, print the table, and write JSON and a plot.
+"""Measure every row of docs/performance.md, print the table, and write it as JSON and as a plot.
 
-Usage: python -m ansible_collections.vmops.qemu.tests.bench [--smoke] [DIRECTORY]
-
-With ``--smoke`` the numbers are small and no verdict is given.
+With --smoke the numbers are small, nothing is written, and no verdict is given: it shows that the bench runs.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
+import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
 
+from ansible.release import __version__ as ansible_core
+
+from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
+from . import report
 from .engine import Engine, deleted
+from .fleet import Fleet
+from .libvirt import Libvirt
 from .playbooks import Playbooks
 from .processes import Processes
-from .rounds import Result, Row, measure
-
-_HEIGHT = 24  # pixels of a bar
+from .rounds import Group, Result, measure
 
 
-def rows(directory: Path, smoke: bool) -> Iterator[Row]:
+def groups(directory: Path, smoke: bool) -> Iterator[Group]:
     rounds = 1 if smoke else 9
     with VM(directory / "few", boot=False) as few, VM(directory / "many", boot=False) as many:
-        yield from Engine(few, 5 if smoke else 25).rows(rounds if smoke else 61)
+        yield from Engine(few, 5 if smoke else 25).groups(rounds if smoke else 61)
         yield deleted(few, 3 if smoke else 21)
-        yield from Processes(directory, few, many, (2, 5) if smoke else (10, 200)).rows(rounds)
+        processes = Processes(directory, few, many, (2, 5) if smoke else (10, 200))
+        yield from processes.groups(rounds)
     with VM(directory / "none", boot=False) as none:
-        yield from Playbooks(directory, none, 2 if smoke else 32).rows(1 if smoke else 3)
+        yield Playbooks(directory, none, 2 if smoke else 32).group(1 if smoke else 3)
+        with Libvirt(none, processes, 2 if smoke else 32) as libvirt:
+            yield libvirt.group(rounds)
+    with Fleet(directory, 1 if smoke else 6, 2 if smoke else 60) as fleet:
+        yield fleet.group(1 if smoke else 3)
 
 
-def plot(results: list[Result]) -> str:
-    """A bar for each row, as an SVG image: how much of its target it takes."""
-    bars = []
-    for number, result in enumerate(results):
-        share = min((result.value or 0) / result.target, 2.0)
-        colour = {"met": "#2a7", "missed": "#c33"}.get(result.verdict, "#999")
-        top = number * _HEIGHT
-        value = "–" if result.value is None else f"{result.value:.2f}"
-        bars.append(
-            f'<text x="0" y="{top + 15}">{result.name} ({value}, target {result.target:g})</text>'
-            f'<rect x="600" y="{top + 4}" width="{share * 200:.0f}" height="{_HEIGHT - 8}" fill="{colour}"/>'
-        )
-    height = len(results) * _HEIGHT
-    line = f'<line x1="800" y1="0" x2="800" y2="{height}" stroke="black" stroke-dasharray="4"/>'
-    style = 'font-family="sans-serif" font-size="12"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="1010" height="{height}" {style}>{"".join(bars)}{line}</svg>\n'
-
-
-def main() -> int:
-    smoke = "--smoke" in sys.argv
-    target = Path(next((word for word in sys.argv[1:] if not word.startswith("-")), "."))
-    results = []
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="small numbers, no verdict, and nothing is written")
+    parser.add_argument("directory", type=Path, nargs="?", default=Path(), help="where performance.json and .svg go")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as directory:
-        for row in rows(Path(directory), smoke):
-            result = measure(row)
-            results.append(result)
-            verdict = "" if smoke else f"  {result.verdict}"
-            print(f"{result.value:8.2f}  (at most {result.target:g}){verdict}  {result.name}", flush=True)
-    if not smoke:
-        target.mkdir(parents=True, exist_ok=True)
-        report = {
+        for group in groups(Path(directory), options.smoke):
+            for result in measure(group):
+                results.append(result)
+                verdict = "" if options.smoke else f"  {result.verdict}"
+                print(f"{result.value:8.2f}  (at most {result.target:g}){verdict}  {result.name}", flush=True)
+    if not options.smoke:
+        whole = {
+            "date": datetime.date.today().isoformat(),
+            "qemu": binaries()[0].version,
+            "ansible_core": ansible_core,
             "python": platform.python_version(),
+            "processors": os.cpu_count(),
+            "load": [load, os.getloadavg()[0]],
             "rows": [{**result._asdict(), "verdict": result.verdict} for result in results],
         }
-        (target / "performance.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-        (target / "performance.svg").write_text(plot(results))
-    return 0
+        options.directory.mkdir(parents=True, exist_ok=True)
+        (options.directory / "performance.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+        (options.directory / "performance.svg").write_text(report.plot(whole))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import itertools
 import socket
 import time
@@ -16,7 +15,7 @@ from typing import Any, Iterator
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .rounds import Raw, Row, timed
+from .rounds import Group, Raw, Row, timed
 
 
 def _pairs(count: int) -> list[Request]:
@@ -43,16 +42,20 @@ class Engine:
         self._lines = [_shortest(request) for request in self._requests]
         self._numbered = [line[:-1] + b',"id":%d}\n' % (number % 10) for number, line in enumerate(self._lines)]
 
-    def rows(self, rounds: int) -> Iterator[Row]:
+    def groups(self, rounds: int) -> Iterator[Group]:
         text = f"blockdev-add and blockdev-del, in turns of {len(self._requests) // 2}"
-        yield Row(f"{text}: engine / raw socket with the shortest bytes", 1.15, self.engine, self.raw, rounds)
-        yield Row(f"{text}: engine / raw socket with the engine's bytes", 1.06, self.engine, self.raw_numbered, rounds)
-        yield Row(f"{text}: engine, pipelined / raw one by one", 1.00, self.pipelined, self.raw, rounds)
-        yield Row("connect, negotiate, close: engine / raw", 1.25, self.connect, self.raw_connect, rounds)
-        yield Row("query-qmp-schema: engine / raw read and json.loads", 1.15, self.schema, self.raw_schema, rounds)
-        if importlib.util.find_spec("qemu"):  # make bench installs it
-            yield Row(f"{text}: engine / qemu.qmp, asyncio", 0.75, self.engine, self.asynchronous, rounds)
-            yield Row(f"{text}: engine / qemu.qmp, legacy", 0.75, self.engine, self.legacy, rounds)
+        yield Group(
+            [
+                Row(f"{text}: engine / raw socket with the shortest bytes", 1.15, self.engine, self.raw),
+                Row("the same: engine / raw socket with the engine's bytes", 1.06, self.engine, self.raw_numbered),
+                Row("the same: engine, pipelined / raw one by one with the shortest bytes", 1.00, self.pipelined, self.raw),
+                Row("the same: engine / qemu.qmp, asyncio", 0.75, self.engine, self.asynchronous),
+                Row("the same: engine / qemu.qmp, legacy", 0.75, self.engine, self.legacy),
+            ],
+            rounds,
+        )
+        yield Group([Row("connect, negotiate, close, ten times: engine / raw", 1.25, self.connect, self.raw_connect)], rounds)
+        yield Group([Row("query-qmp-schema: engine / raw read and json.loads", 1.15, self.schema, self.raw_schema)], rounds)
 
     def engine(self) -> float:
         with Monitor.connect(UnixAddress(self._ours)) as monitor:
@@ -120,7 +123,7 @@ class Engine:
             client.close()
 
 
-def deleted(vm: VM, rounds: int) -> Row:
+def deleted(vm: VM, rounds: int) -> Group:
     """The time from DEVICE_DELETED on the wire to the return of the call that awaits it, in milliseconds."""
 
     def once() -> float:
@@ -143,4 +146,4 @@ def deleted(vm: VM, rounds: int) -> Row:
         watch.close()
         return (returned - event.seconds) * 1000
 
-    return Row("DEVICE_DELETED on the wire → the call returns (ms)", 2.0, once, None, rounds)
+    return Group([Row("DEVICE_DELETED on the wire → the call returns (ms)", 2.0, once, None, "ms")], rounds)

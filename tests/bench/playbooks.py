@@ -1,106 +1,138 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbooks: a task for each disk in a loop, and one task for all disks, each less an empty play."""
+"""A task for each disk in a loop, one task for all disks, and the role. Module processes, unless a row says otherwise."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from .processes import NOTHING
-from .rounds import Row, timed
+from .ansible import Ansible, Task
+from .rounds import Group, Raw, Row, timed
 
-Task = dict[str, Any]
+_BLOCKDEV, _HOTPLUG = "vmops.qemu.qmp_blockdev", "vmops.qemu.qmp_hotplug"
+
+
+def null_disks(count: int) -> list[dict[str, Any]]:
+    """Disks of a SCSI bus, as a task describes them, that need no file."""
+    backend = {"driver": "null-co", "size": 1 << 20}
+    return [{"id": f"d{number}", "driver": "scsi-hd", "backend": backend} for number in range(count)]
+
+
+def remove_disks(vm: VM) -> None:
+    """Remove what tasks for such disks have added."""
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"}):
+            if entry["name"].startswith("d"):
+                mark = monitor.mark()
+                monitor.execute("device_del", {"id": entry["name"]})
+                monitor.wait_event(lambda event: event.name == "DEVICE_DELETED", mark, 10)
+        for node in monitor.execute("query-named-block-nodes"):
+            if node["node-name"].startswith("d"):
+                monitor.execute("blockdev-del", {"node-name": node["node-name"]})
 
 
 class Playbooks:
     """The sides of the rows. The VM has no disk before and after each."""
 
     def __init__(self, directory: Path, vm: VM, disks: int) -> None:
-        self._directory, self._vm = directory, vm
-        (directory / "library").mkdir(exist_ok=True)
-        (directory / "library" / "nothing.py").write_text("#!/usr/bin/python\n" + NOTHING)
-        self._disks = [
-            {"id": f"d{number}", "driver": "scsi-hd", "backend": {"driver": "null-co", "size": 1 << 20}}
-            for number in range(disks)
-        ]
+        self._ansible, self._vm = Ansible(directory), vm
+        self._socket = {"socket": str(vm.qmp_socket)}
+        self._disks = null_disks(disks)
 
-    def rows(self, rounds: int) -> Iterator[Row]:
+    def group(self, rounds: int) -> Group:
         count = len(self._disks)
-        yield Row(
-            f"qmp_hotplug with {count} disks / a loop of qmp_blockdev, each less an empty play", 0.10, self.one, self.loop, rounds
-        )
-        yield Row(
-            f"loop of {count} qmp_blockdev in Ansible's worker / loop of a module that does nothing",
-            0.15,
-            self.loop_in_process,
-            self.loop_of_nothing,
-            rounds,
-        )
-        yield Row(
-            f"loop of {count} qmp_blockdev with nothing to change / loop of a module that does nothing",
-            1.20,
-            self.loop_unchanged,
-            self.loop_of_nothing,
-            rounds,
-        )
+        rows = [
+            Row(f"the role with {count} disks, strategy modules / a loop of qmp_blockdev", 1.05, self.role_modules, self.loop),
+            Row(f"the role with {count} disks, strategy transaction / a loop of qmp_blockdev", 0.12, self.role, self.loop),
+            Row(
+                f"qmp_hotplug with {count} disks / a loop of qmp_blockdev, each less an empty play",
+                0.10,
+                self.one,
+                self.loop_only,
+            ),
+            Row("the same task / QEMU's own time for its commands and a module that does nothing", 1.5, self.one, self.least),
+            Row(
+                f"loop of {count} qmp_blockdev with nothing to change / loop of a module that does nothing",
+                1.20,
+                self.loop_unchanged,
+                self.loop_of_nothing,
+            ),
+            Row(
+                f"loop of {count} qmp_blockdev in Ansible's worker / loop of a module that does nothing",
+                0.15,
+                self.loop_in_worker,
+                self.loop_of_nothing,
+            ),
+        ]
+        return Group(rows, rounds)
 
-    def one(self) -> float:
-        return self._less_empty(
-            {"vmops.qemu.qmp_hotplug": {**self._socket(), "blockdevs": self._disks}, **self._as_process(True)}
-        )
+    def role_modules(self) -> float:
+        return self._undone(self._ansible.play([self._role("modules")]))
+
+    def role(self) -> float:
+        return self._undone(self._ansible.play([self._role("transaction")]))
 
     def loop(self) -> float:
-        return self._less_empty(self._loop("vmops.qemu.qmp_blockdev", False))
+        return self._undone(self._ansible.play([self._loop(in_process=False)]))
 
-    def loop_in_process(self) -> float:
-        return self._less_empty(self._loop("vmops.qemu.qmp_blockdev", True))
+    def loop_only(self) -> float:
+        return self._undone(self._ansible.less_empty([self._loop(in_process=False)]))
+
+    def loop_in_worker(self) -> float:
+        return self._undone(self._ansible.less_empty([self._loop(in_process=True)]))
 
     def loop_unchanged(self) -> float:
-        task = self._loop("vmops.qemu.qmp_blockdev", False)
-        task["vmops.qemu.qmp_blockdev"] = {**self._socket(), "id": "{{ item.id }}", "state": "absent"}
-        return self._less_empty(task)
+        task = self._loop(in_process=False)
+        task[_BLOCKDEV] = {**self._socket, "id": "{{ item.id }}", "state": "absent"}
+        return self._ansible.less_empty([task])
 
     def loop_of_nothing(self) -> float:
-        return self._less_empty({"nothing": {"id": "{{ item.id }}"}, "loop": self._disks})
+        return self._ansible.less_empty([{"nothing": {"id": "{{ item.id }}"}, "loop": self._disks}])
 
-    def _loop(self, module: str, in_process: bool) -> Task:
+    def one(self) -> float:
+        task = {_HOTPLUG: {**self._socket, "blockdevs": self._disks}, **_in_process(False)}
+        return self._undone(self._ansible.less_empty([task]))
+
+    def least(self) -> float:
+        """The commands alone, with the fewest bytes, and a module that does nothing."""
+
+        def add() -> None:
+            for disk in self._disks:
+                raw.ask(_request("blockdev-add", {"node-name": disk["id"], **disk["backend"]}))
+                raw.ask(_request("device_add", {"id": disk["id"], "drive": disk["id"], "driver": disk["driver"]}))
+
+        raw = Raw(str(self._vm.directory / "watch.sock"))
+        seconds = timed(add)
+        raw.close()
+        return self._undone(seconds) + self._ansible.less_empty([{"nothing": {"id": "one"}}])
+
+    def _loop(self, in_process: bool) -> Task:
         disk = {name: f"{{{{ item.{name} }}}}" for name in self._disks[0]}
-        return {module: {**self._socket(), **disk}, "loop": self._disks, **self._as_process(in_process)}
+        return {_BLOCKDEV: {**self._socket, **disk}, "loop": self._disks, **_in_process(in_process)}
 
-    @staticmethod
-    def _as_process(in_process: bool) -> Task:
-        return {"vars": {"vmops_qemu_in_process": in_process}}
-
-    def _socket(self) -> dict[str, str]:
-        return {"socket": str(self._vm.qmp_socket)}
-
-    def _less_empty(self, task: Task) -> float:
-        empty = timed(lambda: self._play([]))
-        seconds = timed(lambda: self._play([task])) - empty
-        absent = [{"id": disk["id"], "state": "absent"} for disk in self._disks]
-        self._play([{"vmops.qemu.qmp_hotplug": {**self._socket(), "blockdevs": absent}}])
-        return max(seconds, 0.001)
-
-    def _play(self, tasks: list[Task]) -> None:
-        play = self._directory / "play.yml"
-        play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(play)]
-        environment = {
-            **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self._directory / "pycache"),
-            "ANSIBLE_LIBRARY": str(self._directory / "library"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_LOCALHOST_WARNING": "false",
+    def _role(self, strategy: str) -> Task:
+        variables = {
+            "hotplug_socket": self._socket["socket"],
+            "hotplug_blockdevs": self._disks,
+            "hotplug_strategy": strategy,
+            **_in_process(False)["vars"],
         }
-        child = subprocess.run(command, env=environment, cwd=self._directory, capture_output=True, text=True, check=False)
-        if child.returncode:
-            raise RuntimeError(child.stdout + child.stderr)
+        return {"ansible.builtin.import_role": {"name": "vmops.qemu.hotplug"}, "vars": variables}
+
+    def _undone(self, seconds: float) -> float:
+        remove_disks(self._vm)
+        return seconds
+
+
+def _in_process(whether: bool) -> Task:
+    return {"vars": {"vmops_qemu_in_process": whether}}
+
+
+def _request(command: str, arguments: dict[str, Any]) -> bytes:
+    return json.dumps({"execute": command, "arguments": arguments}, separators=(",", ":")).encode()

@@ -16,43 +16,51 @@ Act = Callable[[], float]
 
 
 class Row(NamedTuple):
-    """A row: *ours* divided by *peer* must be at most *target*. Without a *peer*, *ours* itself must be, in its own unit."""
+    """A row: *ours* divided by *peer* must be at most *target*. Without a *peer*, *ours* itself must be, in its *unit*."""
 
     name: str
     target: float
     ours: Act
     peer: Act | None
+    unit: str = "s"
+
+
+class Group(NamedTuple):
+    """Rows whose sides take turns in the same rounds. A side that several rows have is measured once a round."""
+
+    rows: list[Row]
     rounds: int
 
 
 class Result(NamedTuple):
-    """A measured row; ``value`` is the median of the ratios of the rounds, None where the row could not be measured."""
+    """A measured row. ``value`` is the median of the ratios of the rounds; ``ours`` and ``peer`` are the medians of the sides."""
 
     name: str
     target: float
-    value: float | None
-    note: str = ""
+    value: float
+    ours: float
+    peer: float | None
+    unit: str
 
     @property
     def verdict(self) -> str:
-        if self.value is None:
-            return "not measured"
         return "met" if self.value <= self.target else "missed"
 
 
-def measure(row: Row) -> Result:
-    """The sides take turns, and who begins changes from round to round, so that the load of the machine meets both."""
-    ratios = []
-    for number in range(row.rounds):
-        if row.peer is None:
-            ratios.append(row.ours())
-        elif number % 2:
-            ours = row.ours()
-            ratios.append(ours / row.peer())
-        else:
-            peer = row.peer()
-            ratios.append(row.ours() / peer)
-    return Result(row.name, row.target, statistics.median(ratios))
+def measure(group: Group) -> list[Result]:
+    """The sides take turns, and their order changes from round to round, so that the load of the machine meets all."""
+    acts = [*dict.fromkeys(act for row in group.rows for act in (row.ours, row.peer) if act)]
+    rounds = [{act: act() for act in (acts if number % 2 else acts[::-1])} for number in range(group.rounds)]
+    return [_result(row, rounds) for row in group.rows]
+
+
+def _result(row: Row, rounds: list[dict[Act, float]]) -> Result:
+    ours = [measured[row.ours] for measured in rounds]
+    if row.peer is None:
+        return Result(row.name, row.target, statistics.median(ours), statistics.median(ours), None, row.unit)
+    peers = [measured[row.peer] for measured in rounds]
+    ratio = statistics.median(one / peer for one, peer in zip(ours, peers))
+    return Result(row.name, row.target, ratio, statistics.median(ours), statistics.median(peers), row.unit)
 
 
 def timed(act: Callable[[], Any]) -> float:
