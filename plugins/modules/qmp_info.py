@@ -119,11 +119,52 @@ cpus:
         thread_id: 4711
 memory:
   description:
-    - The RAM in bytes, at start and plugged, the maximum, the number of slots, and the memory devices. A VM without memory
-      slots has C(slots) 0. C(slots) and C(maximum) are null if QEMU does not report them (before 7.1).
+    - The memory of the VM, as M(vmops.qemu.qmp_memory_hotplug) returns it with O(vmops.qemu.qmp_memory_hotplug#module:total).
+    - Besides, C(maximum) is the total that the VM may have, and C(slots) the number of its memory slots. Both are null if QEMU
+      does not report them (before 7.1).
   returned: if requested
   type: dict
-  sample: {base: 268435456, plugged: 0, maximum: 2147483648, slots: 4, devices: []}
+  contains:
+    base:
+      description: The memory that the VM was started with, in bytes.
+      type: int
+    plugged:
+      description: The memory of all memory devices, in bytes. A V(virtio-mem) device counts with its requested size.
+      type: int
+    total:
+      description: Both together.
+      type: int
+    maximum:
+      description: The total that the VM may have, in bytes.
+      type: int
+    slots:
+      description: The number of memory slots, free and occupied; 0 for a VM that was started without them.
+      type: int
+    devices:
+      description:
+        - The memory devices, each as M(vmops.qemu.qmp_memory_hotplug) returns it. C(id) is null for a device that was added
+          without one.
+      type: list
+      elements: dict
+  sample:
+    base: 268435456
+    plugged: 134217728
+    total: 402653184
+    maximum: 2147483648
+    slots: 4
+    devices:
+      - id: dimm1
+        type: pc-dimm
+        size: 134217728
+        backend: ram
+        share: false
+        prealloc: false
+        host_nodes: []
+        policy: default
+        node: 0
+        slot: 0
+        addr: "0x100000000"
+        at_launch: false
 chardevs:
   description: The character devices and serial ports, each as M(vmops.qemu.qmp_chardev) returns it, without those of monitors.
   returned: if requested

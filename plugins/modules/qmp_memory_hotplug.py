@@ -330,7 +330,9 @@ memory:
       description: As O(total).
       type: int
     devices:
-      description: With O(total), all memory devices that have an id, each as it is returned with O(id).
+      description:
+        - With O(total), all memory devices, each as it is returned with O(id). C(id) is null for a device that was added without
+          one.
       type: list
       elements: dict
   sample:

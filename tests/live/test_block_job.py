@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 
@@ -33,9 +33,7 @@ def disk(vm: VM, image: Callable[..., str]) -> Iterator[dict[str, Any]]:
 
 def wait_for(vm: VM, status: str) -> None:
     """Return when the VM's one job has this status."""
-    deadline = time.monotonic() + 30
-    while vm.query("query-jobs")[0]["status"] != status:
-        assert time.monotonic() < deadline
+    until(lambda: bool(vm.query("query-jobs")[0]["status"] == status))
 
 
 def words(vm: VM, count: int = 1) -> str:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -14,6 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import NULL
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -141,10 +141,7 @@ def test_functions_of_one_slot_companions_and_what_is_behind_a_bridge_go_togethe
     refused(device(vm, id="b1", state="absent"), "conflict", "s1", "d1", "force")
     assert device(vm, check=True, id="u1", state="absent").get("changed")
     assert device(vm, id="r1", state="absent", force=True).get("changed")
-    deadline = time.monotonic() + 30
-    while "r0" in vm.hardware()["devices"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "r0" not in vm.hardware()["devices"])
 
 
 def test_a_device_that_cannot_be_recreated_is_restored(bare_vm: VM, make_vm: Callable[..., VM]) -> None:

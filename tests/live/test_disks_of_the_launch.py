@@ -8,23 +8,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.disks import blockdev, named_protocol, overlay
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import NULL
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 Make = Callable[..., VM]
-
-
-def overlay(path: Path, backing: str, kind: str = "qcow2") -> str:
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", kind, path], check=True)
-    return str(path)
 
 
 def absent(vm: VM, name: str, **options: Any) -> dict[str, Any]:
@@ -33,9 +29,7 @@ def absent(vm: VM, name: str, **options: Any) -> dict[str, Any]:
 
 def nothing_left(vm: VM) -> None:
     """QEMU frees the nodes of a -drive a moment after the device."""
-    deadline = time.monotonic() + 10
-    while vm.hardware()["nodes"]:
-        assert time.monotonic() < deadline, vm.hardware()["nodes"]
+    until(lambda: not vm.hardware()["nodes"])
 
 
 def test_a_drive_whose_node_has_a_name_is_removed(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
@@ -57,18 +51,7 @@ def test_a_drive_whose_node_has_a_name_is_removed(binary: Binary, make_vm: Make,
 
 
 def test_a_protocol_node_with_a_name_goes_with_its_disk(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        extra=(
-            "-blockdev",
-            f"file,node-name=p1,filename={image('a')}",
-            "-blockdev",
-            "raw,node-name=f1,file=p1",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d1,drive=f1",
-        ),
-    )
+    vm = make_vm(binary=binary, boot=False, extra=named_protocol(image("a")))
     removed = absent(vm, "d1")
     assert [one["arguments"] for one in removed["commands"]] == [{"id": "d1"}, {"node-name": "f1"}, {"node-name": "p1"}], removed
     assert vm.hardware()["nodes"] == []
@@ -153,25 +136,12 @@ def test_a_usb_disk_comes_and_goes(binary: Binary, make_vm: Make, image: Callabl
 
 def test_what_the_guest_releases_later_takes_its_nodes_with_it(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
     """A device without a guest that could release it is gone at the next reset, and its nodes are known by the launch."""
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        paused=False,
-        extra=(
-            "-blockdev",
-            f"file,node-name=p1,filename={image('a')}",
-            "-blockdev",
-            "raw,node-name=f1,file=p1",
-            "-device",
-            "virtio-blk-pci,bus=rp0,addr=0,id=d1,drive=f1",
-        ),
-    )
+    launch = named_protocol(image("a"), "virtio-blk-pci,bus=rp0,addr=0,id=d1")
+    vm = make_vm(binary=binary, boot=False, paused=False, extra=launch)
     pending = absent(vm, "d1", timeout=1)
     assert pending["error_code"] == "unplug_pending", pending
     vm.query("system_reset")
-    deadline = time.monotonic() + 10
-    while "d1" in vm.hardware()["devices"]:
-        assert time.monotonic() < deadline
+    until(lambda: "d1" not in vm.hardware()["devices"])
     planned = Modules(vm).blockdev(check=True, id="d1", state="absent")
     finished = absent(vm, "d1")
     assert finished.get("changed") and finished["commands"] == planned["commands"], finished
@@ -180,16 +150,8 @@ def test_what_the_guest_releases_later_takes_its_nodes_with_it(binary: Binary, m
 
 
 def test_a_later_node_of_the_same_name_is_somebody_elses(binary: Binary, make_vm: Make, image: Callable[..., str]) -> None:
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        extra=(
-            "-blockdev",
-            f"raw,node-name=f1,file.driver=file,file.filename={image('a')}",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d1,drive=f1",
-        ),
-    )
+    launch = blockdev(f"raw,node-name=f1,file.driver=file,file.filename={image('a')}")
+    vm = make_vm(binary=binary, boot=False, extra=launch)
     assert absent(vm, "d1")["changed"]
     assert Modules(vm).blockdev(id="f1", file=image("b"), attach=False)["changed"]
     assert unchanged(absent(vm, "d1"))
@@ -221,9 +183,7 @@ def test_a_disk_of_the_drive_option_is_not_detached_from_its_work(
         refused(Modules(vm).blockdev(check=check, id="d1", attach=False, force=True), "conflict", "work1")
     assert vm.hardware() == before and vm.query("query-jobs")[0]["id"] == "work1"
     vm.query("job-cancel", id="work1")
-    deadline = time.monotonic() + 10
-    while vm.query("query-jobs"):
-        assert time.monotonic() < deadline
+    until(lambda: not vm.query("query-jobs"))
     refused(Modules(vm).blockdev(id="d1", attach=False, force=True), "unsupported", "-drive", "absent")
 
 

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.disks import blockdev, named_protocol, overlay
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import SECRET
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -31,14 +31,18 @@ def job(vm: VM, **options: Any) -> dict[str, Any]:
     return Modules(vm).run("qmp_block_job", **options)
 
 
+def encrypted(directory: Path) -> tuple[Path, Path]:
+    """An encrypted image, and the file with its passphrase."""
+    (directory / "secret").write_text(SECRET)
+    return make_encrypted(directory / "luks", "luks", SECRET), directory / "secret"
+
+
 def status(vm: VM) -> list[str]:
     return [one["status"] for one in vm.query("query-jobs")]
 
 
 def wait_for(vm: VM, states: list[str]) -> None:
-    deadline = time.monotonic() + 10
-    while status(vm) != states:
-        assert time.monotonic() < deadline, status(vm)
+    until(lambda: status(vm) == states)
 
 
 def test_a_stream_that_has_ended_does_not_make_qemu_crash(vm: VM, image: Callable[..., str], tmp_path: Path) -> None:
@@ -88,9 +92,7 @@ def test_a_base_whose_snapshot_went_with_the_device_is_not_plugged(vm: VM, image
     assert modules.blockdev(**disk)["changed"]
     assert job(vm, id="s1", type="snapshot", disk="d1", file=str(tmp_path / "s1"))["changed"]
     vm.query("device_del", id="d1")  # as when the guest ejects it
-    deadline = time.monotonic() + 10
-    while "d1" in vm.hardware()["devices"]:
-        assert time.monotonic() < deadline
+    until(lambda: "d1" not in vm.hardware()["devices"])
     for check in (True, False):
         refused(modules.blockdev(check=check, **disk), "conflict", "read-only", "snapshot")
     assert modules.blockdev(id="d1", state="absent")["changed"]
@@ -105,12 +107,8 @@ def test_node_options_are_kept(binary: Binary, make_vm: Callable[..., VM], image
         "size": 4 << 20,
         "file": {"driver": "file", "filename": str(path)},
     }
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        native=True,
-        extra=("-blockdev", json.dumps(node), "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=d1"),
-    )
+    launch = ("-blockdev", json.dumps(node), "-device", "scsi-hd,bus=scsi0.0,id=d1,drive=d1")
+    vm = make_vm(binary=binary, boot=False, native=True, extra=launch)
     modules = Modules(vm)
     same = modules.blockdev(id="d1")
     assert unchanged(same) and json.loads(same["launch_args"][1])["offset"] == 1 << 20, same
@@ -125,12 +123,10 @@ def test_a_filter_between_device_and_image(
     launch = (
         "-object",
         '{"qom-type": "throttle-group", "id": "tg", "limits": {"iops-total": 50}}',
-        "-blockdev",
-        f"qcow2,node-name=f1,file.driver=file,file.filename={path}",
-        "-blockdev",
-        "throttle,node-name=t1,throttle-group=tg,file=f1",
-        "-device",
-        "scsi-hd,bus=scsi0.0,id=d1,drive=t1",
+        *blockdev(
+            f"qcow2,node-name=f1,file.driver=file,file.filename={path}",
+            "throttle,node-name=t1,throttle-group=tg,file=f1",
+        ),
     )
     vm = make_vm(binary=binary, boot=False, native=True, extra=launch)
     modules = Modules(vm)
@@ -149,21 +145,13 @@ def test_a_filter_between_device_and_image(
 def test_a_template_with_the_disks_id_is_not_written_to(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], tmp_path: Path
 ) -> None:
-    template, own = image("template", "1M", "qcow2"), tmp_path / "own"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", template, "-F", "qcow2", own], check=True)
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        native=True,
-        extra=(
-            "-blockdev",
-            f"qcow2,node-name=d1,file.driver=file,file.filename={template},read-only=on",
-            "-blockdev",
-            f"qcow2,node-name=ov,file.driver=file,file.filename={own},backing=d1",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d1,drive=ov",
-        ),
+    template = image("template", "1M", "qcow2")
+    own = overlay(tmp_path / "own", template)
+    launch = blockdev(
+        f"qcow2,node-name=d1,file.driver=file,file.filename={template},read-only=on",
+        f"qcow2,node-name=ov,file.driver=file,file.filename={own},backing=d1",
     )
+    vm = make_vm(binary=binary, boot=False, native=True, extra=launch)
     before = Path(template).read_bytes()
     for check in (True, False):
         refused(Modules(vm).run("qmp_block_job", check, id="c", type="commit", disk="d1"), "invalid_option", "base")
@@ -173,8 +161,7 @@ def test_a_template_with_the_disks_id_is_not_written_to(
 def test_a_disk_that_could_not_be_restored_is_not_recreated(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], tmp_path: Path
 ) -> None:
-    luks = make_encrypted(tmp_path / "luks", "luks", SECRET)
-    (tmp_path / "secret").write_text(SECRET)
+    luks, secret = encrypted(tmp_path)
     vm = make_vm(
         binary=binary,
         boot=False,
@@ -183,7 +170,7 @@ def test_a_disk_that_could_not_be_restored_is_not_recreated(
             "-device",
             "scsi-cd,bus=scsi0.0,id=cd0",
             "-object",
-            f"secret,id=k,file={tmp_path}/secret",
+            f"secret,id=k,file={secret}",
             "-drive",
             f"if=none,id=x,node-name=l1,format=luks,key-secret=k,file={luks}",
             "-device",
@@ -215,11 +202,13 @@ def test_after_a_killed_recreate_nothing_is_guessed(vm: VM, image: Callable[...,
     luks = str(make_encrypted(tmp_path / "luks", "luks", SECRET))
     assert modules.blockdev(id="d1", file=luks, format="luks", passphrase=SECRET)["changed"]
     vm.query("device_del", id="d1")
-    deadline = time.monotonic() + 10
-    while "d1" in vm.hardware()["nodes"]:
-        assert time.monotonic() < deadline
+
+    def node_is_gone() -> bool:
         with suppress(RuntimeError):  # still in use
             vm.query("blockdev-del", node_name="d1")
+        return "d1" not in vm.hardware()["nodes"]
+
+    until(node_is_gone)
     assert modules.blockdev(id="d1", file=luks, format="luks", recreate=True).get("changed")
     assert modules.blockdev(id="d1", state="absent")["changed"] and "d1.secret" not in vm.hardware()["objects"]
 
@@ -249,25 +238,24 @@ def test_the_node_of_a_killed_trial_is_deleted(vm: VM, image: Callable[..., str]
 def test_secrets_and_nodes_of_others_stay(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str], tmp_path: Path
 ) -> None:
-    luks = make_encrypted(tmp_path / "luks", "luks", SECRET)
-    (tmp_path / "secret").write_text(SECRET)
+    luks, secret = encrypted(tmp_path)
     vm = make_vm(
         binary=binary,
         boot=False,
         native=True,
         extra=(
             "-object",
-            f"secret,id=other,file={tmp_path}/secret",
+            f"secret,id=other,file={secret}",
             "-object",
             "secret,id=d2.secret,data=unrelated",
-            "-blockdev",
-            f"luks,node-name=n2,key-secret=other,file.driver=file,file.filename={luks}",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d2,drive=n2",
-            "-blockdev",
-            f"raw,node-name=f3,file.driver=file,file.filename={image('c')}",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d3,drive=f3",
+            *blockdev(
+                f"luks,node-name=n2,key-secret=other,file.driver=file,file.filename={luks}",
+                device="scsi-hd,bus=scsi0.0,id=d2",
+            ),
+            *blockdev(
+                f"raw,node-name=f3,file.driver=file,file.filename={image('c')}",
+                device="scsi-hd,bus=scsi0.0,id=d3",
+            ),
             "-blockdev",
             f"raw,node-name=d3,file.driver=file,file.filename={image('d')}",
         ),
@@ -283,19 +271,7 @@ def test_secrets_and_nodes_of_others_stay(
 def test_what_was_launched_goes_with_a_disk_that_a_mirror_has_moved(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]
 ) -> None:
-    vm = make_vm(
-        binary=binary,
-        boot=False,
-        native=True,
-        extra=(
-            "-blockdev",
-            f"file,node-name=p1,filename={image('a')}",
-            "-blockdev",
-            "raw,node-name=f1,file=p1",
-            "-device",
-            "scsi-hd,bus=scsi0.0,id=d1,drive=f1",
-        ),
-    )
+    vm = make_vm(binary=binary, boot=False, native=True, extra=named_protocol(image("a")))
     modules = Modules(vm)
     assert modules.blockdev(id="n1", file=image("b"), attach=False)["changed"]
     assert job(vm, id="m", type="mirror", disk="d1", target="n1").get("changed")
@@ -315,14 +291,7 @@ def test_a_mirror_that_runs_has_the_target_that_it_was_started_with(vm: VM, imag
 def test_limits_of_a_disk_with_a_named_protocol_node_start_again(
     binary: Binary, make_vm: Callable[..., VM], image: Callable[..., str]
 ) -> None:
-    launch = (
-        "-blockdev",
-        f"file,node-name=p1,filename={image('a')}",
-        "-blockdev",
-        "raw,node-name=f1,file=p1",
-        "-device",
-        "virtio-blk-pci,bus=rp0,addr=0,id=d1,drive=f1",
-    )
+    launch = named_protocol(image("a"), "virtio-blk-pci,bus=rp0,addr=0,id=d1")
     vm = make_vm(binary=binary, boot=False, native=True, extra=launch)
     limited = Modules(vm).blockdev(id="d1", limits={"iops": 70})
     assert limited.get("changed")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -14,6 +13,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import NULL
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -125,7 +125,14 @@ def test_facts_report_the_parts_that_are_asked_for(bare_vm: VM) -> None:
     facts = Modules(bare_vm).info(gather_subset=["vm", "memory", "chardevs", "devices"])
     assert facts["vm"]["qemu_version"].startswith(bare_vm.binary.version)
     assert (facts["vm"]["status"], facts["vm"]["target"], facts["vm"]["accelerator"]) == ("prelaunch", "x86_64", "tcg")
-    assert facts["memory"] == {"base": 256 << 20, "plugged": 0, "maximum": 2 << 30, "slots": 4, "devices": []}
+    assert facts["memory"] == {
+        "base": 256 << 20,
+        "plugged": 0,
+        "total": 256 << 20,
+        "maximum": 2 << 30,
+        "slots": 4,
+        "devices": [],
+    }
     assert {"rp0", "scsi0"} <= {device["id"] for device in facts["devices"]}
     assert "disks" not in facts
 
@@ -264,9 +271,7 @@ def test_a_disk_of_the_drive_option_goes_with_its_node(
     assert (disk["id"], disk["file"], disk["format"]) == ("d0", path, "raw")
     assert unchanged(modules.blockdev(id="d0", file=path))
     assert modules.blockdev(id="d0", state="absent", force=True)["changed"]
-    deadline = time.monotonic() + 10  # QEMU frees the nodes of a -drive a moment after the device
-    while vm.hardware()["nodes"]:
-        assert time.monotonic() < deadline
+    until(lambda: not vm.hardware()["nodes"])  # QEMU frees the nodes of a -drive a moment after the device
 
 
 def test_a_disk_under_a_snapshot_is_still_that_disk(

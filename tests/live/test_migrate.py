@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -115,13 +116,6 @@ def test_a_guest_goes_on_counting_at_the_other_side(binary: Binary, make_vm: Mak
     _counted_on(there, count)
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def _counted_on(vm: VM, least: int) -> int:
     """The guest's count, when it has grown past *least* and once more while looked at."""
     deadline = time.monotonic() + 30
@@ -187,7 +181,7 @@ def test_a_second_run_waits_for_what_the_first_began(source: VM, line: Line) -> 
     begun: dict[str, Any] = {"uri": line.uri, "capabilities": {"postcopy-ram": True}}
     assert migrate(source, wait=False, **begun)["changed"]
     waiting = Modules(source).start("qmp_migrate", parameters={"max-bandwidth": "1G"}, timeout=60, **begun)
-    _until(lambda: source.query("query-migrate-parameters")["max-bandwidth"] == 1 << 30)
+    until(lambda: source.query("query-migrate-parameters")["max-bandwidth"] == 1 << 30)
     line.open()
     done = finish(waiting)
     assert done.get("changed") and sent(done) == ["migrate-set-parameters"], done

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -73,9 +73,7 @@ def test_a_nic_of_the_launch_is_restored_with_all_its_options(binary: Binary, ma
     }
     assert vm.hardware() == before and network(vm) == net
     vm.query("device_del", id="n1")
-    deadline = time.monotonic() + 30
-    while "n1" in vm.hardware()["devices"]:
-        assert time.monotonic() < deadline
+    until(lambda: "n1" not in vm.hardware()["devices"])
     vm.query("netdev_del", id="u0")
     vm.query("netdev_add", type="user", id="u0")
     vm.query("device_add", driver="virtio-net-pci", netdev="u0", id="n1", bus="rp1")

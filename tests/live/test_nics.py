@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,6 +17,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
+from ansible_collections.vmops.qemu.tests.support.waiting import until
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -240,9 +240,7 @@ def test_what_a_nic_of_the_start_leaves_behind_goes_with_the_next_run(binary: Bi
     vm = make_vm(binary=binary, extra=("-netdev", "user,id=u0", "-device", "virtio-net-pci,netdev=u0,id=net0,bus=rp0"))
     vm.query("device_del", id="net0")
     vm.wait_guest(lambda report: report["nics"] == [])
-    deadline = time.monotonic() + 30
-    while "net0" in vm.hardware()["devices"]:
-        assert time.monotonic() < deadline
+    until(lambda: "net0" not in vm.hardware()["devices"])
     modules = Modules(vm)
     gone = modules.netdev(id="net0", state="absent")
     assert gone["changed"] and gone["commands"] == [{"execute": "netdev_del", "arguments": {"id": "u0"}}], gone

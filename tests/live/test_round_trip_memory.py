@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, unchanged
 from ansible_collections.vmops.qemu.tests.support.round_trip import returned_options
 from ansible_collections.vmops.qemu.tests.support.values import MiB
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
@@ -41,6 +41,7 @@ OF_THE_LAUNCH = (
     *("-object", "memory-backend-file,id=lm3,size=128M,mem-path={dir}/nv", "-device", "nvdimm,id=nv,memdev=lm3"),
     *("-object", "memory-backend-ram,id=lm4,size=256M", "-device", "virtio-mem-pci,id=e1,memdev=lm4,bus=rp1,requested-size=64M"),
 )
+WITHOUT_ID = ("-object", "memory-backend-ram,id=lm5,size=128M", "-device", "pc-dimm,memdev=lm5,slot=2")
 
 
 def assert_round_trip(vm: VM, described: dict[str, Any]) -> None:
@@ -83,6 +84,16 @@ def test_memory_devices_of_the_launch_and_their_total_change_nothing(
     for one in total["memory"]["devices"]:
         assert one["at_launch"] is True
         assert_round_trip(vm, one)
+
+
+def test_facts_have_the_memory_as_a_total_reports_it(binary: Binary, make_vm: Callable[..., VM], tmp_path: Path) -> None:
+    extra = (word.format(dir=tmp_path) for word in (*OF_THE_LAUNCH, *WITHOUT_ID))
+    vm = make_vm(binary=binary, boot=False, extra=("-machine", "nvdimm=on", *extra))
+    total = memory(vm, total=str((256 + 4 * 128 + 64) * MiB))
+    facts = Modules(vm).info(gather_subset=["memory"])["memory"]
+    assert unchanged(total) and facts == {**total["memory"], "maximum": 2048 * MiB, "slots": 4}
+    (nameless,) = (one for one in facts["devices"] if one["id"] is None)
+    assert nameless.items() >= {"type": "pc-dimm", "size": 128 * MiB, "backend": "ram", "slot": 2, "at_launch": True}.items()
 
 
 def test_a_planned_total_is_the_one_that_is_returned(binary: Binary, make_vm: Callable[..., VM]) -> None:

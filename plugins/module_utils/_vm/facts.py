@@ -11,6 +11,7 @@ from .devices import cpu
 from .devices.chardev import plans as chardev
 from .devices.disk import results as disk
 from .devices.memory.capacity import lack, obstacle, room_beside
+from .devices.memory.total import describe_total
 from .devices.nic import spec as nic
 from .devices.objects import plans as objects
 from .errors import Unsupported
@@ -47,17 +48,13 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def memory(hardware: Hardware) -> dict[str, Any]:
-    """Bytes of RAM at start and plugged, and the memory devices. ``maximum`` and ``slots`` are None if QEMU does not report
+    """What a task with ``total`` reports, and how much the VM may have: ``maximum`` and ``slots``, None if QEMU does not report
     them."""
-    summary = hardware.cache.ask("query-memory-size-summary")
     room = room_beside(hardware)
-    devices = hardware.memory_devices
     return {
-        "base": summary["base-memory"],
-        "plugged": summary.get("plugged-memory", 0),
+        **describe_total(hardware),
         "maximum": room.base + room.held + room.size if room else None,
         "slots": room.total_slots if room else None,
-        "devices": [{"type": one["type"], **one["data"]} for one in devices],
     }
 
 

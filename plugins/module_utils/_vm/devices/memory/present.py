@@ -19,10 +19,10 @@ _TYPES = {"dimm": "pc-dimm"}
 class MemoryDevice(NamedTuple):
     """A memory device, present or planned. Sizes are in bytes.
 
-    ``size`` of a virtio-mem device is the most that the guest can have, ``requested_size`` what it is to have, and ``plugged``
-    what it has now; for others both are None. ``backend`` is the kind of the backend, such as ram. ``slot`` has those of ``bus``
-    and ``addr`` that are known. ``properties`` are those of the device, and ``backend_properties`` those of the backend, that
-    have an option, by QEMU's names.
+    ``id`` is empty for a device without one. ``size`` of a virtio-mem device is the most that the guest can have,
+    ``requested_size`` what it is to have, and ``plugged`` what it has now; for others both are None. ``backend`` is the kind of
+    the backend, such as ram. ``slot`` has those of ``bus`` and ``addr`` that are known. ``properties`` are those of the device,
+    and ``backend_properties`` those of the backend, that have an option, by QEMU's names.
     """
 
     id: str
@@ -85,8 +85,8 @@ def _size(value: Any) -> Any:
 
 
 def memory_devices(hardware: Hardware) -> list[MemoryDevice]:
-    """All memory devices that have an id."""
-    entries = [one for one in hardware.memory_devices if one["data"].get("id")]
+    """All memory devices."""
+    entries = hardware.memory_devices
     backends = [str(one["data"].get("memdev", "")).rsplit("/", 1)[-1] for one in entries]
     names = ["size", *(row.qemu for row in BACKEND)]
     values = iter(hardware.cache.qom_get((f"/objects/{backend}", name) for backend in backends for name in names))
@@ -104,16 +104,17 @@ def memory_device(hardware: Hardware, memory_id: str) -> MemoryDevice | None:
 def _memory_device(
     hardware: Hardware, kind: str, data: Mapping[str, Any], backend_id: str, backend_properties: Mapping[str, Any]
 ) -> MemoryDevice:
-    device = hardware.device(data["id"])
+    name = data.get("id", "")
+    device = hardware.device(name) if name else None
     elastic = "requested-size" in data
     # the size of an NVDIMM is reported without its label
     whole = backend_properties["size"] if kind == "nvdimm" and isinstance(backend_properties["size"], int) else None
-    if elastic:
-        slot = slot_of(device) if device else {}
+    if "addr" in data:  # of a DIMM or an NVDIMM, in the guest's memory; others are on a bus
+        slot = {"addr": f"{data['addr']:#x}"}
     else:
-        slot = {"addr": f"{data['addr']:#x}"} if "addr" in data else {}
+        slot = slot_of(device) if device else {}
     return MemoryDevice(
-        id=data["id"],
+        id=name,
         type=_TYPES.get(kind, kind),
         size=whole or data.get("max-size", data.get("size", 0)),
         requested_size=data["requested-size"] if elastic else None,
@@ -121,9 +122,9 @@ def _memory_device(
         backend=kind_of(hardware, backend_id),
         backend_id=backend_id,
         slot=slot,
-        properties=_properties(hardware, device, data) if device else {},
+        properties=_properties(hardware, device, data) if device else data,
         backend_properties=backend_properties,
-        at_launch=bool(device and device.at_launch),
+        at_launch=device.at_launch if device else not data.get("hotplugged", False),
     )
 
 
@@ -136,7 +137,7 @@ def _properties(hardware: Hardware, device: Device, data: Mapping[str, Any]) -> 
 def describe(memory: MemoryDevice) -> dict[str, Any]:
     """A memory device as the options that would create it, with what else QEMU reports of it."""
     plugged = {} if memory.plugged is None else {"plugged": memory.plugged}
-    return {"id": memory.id, **results(OPTIONS, memory), **plugged, "at_launch": memory.at_launch}
+    return {"id": memory.id or None, **results(OPTIONS, memory), **plugged, "at_launch": memory.at_launch}
 
 
 def is_memory(device: Device) -> bool:

@@ -46,7 +46,7 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
     base, present = _base(hardware), memory_devices(hardware)
     before = _description(base, map(describe, present))
     missing = total - before["total"]
-    elastic = next((one for one in present if one.type == "virtio-mem"), None)
+    elastic = next((one for one in present if one.type == "virtio-mem" and one.id), None)
     if not base <= total < MOST:
         limit = f"less than the {base} bytes that the VM was started with" if total < MOST else "more than any VM can have"
         raise InvalidOption(f"total {total} is {limit}.")
@@ -100,7 +100,7 @@ def _resized(
 
 def _surplus(present: Sequence[MemoryDevice], total: int, surplus: int) -> list[str]:
     """The ids of plugged DIMMs that have *surplus* bytes together. Raises InvalidOption if there are none."""
-    dimms = [one for one in present if one.type == "pc-dimm" and not one.at_launch]
+    dimms = [one for one in present if one.type == "pc-dimm" and one.id and not one.at_launch]
     sums = _sums(dimms)
     if surplus in sums:
         return sums[surplus]
