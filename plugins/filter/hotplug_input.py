@@ -70,6 +70,8 @@ from typing import Any, Callable, Iterable, Mapping
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.hotplug import ITEMS
+
 _SPECS = Path(__file__).parents[2] / "roles" / "hotplug" / "meta" / "argument_specs.yml"
 _SCALARS = {
     "hotplug_port": "int",
@@ -80,22 +82,7 @@ _SCALARS = {
     "hotplug_tls": "dict",
 }
 """Types of the variables that the role's argument spec lets through as they are, because Ansible would refuse an empty text."""
-_KINDS = {
-    "hotplug_objects": "object",
-    "hotplug_memory": "memory",
-    "hotplug_chardevs": "chardev",
-    "hotplug_devices": "device",
-    "hotplug_blockdevs": "disk",
-    "hotplug_netdevs": "nic",
-}
-_MODULES = {
-    "hotplug_objects": "qmp_object",
-    "hotplug_memory": "qmp_memory_hotplug",
-    "hotplug_chardevs": "qmp_chardev",
-    "hotplug_devices": "qmp_device",
-    "hotplug_blockdevs": "qmp_blockdev",
-    "hotplug_netdevs": "qmp_netdev",
-}
+_LISTS = {f"hotplug_{name}": items for name, items in ITEMS.items()}
 _OTHER_NAMES = {"hotplug_hosts", "hotplug_report"}
 """Variables beside the role's own: what the playbook reads, and what the role leaves."""
 _SYNONYMS = {
@@ -141,7 +128,7 @@ def hotplug_input(variables: Mapping[str, Any], names: Iterable[str] = ()) -> di
     for name, given in variables.items():
         try:
             value = _plain(given)
-            if name in _KINDS:
+            if name in _LISTS:
                 found["data"][name], entries = _items(name, value, specs[name]["options"], found["problems"])
                 found["entries"] += entries
             elif not _empty(value):
@@ -190,7 +177,7 @@ def _scalar(name: str, value: Any, spec: Mapping[str, Any]) -> Any:
 
 def _items(name: str, value: Any, options: Mapping[str, Any], problems: list[str]) -> tuple[list[Any], list[dict[str, Any]]]:
     """The items of a list, and what may be shown of each. Mistakes are added to *problems*."""
-    what = f"a list, each item of which has the options of vmops.qemu.{_MODULES[name]}"
+    what = f"a list, each item of which has the options of vmops.qemu.{_LISTS[name].module}"
     if isinstance(value, str):
         value = _parsed(name, value, what)
     if _empty(value):
@@ -214,7 +201,7 @@ def _items(name: str, value: Any, options: Mapping[str, Any], problems: list[str
             {
                 "variable": name,
                 "index": index,
-                "kind": _KINDS[name],
+                "kind": _LISTS[name].kind.result,
                 "id": item.get("id", "memory"),
                 "named": "id" in item,
                 "state": item.get("state", "present"),

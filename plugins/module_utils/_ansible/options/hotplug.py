@@ -25,16 +25,38 @@ from ..masking import SecretPlaces, as_dict, as_list, no_secret_places, shown_op
 from ..run import Kind, Params, Task, as_planned, planned, read_back
 from . import blockdev, chardev, cpu_hotplug, device, memory_hotplug, netdev, object
 
-KINDS: dict[str, Kind] = {
-    "cpus": cpu_hotplug.KIND,
-    "memory": memory_hotplug.KIND,
-    "objects": object.KIND,
-    "chardevs": chardev.KIND,
-    "devices": device.KIND,
-    "blockdevs": blockdev.KIND,
-    "netdevs": netdev.KIND,
+
+class Items(NamedTuple):
+    """A list of items of one kind. ``module`` is the module of a single item. ``title`` and ``one`` are names of several items
+    and of one in the output of the role; ``listed`` and ``note`` are for the documentation of the list."""
+
+    kind: Kind
+    module: str
+    title: str
+    one: str
+    listed: str
+    note: str = ""
+
+
+CPUS = cpu_hotplug.KIND
+ITEMS: dict[str, Items] = {
+    "memory": Items(
+        memory_hotplug.KIND,
+        "qmp_memory_hotplug",
+        "Memory",
+        "Memory",
+        "memory devices",
+        "One item can have O(memory[].total) instead of an id.",
+    ),
+    "objects": Items(object.KIND, "qmp_object", "Objects", "Object", "objects"),
+    "chardevs": Items(chardev.KIND, "qmp_chardev", "Character devices", "Character device", "character devices and serial ports"),
+    "devices": Items(device.KIND, "qmp_device", "Devices", "Device", "other devices, controllers among them"),
+    "blockdevs": Items(blockdev.KIND, "qmp_blockdev", "Disks", "Disk", "disks"),
+    "netdevs": Items(netdev.KIND, "qmp_netdev", "NICs", "NIC", "NICs"),
 }
-LISTS = {name: kind for name, kind in KINDS.items() if name != "cpus"}
+"""The lists, by their options. The documentation of qmp_hotplug and the role have their parts from here: nox -s generate."""
+LISTS = {name: items.kind for name, items in ITEMS.items()}
+KINDS: dict[str, Kind] = {"cpus": CPUS, **LISTS}
 _NOT_OF_ITEMS: dict[str, Any] = {"reserved": []}
 """An option of single tasks with its default: here no slot is given twice anyway."""
 OPTIONS: dict[str, Any] = {
@@ -81,11 +103,10 @@ def _cpus(value: Any) -> dict[str, Any]:
     """The options of qmp_cpu_hotplug from ``cpus``, which is a number or has these options."""
     options = as_dict(value) if isinstance(value, str) and not value.strip().isdigit() else value
     options = options if isinstance(options, dict) else {"count": value}
-    kind = KINDS["cpus"]
-    checked = ArgumentSpecValidator(kind.options, **kind.rules).validate(options)
+    checked = ArgumentSpecValidator(CPUS.options, **CPUS.rules).validate(options)
     if checked.error_messages:
         raise InvalidOption(f"cpus: {checked.error_messages[0]}. Give a number, or the options of qmp_cpu_hotplug.")
-    check_numbers(checked.validated_parameters, kind.options, "cpus.")
+    check_numbers(checked.validated_parameters, CPUS.options, "cpus.")
     return dict(checked.validated_parameters)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +12,25 @@ import pytest
 import yaml
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import connection
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.hotplug import ITEMS
 
 ROLE = Path(__file__).parents[4] / "roles" / "hotplug"
-OPTIONS = "ansible_collections.vmops.qemu.plugins.module_utils._ansible.options"
 SET_BY_THE_ROLE = {*connection.OPTIONS, "reserved", "on_pending"}
-LISTS = {
-    "hotplug_objects": ("qmp_object", "objects.yml"),
-    "hotplug_memory": ("qmp_memory_hotplug", "memory.yml"),
-    "hotplug_chardevs": ("qmp_chardev", "chardevs.yml"),
-    "hotplug_devices": ("qmp_device", "devices.yml"),
-    "hotplug_blockdevs": ("qmp_blockdev", "blockdevs.yml"),
-    "hotplug_netdevs": ("qmp_netdev", "netdevs.yml"),
-}
 
 
-def options_of(module: str) -> dict[str, Any]:
-    """The options of a module, but for those that the role sets for all."""
-    options = importlib.import_module(f"{OPTIONS}.{module[len('qmp_') :]}").KIND.options
-    return {name: option for name, option in options.items() if name not in SET_BY_THE_ROLE}
+def role(name: str) -> Any:
+    return yaml.safe_load((ROLE / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("variable", LISTS)
-def test_the_role_takes_every_option_and_passes_it_on(variable: str) -> None:
-    module, tasks = LISTS[variable]
-    expected = options_of(module)
-    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    taken = specs["argument_specs"]["main"]["options"][variable]["options"]
+@pytest.mark.parametrize("kind", ITEMS)
+def test_the_role_takes_every_option_and_passes_it_on(kind: str) -> None:
+    module = ITEMS[kind].module
+    expected = {name: option for name, option in ITEMS[kind].kind.options.items() if name not in SET_BY_THE_ROLE}
+    taken = role("meta/argument_specs.yml")["argument_specs"]["main"]["options"][f"hotplug_{kind}"]["options"]
     assert {name: option["type"] for name, option in taken.items()} == {name: option["type"] for name, option in expected.items()}
     assert {name for name in taken if taken[name].get("no_log")} == {name for name in expected if expected[name].get("no_log")}
     assert {name: option.get("choices") for name, option in taken.items()} == {
         name: option.get("choices") for name, option in expected.items()
     }
-    task = yaml.safe_load((ROLE / "tasks" / tasks).read_text(encoding="utf-8"))[0][f"vmops.qemu.{module}"]
+    task = role(f"tasks/{kind}.yml")[0][f"vmops.qemu.{module}"]
     assert set(task) - {"reserved"} == set(expected)
