@@ -17,9 +17,9 @@ from ansible_collections.vmops.qemu.tests.support.fixtures import (
     session_vm,
     vm,
 )
+from ansible_collections.vmops.qemu.tests.support.tls import authority, port, tls
 
 from .other_machines import make_other
-from .tls import authority, port, tls
 
 __all__ = [
     "authority",

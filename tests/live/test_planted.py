@@ -18,11 +18,10 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError, Monitor, UnixAddress
 from ansible_collections.vmops.qemu.tests.support.modules import finish, refused, start
+from ansible_collections.vmops.qemu.tests.support.tls import over_tls
 from ansible_collections.vmops.qemu.tests.support.values import NOBODY, SECRET
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .tls import over_tls
 
 OTHER = 65533
 PROGRAMS = Path(__file__).parent / "programs"

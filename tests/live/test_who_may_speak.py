@@ -15,10 +15,9 @@ from typing import Callable
 import pytest
 
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.tls import Authority, over_tls
 from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .tls import Authority, over_tls
 
 
 def test_a_good_client_does_all_but_pass_descriptors(port: int, tls: dict[str, str], make_tap: Callable[..., str]) -> None:
