@@ -26,10 +26,11 @@ attributes:
 options:
   gather_subset:
     description:
-      - The parts to read. Each is returned under its own name. V(all) means all of them.
+      - The parts to read. Each is returned under its own name. V(all) means all of them but V(plugged).
+      - V(plugged) takes longer than all others together, so it is read only if it is named.
     type: list
     elements: str
-    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, capacity]
+    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, capacity, plugged]
     default: [all]
 """
 
@@ -43,6 +44,19 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: vm.capacity.disk.count >= 2
     fail_msg: "{{ vm.capacity.disk.reason }} Start it with {{ vm.capacity.disk.launch_args | join(' ') }}"
+
+- name: Read what was plugged
+  vmops.qemu.qmp_info:
+    socket: /run/vm1/qmp.sock
+    gather_subset: plugged
+  register: vm
+
+- name: Give it to the VM at its next start as well
+  when: vm.plugged.incomplete == []
+  ansible.builtin.copy:
+    content: "{{ vm.plugged.systemd }}"
+    dest: /etc/systemd/system/vm1.service.d/hotplug.conf
+    mode: "0644"
 """
 
 RETURN = r"""
@@ -233,6 +247,43 @@ capacity:
           description: Arguments of QEMU's command line that would allow one more.
           type: list
           elements: str
+plugged:
+  description:
+    - Everything that was plugged since QEMU was started and that has an id, as arguments of QEMU's command line. A QEMU that is
+      started with its present command line and these arguments has the same hardware.
+    - Changes of what QEMU was started with are not among them, such as the medium of a CD drive or the link of a NIC.
+  returned: if requested
+  type: dict
+  contains:
+    launch_args:
+      description: The arguments. Each thing comes after what it refers to.
+      type: list
+      elements: str
+    shell:
+      description: The same, quoted for a shell.
+      type: str
+    systemd:
+      description:
+        - The same as a drop-in for the unit of the VM. It sets the environment variable E(QEMU_HOTPLUG_ARGS). Write
+          C($QEMU_HOTPLUG_ARGS) as the last word of the unit's C(ExecStart=).
+      type: str
+    hardware:
+      description: Each thing with C(kind), C(id) and C(launch_args), in the same order. vCPUs have no id.
+      type: list
+      elements: dict
+    incomplete:
+      description:
+        - Each thing of which RV(plugged.launch_args) does not have everything, with C(kind), C(id) and C(reason). These are
+          secrets, and options that QEMU does not report, such as the forwarded ports of a user network.
+        - C(discard) and C(aio) of a disk are never reported, so they are missing without a reason here.
+      type: list
+      elements: dict
+  sample:
+    launch_args: [-netdev, "hubport,id=net1,hubid=1", -device, '{"driver": "virtio-net-pci", "id": "net1", "netdev": "net1"}']
+    shell: "-netdev hubport,id=net1,hubid=1 -device '{\"driver\": \"virtio-net-pci\", \"id\": \"net1\", \"netdev\": \"net1\"}'"
+    systemd: "[Service]\n..."
+    hardware: []
+    incomplete: []
 """
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module

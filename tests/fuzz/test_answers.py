@@ -25,6 +25,7 @@ from .values import EVIL, HALF, anything, paths_in, replaced, texts
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "facts": ("qmp_info", {"gather_subset": ["all"]}),
+    "plugged hardware": ("qmp_info", {"gather_subset": ["plugged"]}),
     "disk as it is": ("qmp_blockdev", {"id": "d1", "backend": {"driver": "raw"}, "bus": "rp0", "serial": "one", "size": "2M"}),
     "new disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "size": "2M", "passphrase": "x", "format": "luks"}),
     "SCSI disk": ("qmp_blockdev", {"id": "x1", "file": "/x", "driver": "scsi-hd"}),

@@ -113,10 +113,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Information:
-    """A module that only reads: it returns those of the ``subsets`` of the facts that ``gather_subset`` names."""
+    """A module that only reads: it returns those of the ``subsets`` of the facts that ``gather_subset`` names. ``all`` does not
+    name the ``slow`` ones."""
 
     options: dict[str, Any]
     subsets: Mapping[str, Callable[[Hardware], Any]]
+    slow: frozenset[str] = frozenset()
     rules: dict[str, Any] = field(default_factory=dict)
     secret_places: SecretPlaces = no_secret_places
     spec: Callable[[Params], Any] = dict
@@ -124,7 +126,9 @@ class Information:
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         hardware = Hardware(monitor)
         chosen = set(task.params["gather_subset"])
-        return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if chosen & {"all", name}}}
+        if "all" in chosen:
+            chosen |= self.subsets.keys() - self.slow
+        return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if name in chosen}}
 
 
 def run(work: Work, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:

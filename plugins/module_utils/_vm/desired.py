@@ -10,30 +10,22 @@ what another one adds, and what the VM cannot take is refused before the first c
 from __future__ import annotations
 
 import heapq
-import re
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from .devices.disk.secrets import secrets_of
-from .devices.memory.present import is_memory
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
 from .model.forecast import Forecast
-from .model.hardware import Device, Hardware
-from .model.users import users_of_object
+from .model.hardware import Hardware
 from .plan.hotplug import Plug, StillThere, Unplug, UnplugTogether
 from .plan.plan import Plan, PlanFailed, Run, Step
+from .plugged import plugged
 
 KINDS = ("objects", "memory", "chardevs", "devices", "blockdevs", "netdevs", "cpus")
 """In the order in which they are added if nothing else speaks for another one: what others need comes first."""
 
 SLOTS = ("none", "named", "any")
 """Whether a thing takes a slot, and whether its task names it: those that take any come after those that name theirs."""
-
-_PORTS = ("virtserialport", "virtconsole")
-_OF_QEMU = re.compile(r"(serial|parallel|compat_monitor|vc|gdb|spice|qtest)[\w.-]*\Z")
-"""Ids of character devices that QEMU makes at its start for options other than -chardev."""
-_NEVER_DELETED = ("can-bus", "main-loop")
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def plan(
     forecast = Forecast(hardware)
     surplus, warnings = _surplus(forecast, items, exact)
     removals = [removal(kind, name) for kind, name in surplus] if removal else []
-    parts = _planned(forecast, _in_order([*items, *removals]))
+    parts = _planned(forecast, in_order([*items, *removals]))
     return WholePlan(
         tuple(_steps(parts)),
         _side(parts, lambda plan: plan.before),
@@ -199,7 +191,7 @@ def refuse_twice(items: Iterable[Item]) -> None:
 # -- the order
 
 
-def _in_order(items: Sequence[Item]) -> list[Item]:
+def in_order(items: Sequence[Item]) -> list[Item]:
     """Removals first, users before what they use; then the others, what they refer to before them.
 
     Among those that do not refer to each other they are in the order of SLOTS, and then of KINDS.
@@ -354,62 +346,22 @@ def _side(parts: Iterable[Part], of: Callable[[Plan], Any]) -> dict[str, Any]:
 
 
 def _surplus(hardware: Hardware, items: Sequence[Item], exact: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Kind and id of what was plugged while the VM runs and is not among *items*, and warnings of what cannot be known.
-
-    Only what is complete: a node, a backend or an object that belongs to something else is left alone.
-    """
+    """Kind and id of what was plugged while the VM runs and is not among *items*, and warnings of what cannot be known."""
     found: list[tuple[str, str]] = []
     warnings: list[str] = []
     line = hardware.command_line
     launched = {"blockdevs": line.nodes, "netdevs": line.netdevs, "chardevs": line.chardevs}
-    plugged: dict[str, set[str]] = {}
-    for device in hardware.devices:
-        if device.id and not device.at_launch:
-            plugged.setdefault(_kind_of(hardware, device), set()).add(device.id)
-    for kind in exact:
+    # a number of vCPUs and a total are exact by themselves
+    by_themselves = {"cpus", *(item.kind for item in items if item.kind == "memory" and item.id is None)}
+    kinds = [kind for kind in exact if kind not in by_themselves]
+    there = plugged(hardware, kinds)
+    for kind in kinds:
         listed = {str(item.id) for item in items if item.kind == kind}
-        if kind == "cpus" or (
-            kind == "memory" and any(item.kind == kind and item.id is None for item in items)
-        ):  # a number of vCPUs and a total are exact by themselves
-            continue
-        others = (_objects(hardware) if kind == "objects" else _chardevs(hardware) if kind == "chardevs" else set()) - listed
-        if others and not line.complete:
+        unclear = there.unclear.get(kind, set()) - listed
+        if unclear:
             warnings.append(
-                f"{kind}: exact: true does not remove {', '.join(sorted(others))}: QEMU does not report whether the VM "
+                f"{kind}: exact: true does not remove {', '.join(sorted(unclear))}: QEMU does not report whether the VM "
                 "was started with them, and its command line is not visible from here. Remove them with state: absent."
             )
-            others = set()
-        surplus = (plugged.get(kind, set()) | others) - listed - launched.get(kind, {}).keys()
-        found += [(kind, name) for name in sorted(surplus)]
+        found += [(kind, name) for name in sorted(there.known[kind] - listed - launched.get(kind, {}).keys())]
     return found, warnings
-
-
-def _kind_of(hardware: Hardware, device: Device) -> str:
-    """Which of the kinds manages *device*."""
-    if "drive" in device.types:
-        return "blockdevs"
-    if "netdev" in device.types:
-        return "netdevs"
-    if is_memory(device):
-        return "memory"
-    if device.driver in _PORTS and device.properties.get("chardev") == device.id:
-        return "chardevs"
-    return "cpus" if any(device.path == cpu.path for cpu in hardware.cpu_slots) else "devices"
-
-
-def _objects(hardware: Hardware) -> set[str]:
-    """The objects that QEMU's command line does not have and that belong to nothing else: not the secrets of a disk, the backends
-    of memory, nor what the machine made for itself."""
-    return {
-        name
-        for name, kind in hardware.objects.items()
-        if name not in hardware.command_line.objects
-        and kind not in _NEVER_DELETED
-        and not (kind.startswith("memory-backend-") and (name.endswith(".mem") or users_of_object(hardware, name)))
-        and not (kind == "secret" and name in secrets_of(hardware, name.rpartition(".")[0]))
-    }
-
-
-def _chardevs(hardware: Hardware) -> set[str]:
-    """The character devices that QEMU's command line does not have. Each may have a port, or be used by something else."""
-    return {name for name in hardware.chardevs if name not in hardware.command_line.chardevs and not _OF_QEMU.match(name)}

@@ -15,6 +15,7 @@ from .devices.memory.total import describe_total
 from .devices.nic import spec as nic
 from .devices.objects import plans as objects
 from .errors import Unsupported
+from .launch import describe as plugged
 from .model.hardware import Device, Hardware
 from .model.slots import default_driver, free_slots, launch_argument, slot_of, slot_options
 from .operations import balloon, migration
@@ -139,5 +140,9 @@ SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "migration": migration.describe,
     "devices": devices,
     "capacity": capacity,
+    "plugged": plugged,
 }
 """The parts of the facts, by their names in ``gather_subset`` and in the result."""
+
+SLOW = frozenset({"plugged"})
+"""Those that are read only if they are named: they take longer than all others together."""

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from ..._vm.facts import SUBSETS
+from ..._vm.facts import SLOW, SUBSETS
 from ..run import Information
 
 INFORMATION = Information(
     options={"gather_subset": {"type": "list", "elements": "str", "choices": ["all", *SUBSETS], "default": ["all"]}},
     subsets=SUBSETS,
+    slow=SLOW,
 )

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
 
 Options = Dict[str, Any]
 """One option's value by its keys: nested from JSON, or flat with dotted keys, all of them text."""
-_IMPLIED = {
+IMPLIED = {
     "device": "driver",
     "drive": "file",
     "blockdev": "driver",
@@ -52,7 +52,7 @@ def read(pid: int | None) -> Launched:
 
 def of_words(words: List[str]) -> Launched:
     """The options in these words of a command line."""
-    found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in _IMPLIED.items()}
+    found = {option: [parse(value, implied) for value in _values(words, option)] for option, implied in IMPLIED.items()}
     nodes = [*found["blockdev"], *found["drive"]]
     return Launched(
         _by(found["device"], "id"),
