@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
 from ansible_collections.vmops.qemu.tests.support.measured import run_measured
@@ -85,6 +86,46 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
         "qmp_blockdev", {"socket": str(bare_vm.qmp_socket), "id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
     )
     assert added.result["changed"] and added.memory < 100, (added.memory, added.result.get("msg"))
+
+
+def slots(vm: VM, most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
+    """All buses with what is on them, and all devices. The text of the device tree is used from *most* SCSI devices on."""
+    monkeypatch.setattr(hardware, "_MANY", most)
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        found = Hardware(monitor)
+        return [bus._replace(devices=tuple(sorted(bus.devices, key=str))) for bus in found.buses], found.devices
+
+
+def test_the_slots_of_many_scsi_disks_are_those_that_a_question_for_each_returns(
+    binary: Binary, make_vm: Callable[..., VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = make_vm(binary=binary, boot=False, ports=1, extra=("-device", "virtio-scsi-pci,id=scsi1"))
+    asked: list[str] = []
+    true_way = Monitor.execute_many
+
+    def counted(self: Monitor, requests: Any, **options: Any) -> Any:
+        asked.extend(request.command for request in requests)
+        return true_way(self, requests, **options)
+
+    def add(monitor: Monitor, number: int, **properties: str) -> None:
+        monitor.execute("blockdev-add", {"driver": "null-co", "node-name": f"n{number}", "size": 1 << 20})
+        slot = {"bus": f"scsi{number % 2}.0", "scsi-id": number, "lun": number % 3, **properties}
+        driver = "scsi-cd" if number % 7 == 0 else "scsi-hd"
+        disk = {"driver": driver, "id": f"s{number}", "drive": f"n{number}", **slot}
+        monitor.execute("device_add", disk)
+
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        for number in range(70):
+            add(monitor, number)
+    monkeypatch.setattr(Monitor, "execute_many", counted)
+    one_text = slots(vm, 64, monkeypatch)
+    count = len(asked)
+    assert one_text == slots(vm, 1000, monkeypatch)
+    assert len(asked) - count == count + 3 * 70 - 1  # for each the link of its bus, scsi-id and lun
+    with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
+        lie = 'x"\n                scsi-id = 99 (0x63)\n              dev: scsi-hd, id "s80"\n                y = "'
+        add(monitor, 71, device_id=lie)
+    assert slots(vm, 64, monkeypatch) == slots(vm, 1000, monkeypatch)
 
 
 def test_the_schema_and_the_list_of_many_nodes_are_read(bare_vm: VM) -> None:

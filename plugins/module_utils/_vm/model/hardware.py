@@ -18,9 +18,11 @@ from typing import AbstractSet, Any, Iterable, Mapping, NamedTuple
 from ...qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..host import qemu_process as launched
+from .qtree import ScsiDevice, scsi_devices
 from .query_cache import QueryCache
 
 PERIPHERAL = "/machine/peripheral"
+
 _ANONYMOUS = "/machine/peripheral-anon"
 _IN_MODULES = re.compile(r"(virtio|vhost-user)-(gpu|vga)-(gl|rutabaga)\b")
 _OUTSIDE = re.compile(r"-(pci|ccw)\Z")
@@ -35,7 +37,6 @@ _DEVICE_PROPERTIES: dict[str, type] = {
     "mac": str,
     "serial": str,
     "bootindex": int,
-    "channel": int,
     "scsi-id": int,
     "lun": int,
     "dev_id": str,
@@ -73,6 +74,8 @@ _MONITOR_OBJECT = "monitor-"
 _MONITOR_CHARDEV = re.compile(r"compat_monitor\d+\Z")
 _ASKS_SAFELY = (11, 1)
 """From this version on, block nodes can be queried while a stream has concluded."""
+_MANY = 64
+"""So many SCSI devices are looked for in one text, instead of with questions for each."""
 _CHILD_LINK = re.compile(r"child\[\d+\]\Z")
 
 
@@ -288,23 +291,31 @@ class Hardware:
 
     def _read_devices(self, paths: Iterable[str]) -> list[Device]:
         paths = list(paths)
-        types = self.cache.qom_list(paths)
-        places = [(path, name) for path, known in zip(paths, types) for name in _DEVICE_PROPERTIES if name in known]
+        listed = self.cache.qom_list(paths)
+        drivers = [self._driver(path) for path in paths]
+        places = [
+            (path, name)
+            for path, known, driver in zip(paths, listed, drivers)
+            for name in _DEVICE_PROPERTIES
+            if name in known and not (driver and name == "type")
+        ]
         values: dict[str, dict[str, Any]] = {path: {} for path in paths}
+        if len(paths) > _MANY:
+            _slots = self._many_scsi_devices  # they answer some of the questions below
         for (path, name), value in zip(places, self.cache.qom_get(places)):
             if is_a(value, _DEVICE_PROPERTIES[name]):
                 values[path][name] = value
         return [
-            Device(
-                path,
-                _id_of(path),
-                values[path].pop("type"),
-                values[path],
-                known,
-            )
-            for path, known in zip(paths, types)
-            if values[path].get("type")
+            Device(path, _id_of(path), str(name), values[path], known)
+            for path, known, driver in zip(paths, listed, drivers)
+            for name in [values[path].pop("type", driver)]
+            if name and known and values[path]
         ]
+
+    def _driver(self, path: str) -> str | None:
+        """The driver of a device, as far as the list of all devices has it."""
+        kind = self.cache.child_type(path) or ""
+        return kind[len("child<") : -1] if kind.startswith("child<") else None
 
     # Buses
 
@@ -343,14 +354,16 @@ class Hardware:
 
         A bus has a link to each of its devices, and the type of the link names the driver.
         """
-        links = [
-            (bus, name, kind[len("link<") : -1])
-            for bus, types in zip(buses, self.cache.qom_list(buses))
-            for name, kind in types.items()
-            if _CHILD_LINK.match(name)
-        ]
+        occupants: list[tuple[str, str, str]] = []
+        links: list[tuple[str, str, str]] = []
+        for bus, types in zip(buses, self.cache.qom_list(buses)):
+            own = [(bus, name, kind[len("link<") : -1]) for name, kind in types.items() if _CHILD_LINK.match(name)]
+            many = self._scsi_devices_on(bus) if buses[bus] == "child<SCSI>" else []
+            is_whole = sorted(driver for _bus, _name, driver in own) == sorted(driver for _bus, _path, driver in many)
+            occupants += many if is_whole else []
+            links += [] if is_whole else own
         targets = self.cache.qom_get(((bus, name) for bus, name, _driver in links), str)
-        occupants = [(bus, path, driver) for (bus, _name, driver), path in zip(links, targets) if path]
+        occupants += [(bus, path, driver) for (bus, _name, driver), path in zip(links, targets) if path]
         places = [
             (path, name) for bus, path, _driver in occupants for name in _SLOT_PROPERTIES.get(buses[bus][len("child<") : -1], ())
         ]
@@ -361,6 +374,24 @@ class Hardware:
         found: dict[str, list[Device]] = {bus: [] for bus in buses}
         for bus, path, driver in occupants:
             found[bus].append(Device(path, _id_of(path), driver, {"parent_bus": bus, **values[path]}, {}))
+        return found
+
+    def _scsi_devices_on(self, bus: str) -> list[tuple[str, str, str]]:
+        """Of each device in _many_scsi_devices that is on the bus at this QOM path: that path, its own, and its driver."""
+        name = bus.rsplit("/", 1)[-1]
+        paths = (self.ids[device_id] for device_id, one in self._many_scsi_devices.items() if one.bus == name)
+        return [(bus, path, str(self._driver(path))) for path in paths]
+
+    @cached_property
+    def _many_scsi_devices(self) -> dict[str, ScsiDevice]:
+        """The SCSI devices by id, if there are many: one text has all their slots, and a question for each takes longer."""
+        expected = [device_id for device_id, path in self.ids.items() if str(self._driver(path)).startswith("scsi-")]
+        if len(expected) <= _MANY:
+            return {}
+        text = self.cache.ask_or("", "human-monitor-command", **{"command-line": "info qtree"})
+        found = scsi_devices(text, expected)
+        for device_id, one in found.items():
+            self.cache.learn(self.ids[device_id], {"scsi-id": one.target, "lun": one.lun})
         return found
 
     def _bus_paths(self) -> dict[str, str]:

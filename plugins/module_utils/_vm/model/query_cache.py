@@ -13,6 +13,8 @@ from ...qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
 
 _AT_ONCE = 256
 """Questions whose answers are in memory as they came at one time; what is kept of them may be less."""
+_ALIKE = {f"child<{driver}>" for driver in ("scsi-hd", "scsi-cd", "scsi-block", "scsi-generic")}
+"""Frequent devices of which all of one driver have the same properties: there is nothing in them that is made for each."""
 
 _REPLIES: dict[str, Any] = {
     "human-monitor-command": str,
@@ -80,11 +82,17 @@ class QueryCache:
         self._answers: dict[str, Any] = {}
         self._lists: dict[str, dict[str, str]] = {}
         self._assumed: dict[str, Mapping[str, Any]] = {}
+        self._alike: dict[str, str] = {}
 
     def assume(self, path: str, types: Mapping[str, str], values: Mapping[str, Any]) -> None:
         """Assume that the object at the QOM *path* has these properties, without asking QEMU; no properties mean no object."""
         self._lists[path] = dict(types)
         self._assumed[path] = values
+        self._alike = {kind: like for kind, like in self._alike.items() if like != path}
+
+    def learn(self, path: str, values: Mapping[str, Any]) -> None:
+        """Take these values of properties of the object at the QOM *path* for QEMU's, which another reply had."""
+        self._answers.update((_key(_qom_get(path, name)), value) for name, value in values.items())
 
     def ask_many(self, requests: Iterable[Request]) -> list[Any]:
         """The answer to each request, asking only those not asked before; a CommandError stands for a refusal.
@@ -92,7 +100,7 @@ class QueryCache:
         Raises ProtocolError where an answer is not of the documented shape.
         """
         requests = list(requests)
-        keys = [json.dumps(request, sort_keys=True) for request in requests]
+        keys = [_key(request) for request in requests]
         missing = {key: request for key, request in zip(keys, requests) if key not in self._answers}
         for some in _portions(list(missing.items())):
             self._answers.update(zip((key for key, _request in some), self._asked([request for _key, request in some])))
@@ -135,18 +143,36 @@ class QueryCache:
     def qom_list(self, paths: Iterable[str]) -> list[dict[str, str]]:
         """For each QOM path its properties, name to type; empty where there is no such object.
 
-        They are nearly all that there is to remember of a large VM, and most of it over and over: each text is kept once.
+        They are nearly all that there is to remember of a large VM, and most of it over and over: each text is kept once, and
+        of devices that are alike one is asked.
         """
         paths = list(paths)
-        for some in _portions([path for path in dict.fromkeys(paths) if path not in self._lists]):
+        missing = {path: self._like(path) for path in paths if path not in self._lists}
+        self._list([like for like in dict.fromkeys(missing.values()) if like not in self._lists])
+        self._list([path for path, like in missing.items() if path not in self._lists and not self._lists[like]])
+        for path, like in missing.items():
+            self._lists.setdefault(path, self._lists[like])
+        return [self._lists[path] for path in paths]
+
+    def _list(self, paths: list[str]) -> None:
+        for some in _portions(paths):
             for path, types in zip(some, self._asked([Request("qom-list", {"path": path}) for path in some], _types)):
                 self._lists[path] = {} if isinstance(types, CommandError) else types
-        return [self._lists[path] for path in paths]
+
+    def _like(self, path: str) -> str:
+        """The path of the object that has the same properties as the one at *path*; often that one itself."""
+        kind = self.child_type(path)
+        return self._alike.setdefault(kind, path) if kind in _ALIKE else path
+
+    def child_type(self, path: str) -> str | None:
+        """The type of the object at a QOM path, as ``child<TYPE>``, if the object that it is in has been listed already."""
+        parent, _slash, name = path.rpartition("/")
+        return None if path in self._assumed else self._lists.get(parent, {}).get(name)
 
     def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
         """For each (path, property) its value; None where there is no such property of this JSON type."""
         places = list(places)
-        asked = [Request("qom-get", {"path": path, "property": name}) for path, name in places if path not in self._assumed]
+        asked = [_qom_get(path, name) for path, name in places if path not in self._assumed]
         answers = iter(self.ask_many(asked))
         found = [self._assumed[path].get(name) if path in self._assumed else next(answers) for path, name in places]
         return [None if isinstance(answer, CommandError) or not is_a(answer, kind) else answer for answer in found]
@@ -154,6 +180,14 @@ class QueryCache:
 
 def _types(listing: list[dict[str, str]]) -> dict[str, str]:
     return {sys.intern(entry["name"]): sys.intern(entry["type"]) for entry in listing}
+
+
+def _qom_get(path: str, name: str) -> Request:
+    return Request("qom-get", {"path": path, "property": name})
+
+
+_key = json.JSONEncoder(sort_keys=True).encode
+"""A text for each request."""
 
 
 def _portions(whole: list[Any]) -> list[list[Any]]:
