@@ -22,7 +22,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.frontend im
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Disconnected, Monitor, UnixAddress
-from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, start
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, run
 from ansible_collections.vmops.qemu.tests.support.values import NOBODY, NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -30,7 +30,7 @@ CONNECT = Path(__file__).parent / "programs" / "connect.py"
 
 
 def info(path: Path | str, **options: Any) -> dict[str, Any]:
-    return finish(start("qmp_info", {"socket": str(path), "connect_timeout": 1.0, **options}))
+    return run("qmp_info", {"socket": str(path), "connect_timeout": 1.0, **options})
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_values_that_cannot_be_sent_are_refused_before_anything_is(vm: VM, optio
     address = {} if "host" in options else {"socket": str(vm.qmp_socket)}
     disk = {} if "backend" in options else {"file": "/a"}
     before = vm.hardware()
-    refused(finish(start("qmp_blockdev", {"id": "d1", **disk, **address, **options})), "invalid_option", *words)
+    refused(run("qmp_blockdev", {"id": "d1", **disk, **address, **options}), "invalid_option", *words)
     assert vm.hardware() == before
 
 

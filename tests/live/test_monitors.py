@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, TcpAddress, UnixAddress
-from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, run
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
@@ -38,7 +38,7 @@ def test_a_monitor_by_any_name_is_not_listed_to_who_speaks_through_it(
         boot=False,
         extra=("-chardev", f"socket,id=own,path={path},server=on,wait=off", "-mon", "chardev=own,mode=control"),
     )
-    facts = finish(start("qmp_info", {"socket": str(link), "gather_subset": ["objects", "chardevs"]}))
+    facts = run("qmp_info", {"socket": str(link), "gather_subset": ["objects", "chardevs"]})
     assert listed(facts, "objects") == {"pc.ram"}
     assert listed(facts, "chardevs") == {"serial0", "serial1"}
 

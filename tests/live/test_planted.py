@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import ConnectError, Monitor, UnixAddress
-from ansible_collections.vmops.qemu.tests.support.modules import finish, refused, start
+from ansible_collections.vmops.qemu.tests.support.modules import refused, run
 from ansible_collections.vmops.qemu.tests.support.tls import over_tls
 from ansible_collections.vmops.qemu.tests.support.values import NOBODY, SECRET
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
@@ -73,7 +73,7 @@ def heard(trap: subprocess.Popen[bytes]) -> bytes:
 
 
 def send_secret(path: Path) -> dict[str, Any]:
-    return finish(start("qmp_object", {"socket": str(path), "id": "s1", "qom_type": "secret", "secret": SECRET}))
+    return run("qmp_object", {"socket": str(path), "id": "s1", "qom_type": "secret", "secret": SECRET})
 
 
 def test_a_socket_of_another_user_in_a_shared_directory_is_not_spoken_to(shared: Path, program: Program) -> None:
@@ -226,6 +226,6 @@ def test_a_file_for_tls_that_another_user_could_have_put_there_is_not_read(
     ids=str,
 )
 def test_a_bad_address_is_refused_by_its_own_name(options: dict[str, Any], words: tuple[str, ...]) -> None:
-    result = finish(start("qmp_info", options))
+    result = run("qmp_info", options)
     assert result["failed"] and result["error_code"] in ("invalid_option", "connect_failed"), result
     assert all(word in result["msg"] for word in words), result["msg"]

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import finish, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import finish, run, start, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -42,7 +42,7 @@ def test_the_loser_is_notified_of_a_conflict_and_leaves_the_winners_alone(
         assert all(result["error_code"] == "conflict" and "Run the task again" in result["msg"] for result in lost), results
         assert not any(result["details"]["left"] or result["changed"] for result in lost), results
         assert [result["changed"] for result in results if not result.get("failed")].count(True) == 1, results
-        assert unchanged(finish(start(module, {"socket": sockets[0], **one}))), results
+        assert unchanged(run(module, {"socket": sockets[0], **one})), results
         if number > 2 and lost:
             break
     else:
@@ -52,9 +52,9 @@ def test_the_loser_is_notified_of_a_conflict_and_leaves_the_winners_alone(
 def test_a_place_that_is_really_taken_is_still_reported_as_such(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False, ports=1)
     socket = str(vm.qmp_socket)
-    assert finish(start("qmp_device", {"socket": socket, "id": "a", "driver": "virtio-rng-pci"}))["changed"]
-    result = finish(start("qmp_device", {"socket": socket, "id": "b", "driver": "virtio-rng-pci"}))
+    assert run("qmp_device", {"socket": socket, "id": "a", "driver": "virtio-rng-pci"})["changed"]
+    result = run("qmp_device", {"socket": socket, "id": "b", "driver": "virtio-rng-pci"})
     assert result["error_code"] == "no_free_slot", result
     raw = {"socket": socket, "execute": "object-add", "arguments": {"qom-type": "iothread", "id": "io"}}
-    assert finish(start("qmp_command", raw))["changed"]
-    assert finish(start("qmp_command", raw))["error_code"] == "command_failed"
+    assert run("qmp_command", raw)["changed"]
+    assert run("qmp_command", raw)["error_code"] == "command_failed"

@@ -20,7 +20,7 @@ import pytest
 
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import processes
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host.processes import virtual_machines
-from ansible_collections.vmops.qemu.tests.support.modules import finish, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import run, unchanged
 from ansible_collections.vmops.qemu.tests.support.values import NOBODY
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -31,7 +31,7 @@ ENDED_SECONDS = 10.0
 
 def find(vm: VM, **options: Any) -> dict[str, Any]:
     """What is reported of this VM, which must be reported once."""
-    result = finish(start("qmp_vms_info", options))
+    result = run("qmp_vms_info", options)
     assert unchanged(result), result
     found: dict[str, Any]
     (found,) = (one for one in result["vms"] if one["pid"] == vm.pid)
@@ -89,7 +89,7 @@ def test_a_vm_is_found_with_all_its_monitors(binary: Binary, make_vm: Callable[.
     ]
     assert vm.query("query-name") == {"name": found["name"]}
     assert vm.query("query-uuid") == {"UUID": found["uuid"]}
-    assert finish(start("qmp_vms_info", {"name": "another"}, check=True))["vms"] == []
+    assert run("qmp_vms_info", {"name": "another"}, check=True)["vms"] == []
 
 
 def test_who_holds_a_monitor_is_reported_while_it_does(make_vm: Callable[..., VM]) -> None:
@@ -283,7 +283,7 @@ def test_a_process_that_calls_itself_a_qemu_hides_no_other(
     before = find(session_vm)
     bad = disguised(*words)
     assert find(session_vm) == before
-    result = finish(start("qmp_vms_info", {}))
+    result = run("qmp_vms_info", {})
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
     assert found["user"] == pwd.getpwuid(NOBODY).pw_name
     assert found["binary"] == os.path.realpath("/bin/sh") and "its program is another one" in str(found["notes"])
@@ -293,6 +293,6 @@ def test_a_process_that_calls_itself_a_qemu_hides_no_other(
 
 def test_a_stranger_that_names_the_socket_of_another_vm_does_not_listen_there(session_vm: VM, disguised: Stranger) -> None:
     bad = disguised("-qmp", f"unix:{session_vm.qmp_socket},server=on")
-    result = finish(start("qmp_vms_info", {}))
+    result = run("qmp_vms_info", {})
     (found,) = [one for one in result["vms"] if one["pid"] == bad.pid]
     assert not any(monitor["listening"] for monitor in found["monitors"])

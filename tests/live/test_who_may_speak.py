@@ -14,7 +14,7 @@ from typing import Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import Modules, finish, refused, start, unchanged
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, run, unchanged
 from ansible_collections.vmops.qemu.tests.support.tls import Authority, over_tls
 from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -91,8 +91,8 @@ def test_no_key_is_in_any_output(port: int, tls: dict[str, str]) -> None:
 
 
 def test_plaintext_beyond_this_host_is_refused_unless_allowed() -> None:
-    refused(finish(start("qmp_info", {"host": "192.0.2.1", "port": 4444})), "invalid_option", "tls", "allow_plaintext")
-    allowed = finish(start("qmp_info", {"host": "192.0.2.1", "port": 4444, "allow_plaintext": True, "connect_timeout": 0.5}))
+    refused(run("qmp_info", {"host": "192.0.2.1", "port": 4444}), "invalid_option", "tls", "allow_plaintext")
+    allowed = run("qmp_info", {"host": "192.0.2.1", "port": 4444, "allow_plaintext": True, "connect_timeout": 0.5})
     refused(allowed, "connect_failed", "192.0.2.1")
 
 
@@ -118,9 +118,9 @@ def test_a_link_that_another_user_planted_is_not_followed(make_vm: Callable[...,
     vm = make_vm(boot=False)
     link = tmp_path / "link.sock"
     link.symlink_to(vm.qmp_socket)
-    assert finish(start("qmp_info", {"socket": str(link)}))["vm"]["status"] == "prelaunch"
+    assert run("qmp_info", {"socket": str(link)})["vm"]["status"] == "prelaunch"
     os.lchown(link, pwd.getpwnam("nobody").pw_uid, -1)
-    refused(finish(start("qmp_info", {"socket": str(link)})), "connect_failed", "another user", str(link))
+    refused(run("qmp_info", {"socket": str(link)}), "connect_failed", "another user", str(link))
 
 
 @pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])

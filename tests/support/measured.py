@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .modules import MODULES
+from .forked import MODULES
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 300.0

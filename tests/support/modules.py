@@ -11,22 +11,26 @@ import sys
 import tempfile
 from typing import Any
 
+from ansible_collections.vmops.qemu.tests.support import forked
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-MODULES = "ansible_collections.vmops.qemu.plugins.modules"
 RUN_SECONDS = 120
 
 
-def start(module: str, options: dict[str, Any], check: bool = False, **process: Any) -> subprocess.Popen[str]:
-    """Start a module with its options on standard input. *process*: further arguments of Popen."""
+def _input(options: dict[str, Any], check: bool) -> str:
     arguments = {
         **options,
         "_ansible_check_mode": check,
         "_ansible_remote_tmp": tempfile.gettempdir(),
         "_ansible_diff": True,
     }
+    return json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
+
+
+def start(module: str, options: dict[str, Any], check: bool = False, **process: Any) -> subprocess.Popen[str]:
+    """Start a module with its options on standard input. *process*: further arguments of Popen."""
     child = subprocess.Popen(
-        [sys.executable, "-m", f"{MODULES}.{module}"],
+        [sys.executable, "-m", f"{forked.MODULES}.{module}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -34,7 +38,7 @@ def start(module: str, options: dict[str, Any], check: bool = False, **process: 
         **process,
     )
     assert child.stdin
-    child.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    child.stdin.write(_input(options, check))
     child.stdin.close()
     child.stdin = None
     return child
@@ -43,16 +47,20 @@ def start(module: str, options: dict[str, Any], check: bool = False, **process: 
 def finish(child: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for a module and return its result, which may be a failure."""
     out, err = child.communicate(timeout=RUN_SECONDS)
-    try:
-        result: dict[str, Any] = json.loads(out)
-    except ValueError:
-        raise AssertionError(f"the module exited with {child.returncode}: {out}\n{err}") from None
-    return result
+    return _result(child.returncode, out, err)
 
 
 def run(module: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:
     """Run a module to its end and return its result, which may be a failure."""
-    return finish(start(module, options, check))
+    return _result(*forked.run(module, _input(options, check), RUN_SECONDS))
+
+
+def _result(status: Any, out: str, err: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(out)
+    except ValueError:
+        raise AssertionError(f"the module exited with {status}: {out}\n{err}") from None
+    return result
 
 
 def unchanged(result: dict[str, Any]) -> bool:
@@ -78,10 +86,13 @@ class Modules:
         self.vm = vm
 
     def run(self, module: str, check: bool = False, **options: Any) -> dict[str, Any]:
-        return finish(self.start(module, check, **options))
+        return run(module, self._options(options), check)
 
     def start(self, module: str, check: bool = False, **options: Any) -> subprocess.Popen[str]:
-        return start(module, {"socket": str(self.vm.qmp_socket), **options}, check)
+        return start(module, self._options(options), check)
+
+    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"socket": str(self.vm.qmp_socket), **options}
 
     def blockdev(self, **options: Any) -> dict[str, Any]:
         return self.run("qmp_blockdev", **options)

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.modules import finish, start
+from ansible_collections.vmops.qemu.tests.support.modules import run
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 
@@ -111,4 +111,4 @@ def port(make_vm: Callable[..., VM], authority: Authority) -> int:
 
 
 def over_tls(module: str, port: int, tls: dict[str, str] | None, **options: Any) -> dict[str, Any]:
-    return finish(start(module, {"host": "localhost", "port": port, "tls": tls, "connect_timeout": 5.0, **options}))
+    return run(module, {"host": "localhost", "port": port, "tls": tls, "connect_timeout": 5.0, **options})

@@ -88,7 +88,7 @@ class VM:
 
     def wait_boot(self) -> None:
         """Return when the guest answers."""
-        self._wait(lambda: self.guest("true", 1.0), lambda: not Path(f"/proc/{self.pid}/exe").exists() or None)
+        self._wait(lambda: self.guest("true", 0.3), lambda: not Path(f"/proc/{self.pid}/exe").exists() or None)
 
     def stop(self) -> None:
         """Kill QEMU by its pid and wait until it is gone."""
