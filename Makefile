@@ -7,7 +7,7 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint docs sanity units coverage fuzz live integration fault_injection bench_smoke build
+TIERS := static lint docs sanity units coverage fuzz live integration eda fault_injection bench_smoke build
 
 .PHONY: help demo test test-quick torture bench record docs build clean
 

@@ -27,7 +27,7 @@ ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
 SANITY_ANSIBLE_CORE = ("ansible-core==2.19.*; python_version < '3.14'", "ansible-core; python_version >= '3.14'")
 """The last one whose ansible-test checks modules for Python 3.8. Python 3.14 needs a newer one."""
-PACKAGES = ["ansible_collections.vmops.qemu.plugins", "ansible_collections.vmops.qemu.tests"]
+PACKAGES = [f"ansible_collections.vmops.qemu.{part}" for part in ("plugins", "extensions", "tests")]
 
 COVERED = {95: ("qmp",), 90: ("_vm", "_ansible")}
 """The least branch coverage by unit tests, in percent, of these parts of module_utils."""
@@ -262,6 +262,13 @@ def integration(session: nox.Session, core: str) -> None:
     session.install("pytest", "pytest-xdist", "pyyaml", "ansible-runner", core)
     sample = [] if core == ANSIBLE_CORE or os.environ.get("TORTURE") == "all" else ["-m", "not newest_core"]
     pytest(session, "integration", "load", *sample)
+
+
+@nox.session(python=python_of(range(11, 14)))
+def eda(session: nox.Session) -> None:
+    """The event source and the rulebooks with ansible-rulebook, which needs Java, against real QEMU, as root."""
+    session.install("pytest", "pytest-xdist", "ansible-rulebook==1.*", ANSIBLE_CORE)
+    pytest(session, "eda", "load")
 
 
 @nox.session

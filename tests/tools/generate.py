@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import json
 import re
 import sys
 import textwrap
@@ -113,7 +114,11 @@ def work_of(module: str) -> Work:
 
 def section(module: str, name: str) -> Docs:
     """DOCUMENTATION or RETURN of a module."""
-    match = re.search(rf'^{name} = r"""\n(.*?)^"""', source(module), re.DOTALL | re.MULTILINE)
+    return section_of(source(module), name)
+
+
+def section_of(text: str, name: str) -> Docs:
+    match = re.search(rf'^{name} = r"""\n(.*?)^"""', text, re.DOTALL | re.MULTILINE)
     return dict(yaml.safe_load(match.group(1)) or {}) if match else {}
 
 
@@ -463,6 +468,58 @@ def action_plugin(module: str) -> str:
     )
 
 
+# -- the event source
+
+
+EVENT_SOURCE = "extensions/eda/plugins/event_source/qmp_events.py"
+_JSON_TYPES = {
+    "str": "string",
+    "path": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "dict": "object",
+    "list": "array",
+}
+
+
+def source_connection() -> str:
+    """The options of a monitor, except for the socket, as the event source documents them."""
+    options = fragment_of("qmp", "DOCUMENTATION")["options"]
+    names = ("host", "port", "tls", "allow_plaintext")
+    return as_yaml({name: _suboption("monitors", (*names, "socket"), options[name]) for name in names}, 6)
+
+
+def source_schema() -> str:
+    """The options of the event source as JSON Schema."""
+    text = between((ROOT / EVENT_SOURCE).read_text(encoding="utf-8"), "connection options", source_connection(), EVENT_SOURCE)
+    docs = section_of(text, "DOCUMENTATION")
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "vmops.qemu.qmp_events",
+        "description": docs["short_description"],
+        **_as_schema(docs["options"]),
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _as_schema(options: Docs) -> dict[str, Any]:
+    properties = {}
+    for name, option in options.items():
+        description = plain(" ".join(sentences(option["description"])))
+        one: dict[str, Any] = {"description": description, "type": _JSON_TYPES[option["type"]]}
+        if "default" in option:
+            one["default"] = option["default"]
+        inner = _as_schema(option["suboptions"]) if "suboptions" in option else None
+        if option["type"] == "list":
+            one["items"] = inner or {"type": _JSON_TYPES[option["elements"]]}
+        else:
+            one.update(inner or {})
+        properties[name] = one
+    required = [name for name, option in options.items() if option.get("required")]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
 # -- writing
 
 
@@ -485,6 +542,8 @@ def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
     yield "plugins/modules/qmp_hotplug.py", "lists", lists
     yield "plugins/modules/qmp_hotplug.py", "results of items", item_results
     yield "meta/runtime.yml", "action group", action_group
+    yield EVENT_SOURCE, "connection options", source_connection
+    yield "extensions/eda/plugins/event_source/schemas/qmp_events.json", "", source_schema
     yield "roles/hotplug/meta/argument_specs.yml", "options", argument_specs
     for kind in MODULES_OF:
         yield f"roles/hotplug/tasks/{kind}.yml", "", partial(role_task, kind)

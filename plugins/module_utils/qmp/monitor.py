@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 import weakref
 from collections import deque
@@ -141,12 +142,47 @@ class Monitor:
             tracer=tracer,
             max_message=max_message,
         )
+        return monitor._ready(deadline)
+
+    def connect_second(self, timeout: float = CONNECT_TIMEOUT, *, max_message: int = MAX_MESSAGE) -> Monitor | None:
+        """Make QEMU create a monitor for us alone, and connect to it. None where this is not possible: before QEMU 11.1, and over
+        a connection that passes no descriptors.
+
+        The two are connected by a pair of sockets, so there is neither a path nor a port that another program could use. QEMU
+        deletes the monitor when the connection ends. Raises CommandError if QEMU refuses it, such as in a sandbox.
+        """
+        if not self.passes_fds or not self.execute("qom-list-types", {"implements": "monitor-qmp"}):
+            return None
+        ident = f"vmops-{os.urandom(4).hex()}"
+        ours, theirs = socket.socketpair()
+        monitor = Monitor(Transport(ours), self.address, command_timeout=self._command_timeout, max_message=max_message)
         try:
-            monitor._negotiate(deadline)
+            with theirs:
+                self.execute("getfd", {"fdname": ident}, fds=[theirs.fileno()])
+            socket_data = {"addr": {"type": "fd", "data": {"str": ident}}, "server": False}
+            try:
+                self.execute("chardev-add", {"id": ident, "backend": {"type": "socket", "data": socket_data}})
+            except CommandError:
+                self.execute_many([Request("closefd", {"fdname": ident})])
+                raise
+            try:
+                self.execute("object-add", {"qom-type": "monitor-qmp", "id": ident, "chardev": ident, "close-action": "delete"})
+            except CommandError:
+                self.execute_many([Request("chardev-remove", {"id": ident})])
+                raise
         except BaseException:
             monitor.close()
             raise
-        return monitor
+        return monitor._ready(time.monotonic() + timeout)
+
+    def _ready(self, deadline: float) -> Monitor:
+        """This monitor, once it is negotiated. It is closed if that fails."""
+        try:
+            self._negotiate(deadline)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def __enter__(self) -> Monitor:
         return self
@@ -316,6 +352,21 @@ class Monitor:
     def poll_events(self, timeout: float) -> None:
         """Read until one more event has come or *timeout* seconds have passed; :meth:`events` returns those before."""
         self._read_event(time.monotonic() + timeout)
+
+    def take_event(self) -> Event | None:
+        """The oldest event that is kept. It is not kept any longer. None if there are none. Works on a closed monitor, too.
+
+        If the numbers ``seq`` of two events that were taken one after the other are not consecutive, those between were dropped.
+        """
+        if not self._events:
+            return None
+        self._event_bytes -= self._event_sizes.popleft()
+        return self._events.popleft()
+
+    def fileno(self) -> int:
+        """The descriptor of the connection, for an event loop. When it is readable, call ``poll_events(0)``, which does not wait
+        then."""
+        return self._transport.fileno()
 
     def _read_event(self, deadline: float) -> bool:
         """Read until an event has come; False if none has until *deadline*."""

@@ -153,6 +153,10 @@ class Transport:
         """Close the socket; may be repeated."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The descriptor of the socket; -1 once it is closed."""
+        return self._socket.fileno()
+
     def _write(self, data: memoryview, fds: Sequence[int]) -> int:
         """Write some of *data* at once; return how much. Raises BlockingIOError if none can be written now."""
         if fds:
