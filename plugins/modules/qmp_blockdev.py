@@ -304,6 +304,11 @@ diff:
   returned: success
   type: dict
   sample: {before: {}, after: {}}
+vm:
+  description: Which VM it is, C(name) from QEMU's C(-name) and C(uuid) from C(-uuid). Null if it was started without.
+  returned: success
+  type: dict
+  sample: {name: vm1, uuid: 3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e}
 error_code:
   description:
     - The reason of the failure, one of V(connect_failed), V(monitor_busy), V(protocol_error), V(command_failed),

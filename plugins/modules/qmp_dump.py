@@ -146,13 +146,22 @@ dump:
     size: 268698988
 vm:
   description: The VM after the run.
-  returned: success, but not in check mode
+  returned: success
   type: dict
   contains:
+    name:
+      description: QEMU's C(-name). Null if it was started without.
+      type: str
+    uuid:
+      description: QEMU's C(-uuid). Null if it was started without.
+      type: str
     status:
       description: Status of the VM by QEMU's name.
+      returned: not in check mode
       type: str
   sample:
+    name: vm1
+    uuid: 3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e
     status: running
 """
 

@@ -80,8 +80,10 @@ details:
   sample: {}
 # END GENERATED
 vm:
-  description: Name, UUID, status, version of QEMU, machine type, architecture and accelerator (V(kvm), V(tcg) or another).
-  returned: if requested
+  description:
+    - Name, UUID, status, version of QEMU, machine type, architecture and accelerator (V(kvm), V(tcg) or another).
+    - C(name) and C(uuid) are always returned. They are null if QEMU was started without C(-name) or C(-uuid).
+  returned: success
   type: dict
   sample:
     name: vm1

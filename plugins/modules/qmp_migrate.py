@@ -177,13 +177,22 @@ migration:
     parameters: {max-bandwidth: 209715200, downtime-limit: 500}
 vm:
   description: The VM after the run.
-  returned: success, but not in check mode
+  returned: success
   type: dict
   contains:
+    name:
+      description: QEMU's C(-name). Null if it was started without.
+      type: str
+    uuid:
+      description: QEMU's C(-uuid). Null if it was started without.
+      type: str
     status:
       description: Status of the VM by QEMU's name; V(postmigrate) if the guest has left, V(inmigrate) before it has arrived.
+      returned: not in check mode
       type: str
   sample:
+    name: vm1
+    uuid: 3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e
     status: postmigrate
 """
 

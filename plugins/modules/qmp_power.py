@@ -116,10 +116,18 @@ vm:
   returned: success
   type: dict
   contains:
+    name:
+      description: QEMU's C(-name). Null if it was started without.
+      type: str
+    uuid:
+      description: QEMU's C(-uuid). Null if it was started without.
+      type: str
     status:
       description: Status of the VM by QEMU's name, such as V(running) or V(paused); V(shutdown) also if QEMU has ended.
       type: str
   sample:
+    name: vm1
+    uuid: 3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e
     status: paused
 """
 

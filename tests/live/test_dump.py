@@ -58,7 +58,7 @@ def test_a_dump_is_an_elf_core_with_a_note_for_each_vcpu(running: VM, tmp_path: 
     assert planned["changed"] and not path.exists(), planned
     done = dump(running, path=str(path))
     assert done.get("changed") and done["commands"] == planned["commands"], done
-    assert done["vm"] == {"status": "running"} and done["dump"]["status"] == "completed"
+    assert done["vm"]["status"] == "running" and done["dump"]["status"] == "completed"
     assert done["dump"]["size"] == path.stat().st_size > done["dump"]["completed"] == done["dump"]["total"] > 256 << 20
     data = path.read_bytes()
     assert data.startswith(b"\x7fELF")
@@ -84,7 +84,7 @@ def test_a_compressed_dump_where_the_vm_has_it(bare_vm: VM, tmp_path: Path, form
     if format not in bare_vm.query("query-dump-guest-memory-capability")["formats"]:
         refused(result, "invalid_option", format, "'kdump-zlib'")
         return
-    assert result.get("changed") and result["dump"]["size"] < 64 << 20 and result["vm"] == {"status": "prelaunch"}, result
+    assert result.get("changed") and result["dump"]["size"] < 64 << 20 and result["vm"]["status"] == "prelaunch", result
     start = {"kdump-zlib": b"makedumpfile", "kdump-raw-zlib": b"KDUMP   "}[format]
     assert path.read_bytes().startswith(start)
 

@@ -21,9 +21,9 @@ def test_pause_and_run_and_again(vm: VM) -> None:
     assert power(vm, "paused", check=True)["commands"] == [{"execute": "stop"}]
     assert vm.query("query-status")["status"] == "running"
     result = power(vm, "paused")
-    assert result["changed"] and result["vm"] == {"status": "paused"}, result
+    assert result["changed"] and result["vm"]["status"] == "paused", result
     assert unchanged(power(vm, "paused")) and unchanged(power(vm, "wakeup"))
-    assert power(vm, "running")["vm"] == {"status": "running"}
+    assert power(vm, "running")["vm"]["status"] == "running"
     assert unchanged(power(vm, "running"))
     assert vm.guest("echo here") == "here\n"
 
@@ -39,7 +39,7 @@ def test_a_paused_guest_cannot_shut_down_and_force_ends_it(make_vm: Callable[...
     refused(power(vm, "shutdown"), "unsupported", "running", "force")
     assert power(vm, "shutdown", check=True, force=True)["commands"] == [{"execute": "quit"}]
     result = power(vm, "shutdown", force=True)
-    assert result["changed"] and result["vm"] == {"status": "shutdown"}, result
+    assert result["changed"] and result["vm"]["status"] == "shutdown", result
     refused(power(vm, "shutdown"), "connect_failed")
 
 
@@ -50,7 +50,7 @@ def test_a_guest_that_has_migrated_away_does_not_run_twice(binary: Binary, make_
     refused(power(vm, "running"), "unsupported", "another host", "destroy its disks", "force")
     refused(power(vm, "shutdown"), "unsupported", "another host", "force")
     assert vm.query("query-status")["status"] == "postmigrate"
-    assert power(vm, "running", force=True)["vm"] == {"status": "running"}
+    assert power(vm, "running", force=True)["vm"]["status"] == "running"
 
 
 def test_a_guest_that_has_migrated_away_does_not_boot_after_a_reset(binary: Binary, make_vm: Callable[..., VM]) -> None:
@@ -66,8 +66,8 @@ def test_a_guest_that_has_migrated_away_does_not_boot_after_a_reset(binary: Bina
     refused(power(vm, "running"), "unsupported", "another host", "destroy its disks", "force")
     refused(power(vm, "shutdown"), "unsupported", "another host", "force")
     assert unchanged(Modules(vm).run("qmp_migrate", uri="exec:cat>/dev/null"))
-    assert power(vm, "running", force=True)["vm"] == {"status": "running"}
-    assert power(vm, "paused")["changed"] and power(vm, "running")["vm"] == {"status": "running"}
+    assert power(vm, "running", force=True)["vm"]["status"] == "running"
+    assert power(vm, "paused")["changed"] and power(vm, "running")["vm"]["status"] == "running"
 
 
 def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(
@@ -84,7 +84,7 @@ def test_a_paused_guest_that_has_come_runs_where_it_is_and_not_where_it_was(
     refused(power(source, "running"), "unsupported", "another host", "destroy its disks")
     for act in ("stop", "system_reset"):
         target.query(act)
-        assert power(target, "running")["vm"] == {"status": "running"}
+        assert power(target, "running")["vm"]["status"] == "running"
         assert power(target, "paused")["changed"]
 
 
@@ -94,7 +94,7 @@ def test_a_guest_whose_migration_was_cancelled_runs_on_where_it_is(binary: Binar
     slow: dict[str, Any] = {"uri": "exec:cat>/dev/null", "parameters": {"max-bandwidth": 1000}}
     assert Modules(vm).run("qmp_migrate", wait=False, **slow)["changed"]
     assert Modules(vm).run("qmp_migrate", state="cancelled")["changed"]
-    assert power(vm, "running")["vm"] == {"status": "running"}
+    assert power(vm, "running")["vm"]["status"] == "running"
 
 
 def test_a_guest_on_its_way_is_not_run(binary: Binary, make_vm: Callable[..., VM]) -> None:
@@ -112,10 +112,10 @@ def test_the_button_alone(make_vm: Callable[..., VM]) -> None:
     done = power(vm, "shutdown", wait=False)
     for result in (planned, done):
         assert result.get("changed") and result["commands"] == [{"execute": "system_powerdown"}], result
-        assert result["status"] == "shutdown_requested" and result["vm"] == {"status": "running"}, result
+        assert result["status"] == "shutdown_requested" and result["vm"]["status"] == "running", result
     assert vm.query("query-status")["status"] == "running"
     vm.guest("(dd if=/dev/input/event1 of=/dev/null bs=24 count=1; poweroff -f) >/dev/null 2>&1 &")
-    assert power(vm, "shutdown")["vm"] == {"status": "shutdown"}
+    assert power(vm, "shutdown")["vm"]["status"] == "shutdown"
     again = power(vm, "shutdown", wait=False)
     assert unchanged(again) and (again["status"], again["vm"]) == ("shutdown", {"status": "shutdown"}), again
 
@@ -132,14 +132,14 @@ def test_a_guest_shuts_down_at_the_button(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     vm.guest("(dd if=/dev/input/event1 of=/dev/null bs=24 count=1; poweroff -f) >/dev/null 2>&1 &")
     result = power(vm, "shutdown", timeout=30)
-    assert result.get("changed") and result["vm"] == {"status": "shutdown"}, result
+    assert result.get("changed") and result["vm"]["status"] == "shutdown", result
     assert [command["execute"] for command in result["commands"]] == ["system_powerdown"]
 
 
 def test_a_guest_that_does_not_listen_is_ended_by_force(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     result = power(vm, "shutdown", timeout=1, force=True)
-    assert result["vm"] == {"status": "shutdown"}, result
+    assert result["vm"]["status"] == "shutdown", result
     assert [command["execute"] for command in result["commands"]] == ["system_powerdown", "quit"]
     assert not Path(f"/proc/{vm.pid}/exe").exists()
 
@@ -148,7 +148,7 @@ def test_reset_boots_the_guest_again(make_vm: Callable[..., VM]) -> None:
     vm = make_vm()
     vm.guest("touch /tmp/before")
     result = power(vm, "reset")
-    assert result["changed"] and result["vm"] == {"status": "running"}
+    assert result["changed"] and result["vm"]["status"] == "running"
     vm.wait_boot()
     assert vm.guest("ls /tmp") == ""
 
@@ -156,4 +156,4 @@ def test_reset_boots_the_guest_again(make_vm: Callable[..., VM]) -> None:
 def test_quit_ends_qemu(make_vm: Callable[..., VM]) -> None:
     vm = make_vm(boot=False)
     result = power(vm, "quit")
-    assert result["changed"] and result["vm"] == {"status": "shutdown"}, result
+    assert result["changed"] and result["vm"]["status"] == "shutdown", result

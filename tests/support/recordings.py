@@ -66,6 +66,13 @@ Run = Dict[str, Any]
 """``tasks`` that ran one after another in a VM, the number of ``changes`` at the end of each, and the ``phases`` of all."""
 
 
+ANONYMOUS: Answers = {
+    '["query-name", {}]': {"return": {}},
+    '["query-uuid", {}]': {"return": {"UUID": "00000000-0000-0000-0000-000000000000"}},
+}
+"""Each task asks a VM who it is. The recorded ones were all started without a name and a UUID."""
+
+
 class Recording(NamedTuple):
     """The VM ``name`` on the QEMU of one version, such as 7.2."""
 
@@ -151,7 +158,7 @@ class Recorded(Answering):
         written = json.loads(recording.path.read_text(encoding="utf-8"))
         self.version = Version(*written["version"])
         self.command_line = written["command_line"]
-        self.answers: Answers = {**of_qemu(recording.qemu), **unpacked(written)}
+        self.answers: Answers = {**ANONYMOUS, **of_qemu(recording.qemu), **unpacked(written)}
         self.runs: list[Run] = written["runs"]
 
     def execute_many(self, requests: Iterable[Request], **_options: Any) -> list[Any]:

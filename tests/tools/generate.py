@@ -269,6 +269,14 @@ FAILURE: Docs = {
         "sample": {},
     },
 }
+VM: Docs = {
+    "vm": {
+        "description": "Which VM it is, C(name) from QEMU's C(-name) and C(uuid) from C(-uuid). Null if it was started without.",
+        "returned": "success",
+        "type": "dict",
+        "sample": {"name": "vm1", "uuid": "3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e"},
+    },
+}
 CHANGE: Docs = {
     "commands": {
         "description": "The commands that were sent to QEMU to change the VM, or would be sent in check mode.",
@@ -327,7 +335,7 @@ def returned(module: str) -> str:
             shared.update(RESERVED)
     if not isinstance(work, Information):
         shared.update(CHANGE)
-    shared.update(FAILURE)
+    shared.update({**VM, **FAILURE})
     match = re.search(rf"^{BEGIN}: shared results\n(.*?)^{END}", source(module), re.DOTALL | re.MULTILINE)
     present = yaml.safe_load(match.group(1)) or {} if match else {}
     own = section(module, "RETURN").keys() - present.keys()

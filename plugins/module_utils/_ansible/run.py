@@ -10,6 +10,8 @@ from typing import Any, Callable, Mapping, NamedTuple, Protocol, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
 from .._vm.model.hardware import Hardware
+from .._vm.model.identity import identity
+from .._vm.model.query_cache import QueryCache
 from .._vm.plan import race
 from .._vm.plan.plan import RETRY_SECONDS, Plan, PlanFailed, redacted
 from ..qmp import CommandError, Monitor, QMPError
@@ -138,7 +140,9 @@ def run(work: Work, params: Params, check_mode: bool, warn: Callable[[str], None
         check_numbers(params, {**OPTIONS, **work.options})
         spec = work.spec(params)
         with connect(params, warn) as monitor:
-            return work.run(monitor, Task(params, spec, check_mode, warn))
+            vm = identity(QueryCache(monitor))  # first, because the task can end QEMU
+            result = work.run(monitor, Task(params, spec, check_mode, warn))
+            return {**result, "vm": {**vm, **result.get("vm", {})}}
     except failure.Failure:
         raise
     except PlanFailed as error:

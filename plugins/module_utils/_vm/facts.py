@@ -17,6 +17,7 @@ from .devices.objects import plans as objects
 from .errors import Unsupported
 from .launch import describe as plugged
 from .model.hardware import Device, Hardware
+from .model.identity import identity
 from .model.slots import default_driver, free_slots, launch_argument, slot_of, slot_options
 from .operations import balloon, migration
 from .operations.block_job import plans as block_job
@@ -29,8 +30,7 @@ def vm(hardware: Hardware) -> dict[str, Any]:
     """Identity and state of the VM."""
     ask = hardware.cache.ask
     return {
-        "name": ask("query-name").get("name"),
-        "uuid": ask("query-uuid")["UUID"],
+        **identity(hardware.cache),
         "status": ask("query-status")["status"],
         "qemu_version": hardware.version_text,
         "machine": hardware.machine,

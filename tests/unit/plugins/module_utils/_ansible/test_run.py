@@ -33,6 +33,7 @@ from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import ScriptedMonitor, expect, hang_up, swallow
 
 CALLS = 50
+UUID = "3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e"
 OPTIONS = {"socket": None, "host": None, "port": None, "tls": None, "connect_timeout": 5.0, "timeout": 5.0}
 
 
@@ -47,6 +48,12 @@ def report(hardware: Hardware, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 ADD = Operation(plan=plan, report=report, options={})
 ADDED = [expect("query-name", reply={}), expect("add", {"id": "a"}), expect("query-name", reply={"name": "a"})]
+
+
+def monitor_of(*scripts: list[Any]) -> ScriptedMonitor:
+    """A monitor that answers who the VM is, which every task asks first, and then follows a script for each connection."""
+    who = [expect("query-name", reply={"name": "vm1"}), expect("query-uuid", reply={"UUID": UUID})]
+    return ScriptedMonitor(*([*who, *script] for script in scripts))
 
 
 def task(server: ScriptedMonitor, work: Operation = ADD, check_mode: bool = False, **options: Any) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def state_of_the_process() -> tuple[int, set[str], dict[str, dict[str, Any]]]:
 
 def test_many_tasks_over_a_socket_leave_nothing_in_the_process() -> None:
     scripts = [ADDED] * (CALLS + 1) + [[expect("query-name", reply={}), swallow("add", {"id": "a"}), hang_up()]] * CALLS
-    with ScriptedMonitor(*scripts) as server:
+    with monitor_of(*scripts) as server:
         first = task(server)
         before = state_of_the_process()
         for _number in range(CALLS):
@@ -107,7 +114,7 @@ def test_many_tasks_on_a_vm_leave_nothing_in_the_process(recording: recordings.R
 def test_the_options_and_the_operation_are_not_changed() -> None:
     options: dict[str, Any] = {"reserved": [{"bus": "rp0"}], "properties": {"a": [1]}}
     given = copy.deepcopy(options)
-    with ScriptedMonitor([expect("query-name", reply={})]) as server:
+    with monitor_of([expect("query-name", reply={})]) as server:
         result = task(server, Operation(plan=plan, report=report, options={}, result="thing"), True, **options)
     assert options == given and result["reserved"] == [{"bus": "rp0"}] and result["reserved"] is not options["reserved"]
 
@@ -123,11 +130,11 @@ def test_a_plan_that_a_race_spoiled_is_made_once_more_after_a_moment(monkeypatch
             raise answer
         return answer
 
-    with ScriptedMonitor([]) as server:
+    with monitor_of([]) as server:
         assert task(server, Operation(plan=once, report=lambda hardware, spec: {}, options={}))["changed"] is False
     assert len(waits) == 1 and waits[0] > 0  # QEMU frees what is behind a device a moment after the device
     answers[:] = [Conflict("taken"), Conflict("still taken")]
-    with ScriptedMonitor([]) as server:
+    with monitor_of([]) as server:
         assert failure_of(server, Operation(plan=once, report=report, options={}))["msg"] == "still taken"
 
 
@@ -136,11 +143,11 @@ def test_a_vm_that_cannot_be_read_after_the_change_is_changed(error: Exception) 
     def broken(_hardware: Hardware, _spec: Any) -> dict[str, Any]:
         raise error
 
-    with ScriptedMonitor(ADDED[:2]) as server:
+    with monitor_of(ADDED[:2]) as server:
         result = failure_of(server, Operation(plan=plan, report=broken, options={}))
     assert result["changed"] is True and "The change was completed" in result["msg"] and str(error) in result["msg"]
     assert [command["execute"] for command in result["details"]["done"]] == ["add"]
-    with ScriptedMonitor([expect("query-name", reply={"name": "a"})]) as server:
+    with monitor_of([expect("query-name", reply={"name": "a"})]) as server:
         result = failure_of(server, Operation(plan=plan, report=broken, options={}))
     assert result["changed"] is False and result["msg"] == str(error)
 
@@ -149,7 +156,7 @@ def test_a_defect_of_the_collection_is_a_failure_too() -> None:
     def defect(_hardware: Hardware, _spec: Any) -> Plan:
         raise KeyError("oops")
 
-    with ScriptedMonitor([]) as server:
+    with monitor_of([]) as server:
         result = failure_of(server, Operation(plan=defect, report=report, options={}))
     assert result["error_code"] == "outcome_unknown" and "KeyError: 'oops'" in result["msg"] and result["changed"] is True
 
@@ -175,7 +182,7 @@ def test_each_error_has_its_code(error: Exception, code: str) -> None:
     def failing(_hardware: Hardware, _spec: Any) -> Plan:
         raise error
 
-    with ScriptedMonitor([]) as server:
+    with monitor_of([]) as server:
         result = failure_of(server, Operation(plan=failing, report=report, options={}))
     assert result["error_code"] == code and result["status"] == "failed" and result["msg"]
     assert isinstance(error, (QMPError, HardwareError, PlanFailed, OSError))
@@ -196,6 +203,29 @@ def test_what_was_removed_before_the_error_and_what_was_restored_is_reported() -
         expect("device_add", {"id": "d2"}, error=refusal),
         expect("device_add", {"id": "d1"}),
     ]
-    with ScriptedMonitor(script) as server:
+    with monitor_of(script) as server:
         result = failure_of(server, Operation(plan=steps, report=report, options={}))
     assert "Restored: d1." in result["msg"] and "not restored: old." in result["msg"] and result["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "uuid", "expected"),
+    [
+        ({"name": "vm1"}, {"UUID": UUID}, {"name": "vm1", "uuid": UUID}),
+        ({}, {"UUID": "00000000-0000-0000-0000-000000000000"}, {"name": None, "uuid": None}),
+    ],
+    ids=["named", "started without -name and -uuid"],
+)
+def test_each_result_says_which_vm_it_is_about(name: Any, uuid: Any, expected: dict[str, Any]) -> None:
+    who = [expect("query-name", reply=name), expect("query-uuid", reply=uuid)]
+    for report in ({}, {"vm": {"status": "running"}}):
+        idle = Operation(plan=lambda hardware, spec: Plan(), report=lambda hardware, spec, it=report: it, options={})  # type: ignore[misc]
+        with ScriptedMonitor(who) as server:
+            assert task(server, idle)["vm"] == {**expected, **report.get("vm", {})}
+
+
+def test_a_vm_that_does_not_say_who_it_is_is_changed_all_the_same() -> None:
+    refusal = ("CommandNotFound", "The command query-name has not been found")
+    with ScriptedMonitor([expect("query-name", error=refusal), expect("query-uuid", error=refusal), *ADDED]) as server:
+        result = task(server)
+    assert result["changed"] is True and result["vm"] == {"name": None, "uuid": None}
