@@ -13,10 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.runner import Run, run
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
-
-from .runner import Run, run
 
 ROLE = "vmops.qemu.hotplug"
 NO_LOG, MASK = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "********"

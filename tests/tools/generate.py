@@ -462,6 +462,11 @@ def action_group() -> str:
     return as_yaml({"qmp": modules()}, 2)
 
 
+def event_queries() -> str:
+    """All modules with a connection return the VM as qmp_info does."""
+    return "".join(f"vmops.qemu.{module}: *vm\n" for module in modules() if module != "qmp_info")
+
+
 def action_plugin(module: str) -> str:
     """The action of a module: the same work in Ansible's own process."""
     name, _work = declaration(module)
@@ -528,6 +533,42 @@ def _as_schema(options: Docs) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
+# -- the pattern for AWX
+
+PATTERN = ROOT / "extensions/patterns/hotplug_vm"
+_TYPES_OF_ANSWERS = {"textarea": "raw", "integer": "int", "multiplechoice": "str", "text": "str"}
+
+
+@lru_cache(maxsize=None)
+def job_templates() -> dict[str, Docs]:
+    """The job templates of the pattern by the name of their playbook."""
+    pattern = json.loads((PATTERN / "meta/pattern.json").read_text(encoding="utf-8"))
+    return {Path(one["playbook"]).stem: one for one in pattern["aap_resources"]["controller_job_templates"]}
+
+
+def play_specs(playbook: str) -> str:
+    """The variables of a playbook of the pattern, which are the questions of its survey."""
+    template = job_templates()[playbook]
+    plays = yaml.safe_load((PATTERN / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))
+    options = {
+        question["variable"]: {
+            "description": question["question_description"],
+            "type": _TYPES_OF_ANSWERS[question["type"]],
+            **({"required": True} if question["required"] else {}),
+            **{name: question[name] for name in ("choices", "default") if name in question},
+        }
+        for question in template["survey"]["spec"]
+    }
+    spec = {"short_description": template["name"], "description": template["description"], "options": options}
+    return (
+        "# Copyright (c) 2026 The vmops.qemu authors\n"
+        "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)\n"
+        "# SPDX-License-Identifier: GPL-3.0-or-later\n"
+        "# Written by nox -s generate from meta/pattern.json.\n"
+        "---\n" + as_yaml({"argument_specs": {play["name"]: spec for play in plays[:1]}})
+    )
+
+
 # -- writing
 
 
@@ -552,6 +593,9 @@ def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
     yield "meta/runtime.yml", "action group", action_group
     yield EVENT_SOURCE, "connection options", source_connection
     yield "extensions/eda/plugins/event_source/schemas/qmp_events.json", "", source_schema
+    yield "extensions/audit/event_query.yml", "modules", event_queries
+    for playbook in job_templates():
+        yield f"extensions/patterns/hotplug_vm/playbooks/{playbook}.meta.yml", "", partial(play_specs, playbook)
     yield "roles/hotplug/meta/argument_specs.yml", "options", argument_specs
     for kind in MODULES_OF:
         yield f"roles/hotplug/tasks/{kind}.yml", "", partial(role_task, kind)

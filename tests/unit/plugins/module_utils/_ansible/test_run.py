@@ -224,7 +224,7 @@ def test_each_result_says_which_vm_it_is_about(name: Any, uuid: Any, expected: d
             assert task(server, idle)["vm"] == {**expected, **report.get("vm", {})}
 
 
-def test_a_vm_that_does_not_say_who_it_is_is_changed_all_the_same() -> None:
+def test_a_vm_that_does_not_say_who_it_is_is_changed_nevertheless() -> None:
     refusal = ("CommandNotFound", "The command query-name has not been found")
     with ScriptedMonitor([expect("query-name", error=refusal), expect("query-uuid", error=refusal), *ADDED]) as server:
         result = task(server)
