@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -55,6 +56,9 @@ class Processes:
         yield Group([Row(name, 1.6, self.add_to_many, self.add_to_few)], rounds)
         name = f"qmp_info of a VM with {many} disks / a module that does nothing and a raw pipelined exchange"
         yield Group([Row(name, 1.5, self.facts, self.raw_facts)], rounds)
+        most = self._disks[1]
+        name = f"{most} new disks in one qmp_hotplug, per disk / {most // 10 or 1} in one, each less a module that does nothing"
+        yield Group([Row(name, 1.2, partial(self.hotplug, most), partial(self.hotplug, most // 10 or 1))], rounds)
 
     def _run(self, path: Path, vm: VM, *before: str, **options: Any) -> str:
         """Run a module, with the words *before* its command, and return what this writes to stderr."""
@@ -102,6 +106,18 @@ class Processes:
 
     def add_to_few(self) -> float:
         return self._add(self._few)
+
+    def hotplug(self, count: int) -> float:
+        """Seconds for each of so many disks on image files that get another size."""
+        disks: list[dict[str, Any]] = []
+        for number in range(count):
+            image = self._directory / f"image{number}"
+            image.touch()
+            os.truncate(image, 1 << 20)
+            disks.append({"id": f"d{number}", "file": str(image), "size": 2 << 20, "driver": "scsi-hd"})
+        seconds = self.module("qmp_hotplug", self._few, blockdevs=disks) - self.nothing()
+        self.module("qmp_hotplug", self._few, blockdevs=[{"id": disk["id"], "state": "absent"} for disk in disks])
+        return seconds / count
 
     def facts(self) -> float:
         return self.module("qmp_info", self._many, gather_subset=["disks"])

@@ -10,6 +10,8 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor
+from ansible_collections.vmops.qemu.tests.support import in_process
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused, unchanged
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary, binaries
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -188,3 +190,44 @@ def test_secrets_of_items_are_shown_nowhere(native: VM) -> None:
         )
         assert result.get("failed") or check, result
         assert secret not in str(result)
+
+
+def test_new_disks_get_their_sizes_after_one_look_at_all_nodes(
+    bare_vm: VM, tmp_path: Path, image: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    true_way = Monitor.execute_many
+
+    def counted(self: Monitor, requests: Any, **options: Any) -> Any:
+        asked.extend(request.command for request in requests)
+        return true_way(self, requests, **options)
+
+    def run(**options: Any) -> dict[str, Any]:
+        asked.clear()
+        return in_process.main("qmp_hotplug", socket=str(bare_vm.qmp_socket), blockdevs=disks, **options)
+
+    monkeypatch.setattr(Monitor, "execute_many", counted)
+    disks: list[dict[str, Any]] = [
+        {"id": f"d{number}", "file": image(f"d{number}"), "size": (20 + number) << 20, "driver": "scsi-hd"} for number in range(4)
+    ]
+    disks[0]["attach"] = False
+    disks.append({"id": "top", "backend": {"driver": "raw", "file": "d0"}, "size": 30 << 20, "driver": "scsi-hd"})
+    disks[3].update(size=8 << 20)
+    failed = run()
+    assert "would cut off its end" in failed["msg"] and failed["msg"].startswith("blockdevs[3] (d3): "), failed
+    assert not failed["changed"] and bare_vm.hardware()["nodes"] == []
+    assert {(tmp_path / f"d{number}").stat().st_size for number in range(4)} == {16 << 20}
+    disks[3].update(size=23 << 20)
+    done = run()
+    assert done["changed"], done
+    order = [(one["execute"], one["arguments"].get("node-name", one["arguments"].get("id"))) for one in done["commands"]]
+    assert order == [
+        *[("blockdev-add", f"d{number}") for number in range(4)],
+        *[("block_resize", f"d{number}") for number in range(4)],
+        *[("device_add", f"d{number}") for number in range(1, 4)],
+        *[(command, "top") for command in ("blockdev-add", "block_resize", "device_add")],
+    ]
+    assert asked.count("query-named-block-nodes") == 4  # before, for each of the two groups, and after
+    sizes = {one["id"]: one["disk"]["size"] >> 20 for one in done["blockdevs"]}
+    assert sizes == {"d0": 30, "d1": 21, "d2": 22, "d3": 23, "top": 30}
+    assert not run()["changed"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
+from .devices.disk.node_steps import Resize
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
 from .model.forecast import Forecast
 from .model.hardware import Hardware
@@ -78,6 +79,10 @@ class Item:
     @property
     def name(self) -> str:
         return str(self.position)
+
+    def mentioned(self) -> set[str]:
+        """The ids that the options may refer to: all texts, and what stands before a dot in one, as in the name of a bus."""
+        return {*self.texts, *(text.rpartition(".")[0] for text in self.texts)}
 
 
 class Part(NamedTuple):
@@ -214,7 +219,7 @@ def _sorted_by_references(items: Sequence[Item]) -> list[Item]:
     needs: list[set[int]] = []
     needed_by: list[list[int]] = [[] for _item in items]
     for number, item in enumerate(items):
-        found = {other for text in item.texts for name in (text, text.rpartition(".")[0]) for other in by_id.get(name, ())}
+        found = {other for name in item.mentioned() for other in by_id.get(name, ())}
         needs.append(found - {number})
         for other in needs[-1]:
             needed_by[other].append(number)
@@ -288,14 +293,42 @@ def _steps(parts: Iterable[Part]) -> Iterable[Step]:
         if removes:
             yield from _together(list(some))
             continue
-        for part in some:
-            for step in part.plan.steps:
-                if isinstance(step, StillThere):
-                    plugged += step.devices
-                else:
-                    yield step
+        for step in _resized_together(list(some)):
+            if isinstance(step, StillThere):
+                plugged += step.devices
+            else:
+                yield step
     if plugged:
         yield StillThere(tuple(plugged))
+
+
+def _resized_together(parts: Sequence[Part]) -> Iterable[Step]:
+    """The steps of parts that add or change something. Of new disks that get a size and follow each other, all nodes are added
+    before the first is resized: then the sizes of all are read once, and not all sizes again for each."""
+    waiting: list[tuple[Part, Resize]] = []
+    ids: set[str] = set()
+    for part in parts:
+        steps = part.plan.steps
+        resize = next((step for step in steps if isinstance(step, Resize) and step.is_new and part.plan.before is None), None)
+        if resize is None or ids & part.item.mentioned():
+            yield from _resizes(waiting)
+            waiting, ids = [], set()
+        if resize is None:
+            yield from steps
+        else:
+            waiting.append((part, resize))
+            ids.add(str(part.item.id))
+            yield from steps[: steps.index(resize)]
+    yield from _resizes(waiting)
+
+
+def _resizes(parts: Sequence[tuple[Part, Resize]]) -> Iterable[Step]:
+    """The steps of new disks from the one on that gives the node its size."""
+    for _part, resize in parts:
+        resize.read_with(parts[0][1])
+        yield resize
+    for part, resize in parts:
+        yield from part.plan.steps[part.plan.steps.index(resize) + 1 :]
 
 
 def _only_removes(part: Part) -> bool:

@@ -16,18 +16,30 @@ from .spec import DiskSpec, blockdev_arguments
 
 
 class Resize(Step):
-    """``block_resize``, with which QEMU itself would also shrink a disk. It is undone to the size that the image had."""
+    """``block_resize``, with which QEMU itself would also shrink a disk. It is undone to the size that the image had.
 
-    def __init__(self, node: str, size: int, allow_shrink: bool) -> None:
-        self.node, self.size, self.allow_shrink = node, size, allow_shrink
+    ``is_new``: whether an earlier step of the plan adds the node, so that nobody else knows it. ``sizes``: of such nodes, as they
+    were read for an earlier step; see read_with.
+    """
+
+    def __init__(self, node: str, size: int, allow_shrink: bool, is_new: bool = False) -> None:
+        self.node, self.size, self.allow_shrink, self.is_new = node, size, allow_shrink, is_new
+        self.sizes: dict[str, int] = {}
         self.size_before: int | None = None
 
     def commands(self) -> list[Command]:
         return [wire("block_resize", {"node-name": self.node, "size": self.size})]
 
+    def read_with(self, other: Resize) -> None:
+        """Read the sizes of all nodes once for this step and an *other* one, if the plan adds both nodes before the first of
+        them: QEMU has no question for one node."""
+        self.sizes = other.sizes
+
     def apply(self, run: Run) -> None:
-        nodes = run.read("query-named-block-nodes")
-        size = next((node["image"]["virtual-size"] for node in nodes if node["node-name"] == self.node), self.size)
+        if self.node not in self.sizes:
+            nodes = run.read("query-named-block-nodes")
+            self.sizes.update((node["node-name"], node["image"]["virtual-size"]) for node in nodes)
+        size = self.sizes.pop(self.node, self.size)
         check_shrink(self.node, size, self.size, self.allow_shrink)
         run.execute("block_resize", {"node-name": self.node, "size": self.size})
         self.size_before = size
@@ -43,7 +55,7 @@ def node_steps(hardware: Hardware, spec: DiskSpec, driver: str, removed: tuple[s
     steps = secrets.add_steps(hardware, spec.id, spec.secrets, removed, spec.key_secret)
     steps.append(Execute("blockdev-add", blockdev_arguments(spec, driver), Delete("blockdev-del", {"node-name": spec.id})))
     if spec.size is not None:
-        steps.append(Resize(spec.id, spec.size, spec.allow_shrink))
+        steps.append(Resize(spec.id, spec.size, spec.allow_shrink, is_new=True))
     return steps
 
 
