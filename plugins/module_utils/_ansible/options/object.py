@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ..._vm.devices.objects import plans as objects
+from ..._vm.devices.option_table import values_of
 from ...qmp.secrets import Redactor
 from ..masking import as_dict
 from ..run import Kind
@@ -24,7 +25,14 @@ OPTIONS = {
 
 def spec(params: Mapping[str, Any]) -> objects.ObjectSpec:
     """The domain's spec from the module's options."""
-    return objects.ObjectSpec(**{name: params[name] for name in OPTIONS})
+    return objects.ObjectSpec(
+        id=params["id"],
+        qom_type=params["qom_type"],
+        properties=params["properties"],
+        values=values_of(objects.OPTIONS, params),
+        recreate=params["recreate"],
+        force=params["force"],
+    )
 
 
 def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:

@@ -27,12 +27,12 @@ SECRET_FILE = "FILE_WITH_THE_SECRET"
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """What a task specifies of an object. ``secret`` is the content of a secret object, which is never read back nor shown."""
+    """What a task specifies of an object. ``values`` are those of OPTIONS that are set."""
 
     id: str
     qom_type: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
-    secret: str | None = None
+    values: Values = field(default_factory=dict)
     recreate: bool = False
     force: bool = False
 
@@ -45,16 +45,14 @@ class PresentObject(NamedTuple):
     properties: Mapping[str, Any]
 
 
-OPTIONS = (
-    Option("qom_type", "qom-type", lambda present: present.qom_type),
-    Option("secret", SECRET),
-)
-"""The options of an object that are not in ``properties``."""
+_TYPE = Option("qom_type", "qom-type", lambda present: present.qom_type)
+OPTIONS = (Option("secret", SECRET),)
+"""The properties that have an option of their own. That of a secret is its content, which is never read back nor shown."""
 
 
 def _rows(names: Iterable[str]) -> list[Option]:
     """The options of an object, with a row for each of these properties."""
-    return [*OPTIONS, *map(_property, names)]
+    return [_TYPE, *OPTIONS, *map(_property, names)]
 
 
 def _property(name: str) -> Option:
@@ -90,10 +88,10 @@ def plan_present(hardware: Hardware, spec: ObjectSpec) -> Plan:
         raise Unsupported(f"qmp_object does not manage monitors, so it adds no {qom_type}. Use qmp_command.")
     specified = object_properties.specified(hardware, qom_type, spec.properties)
     kept = object_properties.present(hardware, spec.id, qom_type) if present_type == qom_type else {}
-    values = {**{f"properties.{name}": value for name, value in specified.items()}, "secret": spec.secret}
+    values = {**{f"properties.{name}": value for name, value in specified.items()}, **spec.values}
     before = describe(hardware, spec.id)
     differences, unverified = _differences(hardware, spec.id, qom_type, specified, values)
-    properties = {**specified, **arguments(OPTIONS, {"secret": spec.secret})}
+    properties = {**specified, **arguments(OPTIONS, spec.values)}
     whole = object_properties.together(qom_type, kept, properties)
     if differences or not present_type:
         object_properties.check(hardware, qom_type, whole)
