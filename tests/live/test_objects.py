@@ -191,8 +191,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
         ["bps-total-max-length"],
     ),
     ({"qom_type": "secret"}, ["secret", "file"]),
-    ({"qom_type": "secret", "secret": "x", "properties": {"file": "/x"}}, ["secret", "file"]),
-    ({"qom_type": "secret", "secret": "x", "properties": {"keyid": "k"}}, ["keyid", "iv"]),
+    ({"qom_type": "secret", "values": {"secret": "x"}, "properties": {"file": "/x"}}, ["secret", "file"]),
+    ({"qom_type": "secret", "values": {"secret": "x"}, "properties": {"keyid": "k"}}, ["keyid", "iv"]),
     ({"qom_type": "filter-buffer", "properties": {"netdev": "n"}}, ["properties.interval"]),
     ({"qom_type": "filter-buffer", "properties": {"netdev": "n", "interval": 1}}, ["properties.netdev", "'n'"]),
     ({"qom_type": "rng-egd", "properties": {"chardev": "n"}}, ["properties.chardev", "'n'"]),
@@ -217,8 +217,8 @@ def test_what_qemu_would_refuse_is_refused_before_it_is_sent(bare_vm: VM) -> Non
             if any(word in str(options) for word in KILLS) and "limits" not in str(options):
                 continue
             arguments = {"qom-type": options["qom_type"], "id": "o1", **options.get("properties", {})}
-            if "secret" in options:
-                arguments["data"] = options["secret"]
+            if "values" in options:
+                arguments["data"] = options["values"]["secret"]
             with pytest.raises(CommandError):
                 monitor.execute("object-add", arguments)
     refused(Modules(bare_vm).run("qmp_object", check=True, id="o1", **REFUSED[0][0]), "invalid_option", *REFUSED[0][1])
