@@ -10,6 +10,7 @@ serves ansible-test, which follows links.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,8 +26,6 @@ LINKED = CACHE / "collections"
 RESULTS = CACHE / "results"
 ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
-SANITY_ANSIBLE_CORE = ("ansible-core==2.19.*; python_version < '3.14'", "ansible-core; python_version >= '3.14'")
-"""The last one whose ansible-test checks modules for Python 3.8. Python 3.14 needs a newer one."""
 PACKAGES = [f"ansible_collections.vmops.qemu.{part}" for part in ("plugins", "extensions", "tests")]
 
 COVERED = {95: ("qmp",), 90: ("_vm", "_ansible")}
@@ -52,7 +51,7 @@ def python_of(minors: range) -> str:
     return here[-1] if here else f"3.{minors[-1]}"
 
 
-INTEGRATION = [
+CORES = [
     nox.param(python_of(range(11, 14)), OLDEST_ANSIBLE_CORE, id="2.18"),
     nox.param(python_of(range(11, 14)), "ansible-core==2.19.*", id="2.19"),
     nox.param(python_of(range(11, 15)), ANSIBLE_CORE, id="newest"),
@@ -143,20 +142,31 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ansible-lint with its strictest profile, and the modules' documentation."""
-    session.install("ansible-lint==26.*", "antsibull-docs==2.*", ANSIBLE_CORE)
+    """ansible-lint with its strictest profile, the modules' documentation, licences, and the change log of the next release."""
+    session.install("ansible-lint==26.*", "antsibull-docs==2.*", "antsibull-changelog==0.*", "reuse==6.*", ANSIBLE_CORE)
     with session.chdir(copied(session)):
+        session.run("reuse", "lint", "--lines")
         env = {"ANSIBLE_COLLECTIONS_PATH": str(CACHE / session.name)}
         session.run("ansible-lint", "--strict", env=env)
         session.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", ".", env=env)
+        session.run("antsibull-changelog", "lint")
+        if any(path.name != "release_summary.yml" for path in Path("changelogs/fragments").glob("*.yml")):
+            session.run("antsibull-changelog", "release", "--version", "999.0.0", env=env)  # this is a copy
+        markup = re.findall(r"\b[A-Z]{1,2}\\\(.*", Path("CHANGELOG.md").read_text(encoding="utf-8"))
+        if markup:
+            session.error(f"A change log has no C() or O(). Write two backticks before and after: {markup[0]}")
 
 
 @nox.session
-def sanity(session: nox.Session) -> None:
-    """ansible-test sanity on every Python that it knows and finds, with no ignore file."""
+@nox.parametrize(["python", "core"], CORES)
+def sanity(session: nox.Session, core: str) -> None:
+    """ansible-test sanity on every Python that it knows and finds, with no ignore file.
+
+    ``make test`` runs it with 2.19, the last one that checks modules for Python 3.8; ``make sanity`` with all.
+    """
     if list((ROOT / "tests/sanity").glob("ignore*")):
         session.error("There is an ignore file in tests/sanity. Mend what it ignores.")
-    session.install(*SANITY_ANSIBLE_CORE)
+    session.install(core)
     session.run("python", str(ROOT / "tests/tools/cache_get_pip.py"))
     collection = copied(session)
     junit = collection / "tests/output/junit"
@@ -253,7 +263,7 @@ def fault_injection(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize(["python", "core"], INTEGRATION)
+@nox.parametrize(["python", "core"], CORES)
 def integration(session: nox.Session, core: str) -> None:
     """Playbooks, the role and the demo against real QEMU with a Linux guest, as root.
 
@@ -292,10 +302,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The collection as an archive, in build/, and whether Galaxy would take it."""
+    """The collection as an archive, in build/, and whether Galaxy would take it without a warning."""
     session.install("galaxy-importer", ANSIBLE_CORE)
     target = ROOT / "build"
     shutil.rmtree(target, ignore_errors=True)
     session.run("ansible-galaxy", "collection", "build", "--output-path", str(target), str(copied(session)))
     with session.chdir(session.create_tmp()):  # for the report that it leaves in the working directory
-        session.run("python", "-m", "galaxy_importer.main", *map(str, target.glob("*.tar.gz")))
+        output = session.run("python", "-m", "galaxy_importer.main", *map(str, target.glob("*.tar.gz")), silent=True)
+    print(output)
+    warnings = re.findall(r"^(?:WARNING|ERROR).*", str(output), re.MULTILINE)
+    if warnings:
+        session.error("\n".join(["galaxy-importer warns:", *warnings]))

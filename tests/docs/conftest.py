@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-
-SITE = Path(__file__).parents[2] / ".cache" / "site"
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 from playwright.sync_api import Page
 
-from .conftest import SITE
-
+SITE = Path(__file__).parents[2] / ".cache" / "site"
 PAGES = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
 WIDTHS = (360, 1400)
 WIDER_THAN_THE_PAGE = """() => [...document.querySelectorAll('body *')].filter(one => {
