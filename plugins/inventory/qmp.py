@@ -82,7 +82,7 @@ EXAMPLES = r"""
 plugin: vmops.qemu.qmp
 sockets:
   - /run/vm*/qmp.sock
-
+---
 # vms.qmp.yml: with a monitor on the network, own groups and a cache
 plugin: vmops.qemu.qmp
 sockets:

@@ -26,11 +26,11 @@ class Played(NamedTuple):
 
 
 class Playbooks:
-    """Runs playbooks on this host in *directory*, where it writes the inventory."""
+    """Runs playbooks on this host in *directory*, where it writes the inventory. Modules run with *python*."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, python: Path = Path(sys.executable)) -> None:
         self.directory = directory
-        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        host = {"ansible_connection": "local", "ansible_python_interpreter": str(python)}
         (directory / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"hypervisor": host}}}))
 
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Played:
