@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Callable, Mapping, NamedTuple, Protocol, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
+from .._vm.lazy import dataclass
 from .._vm.model.hardware import Hardware
 from .._vm.model.identity import identity
 from .._vm.model.query_cache import QueryCache
@@ -162,21 +163,22 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
         if "reserved" in params:
             result["reserved"] = [*params["reserved"], *([plan.after] if plan.after else [])]
         return {**result, **shown}
-    results: dict[str, Any] = {}
-    if plan.steps:
-        try:
-            run = plan.apply(monitor, params["timeout"])
-            result["commands"], results = [redacted(command) for command in run.sent], run.results
-            for words in run.launch_args.values():
-                result["launch_args"] = words
-        except PlanFailed as error:
-            if operation.reads:
-                error.cause = race.lost(error.cause)
-            if not isinstance(error.cause, UnplugPending) or error.left or params.get("on_pending") != "report":
-                raise
-            task.warn(str(error.cause))
-            result.update(status="unplug_pending", commands=[redacted(command) for command in error.sent])
+    if not plan.steps:
+        return {**result, **operation.report(hardware, spec)}
     del hardware  # so that its cache and that of the next one do not exist at the same time
+    results: dict[str, Any] = {}
+    try:
+        run = plan.apply(monitor, params["timeout"])
+        result["commands"], results = [redacted(command) for command in run.sent], run.results
+        for words in run.launch_args.values():
+            result["launch_args"] = words
+    except PlanFailed as error:
+        if operation.reads:
+            error.cause = race.lost(error.cause)
+        if not isinstance(error.cause, UnplugPending) or error.left or params.get("on_pending") != "report":
+            raise
+        task.warn(str(error.cause))
+        result.update(status="unplug_pending", commands=[redacted(command) for command in error.sent])
     return {**result, **read_back(monitor, plan, result, lambda now: operation.report(now, spec)), **results}
 
 
@@ -219,8 +221,6 @@ def read_back(
     try:
         return report(Hardware(monitor))
     except (QMPError, HardwareError, OSError) as error:
-        if not plan.steps:
-            raise
         raise failure.of_error(
             error,
             changed=plan.changed,

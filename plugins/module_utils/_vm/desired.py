@@ -10,12 +10,13 @@ what another one adds, and what the VM cannot take is refused before the first c
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from .devices.disk.node_steps import Resize
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
+from .lazy import dataclass
 from .model.forecast import Forecast
 from .model.hardware import Hardware
 from .plan.hotplug import Plug, StillThere, Unplug, UnplugTogether

@@ -10,34 +10,21 @@ from typing import Any
 
 # Non-characters, of every plane, and halves of surrogate pairs: QEMU's JSON parser rejects the whole command and replies
 # without its id (7.2, 10.0). It accepts NUL, but ends the text there.
-_UNREADABLE = re.compile(
+_UNREADABLE = (
     "[\0\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)) + "]"
 )
 # Controls except tab and line feed, those of C1, marks that change the direction of text, line separators, halves of surrogate
 # pairs and the byte order mark.
-_CONTROLS = (
-    (0x00, 0x08),
-    (0x0B, 0x1F),
-    (0x7F, 0x9F),
-    (0x061C, 0x061C),
-    (0x200E, 0x200F),
-    (0x2028, 0x202E),
-    (0x2066, 0x2069),
-    (0xD800, 0xDFFF),
-    (0xFEFF, 0xFEFF),
-    (0xFFF9, 0xFFFB),
-)
-_CONTROL = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _CONTROLS) + "]")
-_VISIBLE = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for first, last in _CONTROLS for code in range(first, last + 1)
-}
+_CONTROL = "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
 _DEEPEST = 100  # levels of a value that are shown; Ansible itself fails at some 300
 _LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
 
 
 def unreadable(text: str) -> str | None:
     """The first character of *text* that QEMU cannot read, in the form U+FFFF; None if there is none."""
-    found = _UNREADABLE.search(text)
+    if text.isascii() and "\0" not in text:
+        return None
+    found = re.search(_UNREADABLE, text)  # compiled when it is first needed
     return None if found is None else f"U+{ord(found.group()):04X}"
 
 
@@ -47,9 +34,18 @@ def printable(text: str) -> str:
     For text that a person reads, not for names that are sent back to QEMU. A carriage return before a line feed, which ends each
     line of QEMU's human monitor, is omitted.
     """
-    if _CONTROL.search(text) is None:
+    if not _has_controls(text):
         return text
-    return text.replace("\r\n", "\n").translate(_VISIBLE)
+    return re.sub(_CONTROL, _visible, text.replace("\r\n", "\n"))
+
+
+def _has_controls(text: str) -> bool:
+    return not text.isprintable() and re.search(_CONTROL, text) is not None
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def make_printable(value: dict[str, Any]) -> None:
@@ -62,7 +58,7 @@ def make_printable(value: dict[str, Any]) -> None:
     left = _LONGEST
     while pending:
         whole, depth = pending.pop()
-        if isinstance(whole, dict) and any(isinstance(key, str) and _CONTROL.search(key) for key in whole):
+        if isinstance(whole, dict) and any(isinstance(key, str) and _has_controls(key) for key in whole):
             members = list(whole.items())
             whole.clear()
             whole.update((printable(key) if isinstance(key, str) else key, member) for key, member in members)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -14,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ..._vm import desired
 from ..._vm.desired import Item, Part, Position, WholePlan
 from ..._vm.errors import HardwareError, InvalidOption
+from ..._vm.lazy import dataclass
 from ..._vm.model.hardware import Hardware
 from ..._vm.plan import race
 from ..._vm.plan.plan import PlanFailed, Run, redacted
@@ -187,7 +187,7 @@ class Hotplug:
 
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         spec: Desired = task.spec
-        _hardware, plan = planned(partial(_whole_plan, on_pending=task.params["on_pending"]), monitor, spec)
+        hardware, plan = planned(partial(_whole_plan, on_pending=task.params["on_pending"]), monitor, spec)
         result = {
             **as_planned(plan, task),
             "status": "present",
@@ -196,16 +196,17 @@ class Hotplug:
         }
         if task.check_mode:
             return {**result, **_by_kind(plan, [part.plan.after for part in _in_task_order(plan)])}
-        run = Run(monitor, task.params["timeout"])
-        if plan.steps:
-            try:
-                run = plan.apply(monitor, task.params["timeout"])
-            except PlanFailed as error:
-                error.cause = race.lost(error.cause)
-                raise _of_item(failure.of_plan(error), plan.item_of(error)) from error
-            result.update(
-                commands=[redacted(command) for command in run.sent], launch_args=list(desired.launch_args(plan.parts, run))
-            )
+        if not plan.steps:
+            return {**result, **_report(plan, None, hardware)}
+        del hardware  # so that its cache and that of the next one do not exist at the same time
+        try:
+            run = plan.apply(monitor, task.params["timeout"])
+        except PlanFailed as error:
+            error.cause = race.lost(error.cause)
+            raise _of_item(failure.of_plan(error), plan.item_of(error)) from error
+        result.update(
+            commands=[redacted(command) for command in run.sent], launch_args=list(desired.launch_args(plan.parts, run))
+        )
         for pending in run.pending:
             task.warn(str(pending))
         if run.pending:
@@ -217,7 +218,7 @@ def _whole_plan(hardware: Hardware, spec: Desired, on_pending: str) -> WholePlan
     return desired.plan(hardware, spec.items, spec.exact, partial(_removal, on_pending))
 
 
-def _report(plan: WholePlan, run: Run, now: Hardware) -> dict[str, Any]:
+def _report(plan: WholePlan, run: Run | None, now: Hardware) -> dict[str, Any]:
     parts = _in_task_order(plan)
     if sum(part.item.kind != "objects" for part in parts) > 1:
         now.read_devices()

@@ -9,12 +9,12 @@ to QEMU as they were reported: the keys of the topology depend on the machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Iterable, Mapping
 
 from ...qmp import is_a
 from ..errors import Conflict, InvalidOption, NoFreeSlot, Unsupported
+from ..lazy import dataclass
 from ..model.hardware import PERIPHERAL, CpuSlot, Hardware
 from ..model.values import nearest
 from ..plan.command_line import device_argument, key_values

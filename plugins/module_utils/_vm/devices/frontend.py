@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Iterable, Mapping
 
 from ..errors import Conflict, InvalidOption, NoFreeSlot
+from ..lazy import dataclass
 from ..model.hardware import Device, Hardware
 from ..model.slots import SLOT_OPTIONS, SlotRequest, bus_class, find_slot, same_addr, slot_arguments, slot_of, slot_options
 from ..model.values import check_enums, same_value, typed

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Mapping
 
 from ..errors import Conflict, InvalidOption, Unsupported
+from ..lazy import dataclass
 from ..model.dependents import removed_with
 from ..model.hardware import Device, Hardware
 from ..model.values import check_id, nearest

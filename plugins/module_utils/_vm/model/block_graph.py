@@ -9,11 +9,12 @@ snapshot puts a new node on top, a mirror replaces the top, and a node below may
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Iterable, Mapping
 
 from ..errors import Conflict, Unsupported
 from ..host import qemu_process as launched
+from ..lazy import dataclass
 from .hardware import PERIPHERAL, Device, Hardware, Node
 
 FILTERS = ("mirror_top", "commit_top", "copy-before-write", "copy-on-read", "throttle", "compress", "preallocate")

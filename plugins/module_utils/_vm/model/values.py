@@ -9,7 +9,6 @@ QEMU itself does not protect its user: version 10 takes any device id and makes 
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any, Collection, Mapping
 
@@ -79,6 +78,8 @@ def known_part(now: Any, desired: Any) -> Any:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A half sentence that names what *name* may have been meant to be, or nothing."""
+    import difflib  # only here: few tasks have a name that is wrong
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; the nearest is {close[0]!r}" if close else ""
 

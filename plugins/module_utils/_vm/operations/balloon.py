@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import CommandError
 from ..errors import InvalidOption, StillInProgress, Unsupported
+from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.slots import default_driver
 from ..plan.plan import Command, Plan, Run, Step, wire

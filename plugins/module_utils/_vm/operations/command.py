@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from ..errors import InvalidOption
+from ..lazy import dataclass
 from ..model.arguments import check_arguments
 from ..model.hardware import Hardware
 from ..model.values import nearest

@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import EventTimeout
 from ..errors import Conflict, HardwareError, InvalidOption, JobFailed, StillInProgress
+from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Plan, Run, Step, wire

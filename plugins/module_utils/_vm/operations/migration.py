@@ -10,10 +10,11 @@ just left the VM in ``postmigrate``, is assumed to be the one that the task asks
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from ..errors import Conflict, InvalidOption, JobFailed, StillInProgress, Unsupported
+from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Execute, Plan, Run, Step, wire

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from ...qmp import Disconnected, QMPError
 from ..errors import InvalidOption, StillInProgress, Unsupported
+from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..plan.plan import Await, Command, Execute, Plan, Run, Step, wire
 

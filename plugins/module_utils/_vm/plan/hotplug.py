@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Iterable, Mapping, Sequence
 
 from ...qmp import CommandError, Event, Monitor
 from ..errors import DeviceLost, HardwareError, UnplugPending, UnplugRefused
+from ..lazy import dataclass
 from ..model.hardware import PERIPHERAL
 from ..model.query_cache import QueryCache
 from .plan import RETRY_SECONDS, Command, Run, Step, wire

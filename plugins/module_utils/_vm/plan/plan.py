@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from typing import Any, Callable, Dict, Sequence
 
 from ...qmp import CommandError, InvalidArguments, Monitor, QMPError, redact_request
 from ..errors import HardwareError, StillInProgress, UnplugPending
+from ..lazy import dataclass
 from ..model.query_cache import QueryCache
 
 Command = Dict[str, Any]

@@ -10,7 +10,7 @@ import re
 from ...qmp import CommandError
 from ..errors import Conflict
 
-_TAKEN = re.compile(
+_TAKEN = (  # compiled only after an error
     "Duplicate nodes with node-name|Duplicate device ID|Duplicate ID|Chardev with id '.*' already exists"
     "|attempt to add duplicate property|CPU.* exists|not available for .*, in use by|already occupied by|A port already exists"
     "|Job ID '.*' already in use|lun already used"
@@ -19,7 +19,7 @@ _TAKEN = re.compile(
 
 def lost(error: Exception) -> Exception:
     """The error of a plan that was made for a free id or slot: a Conflict if QEMU reports that it is taken, else *error*."""
-    if not isinstance(error, CommandError) or not _TAKEN.search(error.desc):
+    if not isinstance(error, CommandError) or not re.search(_TAKEN, error.desc):
         return error
     return Conflict(
         f"QEMU refused {error.command}: {error.desc.rstrip('.')}. It was free when this task read the VM, so another "

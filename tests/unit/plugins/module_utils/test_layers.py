@@ -40,7 +40,7 @@ def strangers(source: str, package: str, allowed: Iterable[str]) -> Set[str]:
 
 VM = UTILS + "_vm."
 HOST = [VM + "host", VM + "errors"]
-MODEL = [VM + "model", *HOST, UTILS + "qmp"]
+MODEL = [VM + "model", VM + "lazy", *HOST, UTILS + "qmp"]
 PLAN = [VM + "plan", *MODEL]
 FLOORS = {
     "plugins/module_utils/qmp": [UTILS + "qmp"],

@@ -41,6 +41,12 @@ def test_a_module_does_not_load_the_other_kinds(module: str, others: list[str]) 
     assert not {UTILS + "_vm.facts", *(f"{UTILS}_vm.devices.{other}" for other in others)} & names
 
 
+def test_a_module_generates_no_methods_of_the_steps_that_it_does_not_take() -> None:
+    code = f"import {MODULES}.qmp_blockdev, {UTILS}_vm.plan.hotplug as plan; print(hasattr(plan.Unplug, '__dataclass_fields__'))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout == "False\n"
+
+
 @pytest.mark.parametrize("module", ["qmp_blockdev", "qmp_info"])
 def test_a_module_does_not_load_tls_before_it_is_used(module: str) -> None:
     assert not {"ssl", UTILS + "qmp.tls"} & loaded(module)

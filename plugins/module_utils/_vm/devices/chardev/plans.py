@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption
+from ...lazy import dataclass
 from ...model.forecast import planned_chardev
 from ...model.hardware import Chardev, Device, Hardware
 from ...model.users import refuse_monitor_chardev, users_of_chardev

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Callable, Mapping
 
+from ...lazy import dataclass
 from ...model.hardware import Chardev
 from ..frontend import FrontendSpec
 from ..option_table import UNSET, Option, arguments, rows_for

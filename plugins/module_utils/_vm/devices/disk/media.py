@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption, UnplugPending
 from ...host.image import probe
+from ...lazy import dataclass
 from ...model.hardware import PERIPHERAL, Hardware
 from ...model.values import check_id
 from ...plan.command_line import blockdev_argument, device_argument

@@ -26,7 +26,6 @@ from .checks import check_values, completed, doubts, refuse_boot_disk
 from .launch_args import launch_args
 from .node_steps import Resize, check_resize, node_steps
 from .options import NODE
-from .recreate import plan_recreate
 from .removal import node_deletions, removal_steps
 from .results import describe, describe_disk, planned
 from .secrets import secrets_of
@@ -49,6 +48,8 @@ def plan_present(hardware: Hardware, spec: DiskSpec) -> Plan:
 
     differences, unverified = _differences(hardware, spec, disk)
     if differences and spec.recreate:
+        from .recreate import plan_recreate  # only here: few tasks need it
+
         return plan_recreate(hardware, spec, disk, driver, before, differences, warnings)
     refuse(f"Disk {spec.id}", differences)
 

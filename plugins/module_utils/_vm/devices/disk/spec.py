@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Mapping
 
 from ...errors import InvalidOption
+from ...lazy import dataclass
 from ..frontend import FrontendSpec
 from ..option_table import Values, arguments
 from .options import NODE

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Mapping, Union
 
 from ...errors import InvalidOption, NoFreeSlot, Unsupported
+from ...lazy import dataclass
 from ...model.hardware import Device, Hardware
 from ...model.slots import SlotRequest, default_driver
 from ..frontend import FrontendSpec

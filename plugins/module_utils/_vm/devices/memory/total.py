@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from ...errors import Conflict, InvalidOption
+from ...lazy import dataclass
 from ...model.hardware import Hardware
 from ...plan.plan import Command, Plan, Run, Step
 from ..frontend import FrontendSpec

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ...errors import Conflict, InvalidOption, Unsupported
 from ...host.tap import check_name, is_macvtap
+from ...lazy import dataclass
 from ...model.arguments import check_members, natural
 from ...model.hardware import Hardware, Netdev
 from ...model.users import users_of_netdev

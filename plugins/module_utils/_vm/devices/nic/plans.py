@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from ....qmp import CommandError, Version
 from ...errors import Conflict, HardwareError, InvalidOption, Unsupported
 from ...host.tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
+from ...lazy import dataclass
 from ...model.hardware import PERIPHERAL, Device, Hardware, Netdev
 from ...model.slots import default_driver, refuse_companions
 from ...model.values import check_id, check_mac

@@ -9,11 +9,12 @@ id, while the old one still exists: a dry run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Mapping, Sequence
 
 from ....qmp import CommandError
 from ...errors import HardwareError
+from ...lazy import dataclass
 from ...model.hardware import Hardware, Netdev
 from ...plan.plan import Command, Delete, Run, Step, Steps, wire
 from ..frontend import FrontendSpec

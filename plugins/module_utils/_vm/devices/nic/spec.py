@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Callable, Mapping, NamedTuple
 
 from ...errors import Conflict
 from ...host.tap import interface_of
+from ...lazy import dataclass
 from ...model.hardware import Device, Hardware, Netdev
 from ..frontend import FrontendSpec, frontend_results
 from ..option_table import Option, arguments, results, rows_for

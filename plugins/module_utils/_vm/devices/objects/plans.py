@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Iterable, Mapping, NamedTuple
 
 from ...errors import Conflict, InvalidOption, Unsupported
+from ...lazy import dataclass
 from ...model.hardware import Hardware
 from ...model.users import refuse_monitor, refuse_users_of_object
 from ...model.values import check_id, known_part

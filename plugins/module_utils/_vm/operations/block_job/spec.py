@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Mapping
+
+from ...lazy import dataclass
 
 READY = ("ready", "standby")
 """The statuses of a job that has caught up with its source and waits for ``job-complete``."""

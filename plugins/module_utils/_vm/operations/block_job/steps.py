@@ -9,11 +9,11 @@ A job is started so that QEMU keeps it after its end (``auto-dismiss`` off): so 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from ....qmp import CommandError
 from ...errors import HardwareError, JobFailed, StillInProgress
+from ...lazy import dataclass
 from ...plan.plan import Await, Command, Delete, Execute, Run, Step, wire
 from .spec import ENDED, READY, progress
 

@@ -57,6 +57,12 @@ def test_what_would_control_a_terminal_is_made_visible_and_nothing_else(text: st
     assert value == {"plain": {visible: [visible, [visible, 1, None]]}}
 
 
+def test_no_character_that_controls_a_terminal_is_taken_for_a_printable_one() -> None:
+    ranges = ((0, 8), (0xB, 0x1F), (0x7F, 0x9F), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF))
+    controls = [0x61C, 0xFEFF, *range(0xFFF9, 0xFFFC), *(code for first, last in ranges for code in range(first, last + 1))]
+    assert [code for code in controls if chr(code) in printable(chr(code))] == []
+
+
 def test_errors_of_qemu_are_printable_and_keep_what_came() -> None:
     error = CommandError("GenericError", "no \x1b[2Jfile", "blockdev-add")
     assert (str(error), error.desc) == ("blockdev-add: no \\x1b[2Jfile", "no \x1b[2Jfile")
