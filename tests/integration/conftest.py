@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vmops.qemu.tests.support.fixtures import session_vm, vm
+from ansible_collections.vmops.qemu.tests.support.fixtures import free_port, session_vm, vm
 from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
 
-__all__ = ["session_vm", "vm"]
+__all__ = ["free_port", "session_vm", "vm"]
 
 
 @pytest.fixture
