@@ -22,7 +22,7 @@ from typing import Iterator, NamedTuple
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("quick-start.md", "hotplug.md", "tls.md")
+GUIDES = ("quick-start.md", "hotplug.md", "tls.md", "reference/error-codes.md")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"`(\w+\.yml)`")
 COMMAND = re.compile(r"(?m)^[#$] ")

@@ -1,0 +1,48 @@
+# Copyright (c) 2026 The vmops.qemu authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every task in the tables for those who come from other tools, in the order of the tables, on a VM with a Linux guest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Callable
+
+import yaml
+
+from ansible_collections.vmops.qemu.tests.support import in_process
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/porting.md").read_text(encoding="utf-8")
+ROW = re.compile(r"(?m)^\| (.+?) \| `(qmp_\w+: .+?\})`(?:, or .+)? \|$")
+TABLES = {name: ROW.findall(rows) for name, rows in re.findall(r"(?ms)^## From (\w+)\n(.*?)(?=^## |\Z)", PAGE)}
+READING = ("qmp_info", "qmp_qom")
+
+
+def test_each_row_has_a_task() -> None:
+    assert list(TABLES) == ["virsh", "Proxmox", "HMP"]
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(map(len, TABLES.values())) > 50
+
+
+def test_the_tasks_of_each_table_do_what_they_say(make_vm: Callable[..., VM], image: Callable[..., str]) -> None:
+    vm = make_vm(ports=4)
+    file = image("data1.qcow2", "16M", "qcow2")
+    directory = str(Path(file).parent)
+    for name, rows in TABLES.items():
+        for command, text in rows:
+            ((module, options),) = yaml.safe_load(text.replace("/srv/vm1", directory)).items()
+            result: dict[str, Any] = in_process.main(module, socket=str(vm.qmp_socket), **options)
+            assert not result.get("failed"), (name, command, text, result)
+            if options.get("state") == "reset":
+                vm.wait_boot()
+            if module not in READING:
+                assert result["changed"] or module == "qmp_command", (name, command, text, result)
+
+
+def test_the_commands_of_hmp_exist(session_vm: VM) -> None:
+    known = session_vm.query("human-monitor-command", command_line="help")
+    for command, _task in TABLES["HMP"]:
+        for one in re.findall(r"`([\w-]+)", command):
+            assert re.search(rf"(?m)^(\w+\|)?{one}\b", known), command
