@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guides of the website, step by step as a reader follows them: files are saved, commands run, outputs compared.
 
-A YAML block is saved under the last name of a YAML file in the text before it. In a console block, the lines after ``$`` or ``#`` are
-commands, and the other lines are parts of what the last command prints, in this order. Only paths and port numbers are
-replaced.
+A YAML block is saved under the last name of a YAML file in the text before it. In a console block, lines after ``$`` or ``#`` are
+commands, and the other lines are parts of what the last command prints, in this order. Only paths and port numbers are replaced.
 """
 
 from __future__ import annotations
