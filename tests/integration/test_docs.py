@@ -102,6 +102,6 @@ def test_a_guide_can_be_followed_step_by_step(name: str, tmp_path: Path, replace
             position = 0
             for part in step.printed:
                 position = done.stdout.find(part, position)
-                assert position >= 0, f"{step.command} does not print, at its place: {part}\n{done.stdout}"
+                assert position >= 0, f"{step.command} does not print in this order: {part}\n{done.stdout}"
                 position += len(part)
             assert (done.returncode != 0) == any("failed=1" in part for part in step.printed), f"{step.command}\n{done.stdout}"

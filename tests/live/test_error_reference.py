@@ -68,7 +68,7 @@ def test_the_messages_of_the_reference_are_those_of_the_modules(
     file = image("data1.raw")
 
     def through(fault: Fault, points: set[int], act: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The result of adding data1 over a monitor with a fault. What is left of it is removed."""
+        """The result of adding data1 over a monitor with a fault. The rest is removed."""
         proxy = Proxy(tmp_path / "proxy.sock", vm.qmp_socket, fault, points, act)
         try:
             return run("qmp_blockdev", {"socket": str(proxy.path), "id": "data1", "backend": NULL, "timeout": 1})
