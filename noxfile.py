@@ -28,6 +28,9 @@ ANSIBLE_CORE = "ansible-core>=2.18"
 OLDEST_ANSIBLE_CORE = "ansible-core==2.18.*"  # as in meta/runtime.yml; it serves modules on Python 3.8
 PACKAGES = [f"ansible_collections.vmops.qemu.{part}" for part in ("plugins", "extensions", "tests")]
 
+MOST_BYTES = 2 << 20
+"""The largest archive. Galaxy takes ten times as much."""
+
 COVERED = {95: ("qmp",), 90: ("_vm", "_ansible")}
 """The least branch coverage by unit tests, in percent, of these parts of module_utils."""
 
@@ -307,8 +310,11 @@ def build(session: nox.Session) -> None:
     target = ROOT / "build"
     shutil.rmtree(target, ignore_errors=True)
     session.run("ansible-galaxy", "collection", "build", "--output-path", str(target), str(copied(session)))
+    (archive,) = target.glob("*.tar.gz")
+    if archive.stat().st_size > MOST_BYTES:
+        session.error(f"{archive.name} has {archive.stat().st_size} bytes. Leave out what users do not need.")
     with session.chdir(session.create_tmp()):  # for the report that it leaves in the working directory
-        output = session.run("python", "-m", "galaxy_importer.main", *map(str, target.glob("*.tar.gz")), silent=True)
+        output = session.run("python", "-m", "galaxy_importer.main", str(archive), silent=True)
     print(output)
     warnings = re.findall(r"^(?:WARNING|ERROR).*", str(output), re.MULTILINE)
     if warnings:

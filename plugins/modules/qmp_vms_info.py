@@ -32,6 +32,8 @@ options:
       - List only the VMs with this name, which is that of QEMU's C(-name). By default all VMs are listed.
     type: str
 notes:
+  - The module connects to no monitor, so it has no connection options and is not in the action group C(vmops.qemu.qmp). A default
+    such as C(socket) that is set for the group would be an unknown option for it.
   - A process is listed as a VM if the name of its program is C(qemu-system-*), C(qemu-kvm) or C(kvm). Any user can start a
     program with such a name and any command line. If you do not trust all users, use only VMs whose RV(vms[].user) you trust,
     and only monitors that are RV(vms[].monitors[].listening).
