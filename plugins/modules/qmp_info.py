@@ -30,7 +30,8 @@ options:
       - V(plugged) takes longer than all others together, so it is read only if it is named.
     type: list
     elements: str
-    choices: [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, capacity, plugged]
+    choices:
+      [all, vm, disks, nics, cpus, memory, chardevs, objects, block_jobs, balloon, migration, devices, buses, capacity, plugged]
     default: [all]
 """
 
@@ -219,6 +220,34 @@ devices:
       bus: pcie.0
       addr: "1"
       at_launch: true
+buses:
+  description:
+    - Every bus that devices can be put on by its name.
+  returned: if requested
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name, as in the option C(bus) of the modules.
+      type: str
+    type:
+      description: V(PCIE), V(PCI), V(SCSI), V(virtio-serial-bus) or V(virtual-css-bus).
+      type: str
+    device:
+      description: QOM path of the device that has the bus, such as a root port or a controller; null for a bus of the machine.
+      type: str
+    hotplug:
+      description: Whether it accepts devices while the VM runs.
+      type: bool
+    free:
+      description: How many more devices it accepts while the VM runs; null if QEMU does not report its ports.
+      type: int
+  sample:
+    - name: rp0
+      type: PCIE
+      device: /machine/peripheral/rp0
+      hotplug: true
+      free: 1
 capacity:
   description:
     - For each kind of hardware (V(disk), V(scsi_disk), V(nic), V(cpu), V(memory), V(serial_port)), how many more the VM accepts

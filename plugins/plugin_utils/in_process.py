@@ -23,6 +23,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._ansible.masking import
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.module import arguments
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Work, run
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import make_printable
+from ansible_collections.vmops.qemu.plugins.plugin_utils.plain import plain
 
 VARIABLE = "vmops_qemu_in_process"
 """A variable of Ansible that turns it off with the value false."""
@@ -85,14 +86,3 @@ class InProcess(ActionBase):
         if isinstance(errors[0], UnsupportedError):
             return f"Unsupported parameters for ({self._task.resolved_action}) module: {errors.msg}"
         return str(errors.msg)
-
-
-def plain(value: Any) -> Any:
-    """A copy in Python's own types, as a module gets it from JSON: without what marks trust, origin or a vault."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(one) for one in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    return int(value) if isinstance(value, int) else float(value) if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ from .errors import Unsupported
 from .launch import describe as plugged
 from .model.hardware import Device, Hardware
 from .model.identity import identity
-from .model.slots import default_driver, free_slots, launch_argument, slot_of, slot_options
+from .model.slots import count_free, default_driver, free_slots, launch_argument, slot_of, slot_options
 from .operations import balloon, migration
 from .operations.block_job import plans as block_job
 
@@ -46,6 +46,21 @@ def devices(hardware: Hardware) -> list[dict[str, Any]]:
 
 def _device(device: Device) -> dict[str, Any]:
     return {"id": device.id, "path": device.path, "driver": device.driver, **slot_of(device), "at_launch": device.at_launch}
+
+
+def buses(hardware: Hardware) -> list[dict[str, Any]]:
+    """Every bus, with the path of the device that has it, None for a bus of the machine."""
+    paths = [device.path for device in hardware.devices]
+    return [
+        {
+            "name": bus.name,
+            "type": bus.kind,
+            "device": next((path for path in paths if f"{bus.path}/".startswith(f"{path}/")), None),
+            "hotplug": bus.hotpluggable,
+            "free": count_free(hardware, bus),
+        }
+        for bus in hardware.buses
+    ]
 
 
 def memory(hardware: Hardware) -> dict[str, Any]:
@@ -139,6 +154,7 @@ SUBSETS: dict[str, Callable[[Hardware], Any]] = {
     "balloon": balloon_now,
     "migration": migration.describe,
     "devices": devices,
+    "buses": buses,
     "capacity": capacity,
     "plugged": plugged,
 }

@@ -104,6 +104,13 @@ def free_slots(hardware: Hardware, driver: str) -> Iterator[dict[str, Any]]:
         yield from _free_on(hardware, bus, SlotRequest())
 
 
+def count_free(hardware: Hardware, bus: Bus) -> int | None:
+    """How many devices *bus* accepts while the VM runs; None for a bus whose ports QEMU does not report."""
+    if not bus.hotpluggable:
+        return 0
+    return None if bus.kind == "virtio-serial-bus" else sum(1 for _slot in _free_on(hardware, bus, SlotRequest()))
+
+
 def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
     """The buses that take devices of the class while the VM runs: root ports first, which are made for it."""
     return [
