@@ -32,6 +32,7 @@ from .devices.objects import plans as objects
 from .errors import HardwareError, Unsupported
 from .host.qemu_process import IMPLIED, parse
 from .model.hardware import Hardware
+from .plan.command_line import SECRET_FILE
 from .plan.plan import Plan
 from .plugged import plugged
 
@@ -112,10 +113,8 @@ def _lack(hardware: Hardware, position: Position, planned: Plan) -> str | None:
     if not planned.launch_args:
         about = [warning for warning in planned.warnings if "launch_args" in warning]
         return about[0] if about else "QEMU does not report enough of it."
-    if any(objects.SECRET_FILE in word for word in planned.launch_args):
-        return (
-            f"Instead of {objects.SECRET_FILE}, write the path of a file that has the secret: QEMU does not report where it is."
-        )
+    if any(SECRET_FILE in word for word in planned.launch_args):
+        return f"Instead of {SECRET_FILE}, write the path of a file that has the secret: QEMU does not report where it is."
     if position.kind == "netdevs":
         nic = find_nic(hardware, str(position.id))
         if nic.netdev and not known_backends(hardware, nic.netdev, None)[0].complete:

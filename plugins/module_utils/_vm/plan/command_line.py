@@ -12,6 +12,8 @@ from typing import Any, Mapping
 from ...qmp import Version
 from ..errors import InvalidOption
 
+SECRET_FILE = "FILE_WITH_THE_SECRET"
+"""Stands in launch arguments for a file, because a secret does not belong on a command line."""
 _DEVICE_JSON_SINCE = (6, 2)
 _FILE_INPUT_SINCE = (8, 1)
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")

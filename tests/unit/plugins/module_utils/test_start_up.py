@@ -29,7 +29,7 @@ def loaded(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "others"),
     [
-        ("qmp_blockdev", ["nic.plans", "chardev.plans", "cpu", "memory.plans", "generic"]),
+        ("qmp_blockdev", ["objects.plans", "nic.plans", "chardev.plans", "cpu", "memory.plans", "generic"]),
         ("qmp_netdev", ["disk.plans", "cpu", "memory.plans"]),
         ("qmp_cpu_hotplug", ["disk.plans", "nic.plans", "chardev.plans", "memory.plans"]),
         ("qmp_power", ["disk.plans", "nic.plans", "chardev.plans", "cpu", "memory.plans"]),

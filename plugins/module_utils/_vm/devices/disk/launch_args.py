@@ -13,9 +13,8 @@ from typing import Any
 
 from ...model.block_graph import Disk, subtree
 from ...model.hardware import Hardware, Node
-from ...plan.command_line import blockdev_argument, device_argument, key_values, object_argument
+from ...plan.command_line import SECRET_FILE, blockdev_argument, device_argument, key_values, object_argument
 from ..current import current_arguments
-from ..objects.plans import SECRET_FILE
 from . import throttle
 from .backend import backend_of, node_arguments
 from .secrets import key_of

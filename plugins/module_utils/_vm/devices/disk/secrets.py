@@ -16,7 +16,7 @@ from typing import Mapping
 from ...errors import Conflict
 from ...model.hardware import Hardware, Node
 from ...plan.plan import Delete, Step
-from ..objects.plans import add_object, delete_object
+from ..objects.steps import add_object, delete_object
 
 _MARK = "\n"
 

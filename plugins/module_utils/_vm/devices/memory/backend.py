@@ -16,7 +16,7 @@ from ...model.hardware import Hardware
 from ...model.users import users_of_object
 from ...model.values import typed
 from ...plan.plan import Delete, Step
-from ..objects.plans import add_object
+from ..objects.steps import add_object
 from .present import BACKEND, PREFIX, kind_of
 
 _OWN = {"file": ("mem-path", "pmem", "readonly", "align", "offset", "discard-data"), "memfd": ("hugetlb", "hugetlbsize", "seal")}

@@ -19,7 +19,8 @@ from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Execute, Plan, Run, Step
 from ..current import current_arguments
 from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
-from ..objects.plans import add_object, launch_argument
+from ..objects.plans import launch_argument
+from ..objects.steps import add_object
 from ..option_table import Difference, compare
 from .backend import (
     carried_properties,

@@ -13,17 +13,16 @@ from ...lazy import dataclass
 from ...model.hardware import Hardware
 from ...model.users import refuse_monitor, refuse_users_of_object
 from ...model.values import check_id, known_part
-from ...plan.command_line import object_argument
-from ...plan.plan import Delete, Execute, Plan, Step
+from ...plan.command_line import SECRET_FILE, object_argument
+from ...plan.plan import Execute, Plan, Step
 from ..frontend import refuse
 from ..option_table import Difference, Option, Values, arguments, compare, results
 from . import properties as object_properties
 from .rules import SECRET, is_set
+from .steps import add_object, delete_object
 
 _IN_PLACE = {("throttle-group", "properties.limits")}
 """The type and the option that QEMU can change while others use the object."""
-SECRET_FILE = "FILE_WITH_THE_SECRET"
-"""Stands in launch arguments for a file, because a secret does not belong on a command line."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,6 @@ def _property(name: str) -> Option:
         lambda present: present.properties.get(name),
         lambda present, value: bool(known_part(present.properties[name], value) == value),
     )
-
-
-def add_object(hardware: Hardware, qom_type: str, object_id: str, properties: Mapping[str, Any]) -> Execute:
-    """``object-add``, in the form of this QEMU; a rollback sends ``object-del``."""
-    nested = hardware.schema.has_member("object-add", "props")  # before QEMU 6.0
-    values = {"qom-type": qom_type, "id": object_id, **({"props": properties} if nested else properties)}
-    return Execute("object-add", values, delete_object(object_id))
-
-
-def delete_object(object_id: str, undo_step: Step | None = None) -> Delete:
-    return Delete("object-del", {"id": object_id}, undo_step)
 
 
 def plan_present(hardware: Hardware, spec: ObjectSpec) -> Plan:

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.objects import plans as objects
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import Conflict, InvalidOption, Unsupported
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.command_line import SECRET_FILE
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.recordings import Recording
@@ -77,7 +78,7 @@ def test_a_new_object(hardware: Hardware) -> None:
 def test_a_secret_is_sent_and_not_shown(hardware: Hardware) -> None:
     made = plan(hardware, id="new", qom_type="secret", secret="pssst")
     assert sent(made)[0][1]["data"] == "pssst" and made.unverified == ()
-    assert "pssst" not in json.dumps([made.after, made.launch_args]) and objects.SECRET_FILE in made.launch_args[1]
+    assert "pssst" not in json.dumps([made.after, made.launch_args]) and SECRET_FILE in made.launch_args[1]
     again = plan(hardware, id="sec0", secret="pssst")
     assert again.steps == () and again.unverified == ("secret",)
 
