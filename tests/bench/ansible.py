@@ -31,11 +31,11 @@ class Ansible:
         (directory / "library").mkdir(exist_ok=True)
         (directory / "library" / "nothing.py").write_text("#!/usr/bin/python\n" + NOTHING)
 
-    def play(self, tasks: list[Task], hosts: Hosts = _LOCALHOST) -> float:
-        """The seconds that a play takes. RuntimeError with its output if it fails."""
+    def play(self, tasks: list[Task], hosts: Hosts | None = None) -> float:
+        """The seconds that a play takes, by default on localhost. RuntimeError with its output if it fails."""
         play, inventory = self._directory / "play.json", self._directory / "hosts.json"
         play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        variables = {name: {"ansible_connection": "local", **own} for name, own in hosts.items()}
+        variables = {name: {"ansible_connection": "local", **own} for name, own in (hosts or _LOCALHOST).items()}
         inventory.write_text(json.dumps({"all": {"hosts": variables}}))
         return timed(lambda: self._run([str(play), "-i", str(inventory), "--forks", str(_FORKS)]))
 
