@@ -6,5 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vmops.qemu.tests.support.fixtures import make_vm
+from ansible_collections.vmops.qemu.tests.support.tls import authority, port, tls
 
-__all__ = ["make_vm"]
+__all__ = ["authority", "make_vm", "port", "tls"]

@@ -35,6 +35,7 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 SOURCES = Path(__file__).parents[2] / "extensions/eda/plugins/event_source"
 SECONDS = 20.0
+NO_UUID = "00000000-0000-0000-0000-000000000000"
 GAP, DISCONNECTED = "qmp_gap", "qmp_disconnected"
 READY = [
     expect("qom-list-types", {"implements": "monitor-qmp"}, reply=[]),
@@ -69,6 +70,7 @@ async def running(*monitors: dict[str, Any], **options: Any) -> AsyncIterator[Re
     """The source with these monitors. It ends with the context."""
     received = Received()
     main = runpy.run_path(str(SOURCES / "qmp_events.py"))["main"]
+    main.__globals__["SCAN_SECONDS"] = 0.2
     task = asyncio.create_task(main(received.queue, {"monitors": list(monitors), "max_backoff": 0.2, **options}))
     try:
         yield received
@@ -102,7 +104,7 @@ def test_events_come_from_each_qemu_until_it_ends_and_after_it_has_started_again
         async with running({"name": "vm1", "socket": str(vm.qmp_socket)}) as received:
             first = await received.next()
             assert first["qmp"]["event"] == GAP and first["qmp"]["data"] == {"reason": "start", "status": "prelaunch"}
-            assert first["vm"]["uuid"] == vm.query("query-uuid")["UUID"]
+            assert first["vm"] == {"name": "vm1", "socket": str(vm.qmp_socket), "uuid": NO_UUID}
             for _number in range(50):
                 vm.query("cont")
                 vm.query("stop")
@@ -123,6 +125,21 @@ def test_events_come_from_each_qemu_until_it_ends_and_after_it_has_started_again
                 break
             await asyncio.sleep(0.05)
         assert vm.hardware() == before
+
+    asyncio.run(scenario())
+
+
+def test_a_monitor_behind_tls_is_followed(port: int, tls: dict[str, str], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        vm = VM(tmp_path / "vm0")
+        async with running({"host": "localhost", "port": port, "tls": tls}) as received:
+            assert (await received.next())["vm"] == {"name": f"localhost:{port}", "host": "localhost", "port": port, "uuid": NO_UUID}
+            await asyncio.to_thread(lambda: [vm.query(command) for command in ["cont", "stop"] * 50])
+            for _number in range(50):
+                assert [(await received.next())["qmp"]["event"] for _event in range(2)] == ["RESUME", "STOP"]
+            vm.query("quit")
+            await received.next("SHUTDOWN")
+            await received.next(DISCONNECTED)
 
     asyncio.run(scenario())
 

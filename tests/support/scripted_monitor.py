@@ -128,6 +128,11 @@ class Peer:
         self._buffer = b""
         self._ids: deque[Any] = deque(maxlen=9)  # of the last requests: one digit is enough for ten ids
 
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors that clients have sent."""
+        return self._server.fds
+
     def take(self, command: str, arguments: dict[str, Any] | None, fds: int) -> None:
         """Read one message, which must be *command*, come with *fds* descriptors and have an id that no other on its way has."""
         fds_before = len(self._server.fds)

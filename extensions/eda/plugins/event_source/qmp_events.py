@@ -47,8 +47,9 @@ options:
         description:
           - Name of the VM in the events. Use the name that it has in the inventory, so that the filter
             C(eda.builtin.insert_hosts_to_meta) can limit playbooks to it.
-          - The default for a socket with a wildcard is the text that the first wildcard stands for, with C(_) for all characters
-            but letters, digits, C(_), C(-) and C(.). Otherwise it is the path, or host and port.
+          - The default for a socket with a wildcard is the text that the wildcard stands for, with C(_) for all characters but
+            letters, digits, C(_), C(-) and C(.). If directories and files have wildcards, it is the text of the first of them
+            that has. Otherwise it is the path, or host and port.
         type: str
       socket:
         description:
@@ -325,16 +326,14 @@ class Source:
 
 
 def _sockets(pattern: str) -> dict[str, str]:
-    """The sockets that match *pattern*, each with the text that the first wildcard stands for."""
-    start = len(pattern[: _WILDCARD.search(pattern).start()].rpartition("/")[2])  # type: ignore[union-attr]
-    part = pattern[: _WILDCARD.search(pattern).start()].count("/")  # type: ignore[union-attr]
-    end = len(re.split(r"[*?]|\[[^]]*\]", pattern.split("/")[part])[-1])
+    """The sockets that match *pattern*, each with the name of its VM."""
+    start = len(_WILDCARD.split(pattern, 1)[0])
+    after = re.split(r"[*?]|\[.[^]]*\]", pattern[start:].split("/")[0])[-1]  # the last wildcard of this part of the path
     found = {}
     for path in sorted(glob.glob(pattern)):
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.stat(path).st_mode):
-                matched = path.split("/")[part]
-                found[path] = _UNSAFE.sub("_", matched[start : len(matched) - end]) or path
+                found[path] = _UNSAFE.sub("_", path[start:].split("/")[0].removesuffix(after)) or path
     return found
 
 
