@@ -133,7 +133,12 @@ def test_a_monitor_behind_tls_is_followed(port: int, tls: dict[str, str], tmp_pa
     async def scenario() -> None:
         vm = VM(tmp_path / "vm0")
         async with running({"host": "localhost", "port": port, "tls": tls}) as received:
-            assert (await received.next())["vm"] == {"name": f"localhost:{port}", "host": "localhost", "port": port, "uuid": NO_UUID}
+            assert (await received.next())["vm"] == {
+                "name": f"localhost:{port}",
+                "host": "localhost",
+                "port": port,
+                "uuid": NO_UUID,
+            }
             await asyncio.to_thread(lambda: [vm.query(command) for command in ["cont", "stop"] * 50])
             for _number in range(50):
                 assert [(await received.next())["qmp"]["event"] for _event in range(2)] == ["RESUME", "STOP"]
