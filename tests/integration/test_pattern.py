@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -14,14 +13,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.pattern import PATTERN, TEMPLATES
 from ansible_collections.vmops.qemu.tests.support.runner import Run, Runner
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-COLLECTION = Path(__file__).parents[2]
-PATTERN = COLLECTION / "extensions/patterns/hotplug_vm"
-RESOURCES = json.loads((PATTERN / "meta/pattern.json").read_text(encoding="utf-8"))["aap_resources"]
-TEMPLATES = {Path(one["playbook"]).stem: one for one in RESOURCES["controller_job_templates"]}
 SECRET = "correct-horse-battery-staple"
 DISKS = """
 - id: d1
