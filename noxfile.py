@@ -106,7 +106,9 @@ def report(session: nox.Session) -> Path:
 @nox.session
 def static(session: nox.Session) -> None:
     """ruff, the words of this project, whether generated parts are fresh, and mypy --strict on all Python code."""
-    session.install("ruff==0.17.*", "mypy==2.*", "pyyaml", "types-PyYAML", "pytest", "hypothesis", "nox", ANSIBLE_CORE)
+    session.install(
+        "ruff==0.17.*", "mypy==2.*", "pyyaml", "types-PyYAML", "types-jsonschema", "pytest", "hypothesis", "nox", ANSIBLE_CORE
+    )
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("python", "tests/tools/words.py")
@@ -273,7 +275,7 @@ def integration(session: nox.Session, core: str) -> None:
 
     With older versions of ansible-core only the tests that depend on it run, or all with TORTURE=all.
     """
-    session.install("pytest", "pytest-xdist", "pyyaml", "ansible-runner", core)
+    session.install("pytest", "pytest-xdist", "pyyaml", "ansible-runner", "ansible-builder", "jsonschema", core)
     sample = [] if core == ANSIBLE_CORE or os.environ.get("TORTURE") == "all" else ["-m", "not newest_core"]
     pytest(session, "integration", "load", *sample)
 

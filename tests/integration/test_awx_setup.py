@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from ansible_collections.vmops.qemu.tests.support.awx import AWX, modules
 from ansible_collections.vmops.qemu.tests.support.markdown import blocks
-from ansible_collections.vmops.qemu.tests.support.pattern import PATTERN, TEMPLATES
+from ansible_collections.vmops.qemu.tests.support.pattern import DEFINITION, PATTERN, RESOURCES, TEMPLATES
+from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
+from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 pytestmark = pytest.mark.newest_core
 GUIDE = Path(__file__).parents[2] / "docs/awx.md"
@@ -99,7 +104,7 @@ QUESTION = fields(
     {
         "type": {"enum": ["text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"]},
         "question_name": text(),
-        "question_description": text(pattern=r"\.$"),
+        "question_description": text(pattern="^(Enter|Choose) "),
         "variable": NAME,
         "required": BOOLEAN,
     },
@@ -127,7 +132,10 @@ SCHEMA = fields(
         "description": text(),
         "short_description": text(pattern="[^.]$"),
         "aap_resources": fields(
-            {"controller_project": fields({"name": text(200), "description": text()}), "controller_job_templates": every(JOB_TEMPLATE)},
+            {
+                "controller_project": fields({"name": text(200), "description": text()}),
+                "controller_job_templates": every(JOB_TEMPLATE),
+            },
             controller_execution_environment=fields(
                 {"name": text(200), "description": text(), "image_name": text(pattern="^[a-z0-9_-]+/[a-z0-9_-]+$")},
                 pull={"enum": ["always", "missing", "never"]},
@@ -151,3 +159,16 @@ def test_ansible_builder_takes_the_execution_environment_of_the_guide(tmp_path: 
     needed = yaml.safe_load(found)
     assert set(needed) == {"python", "system"}
     assert not any(needed.values()), needed  # neither Python packages nor packages of the system
+
+
+def test_the_inventory_of_the_guide_reaches_the_vms_of_two_hypervisors(tmp_path: Path, playbooks: Playbooks) -> None:
+    (inventory,) = [block for block in blocks(GUIDE, "yaml") if "on_hypervisor1" in block]
+    (tmp_path / "vms.yml").write_text(inventory.replace("/run/", f"{tmp_path}/"))
+    local = (*("-i", "vms.yml"), *("-e", "ansible_connection=local"), *("-e", f"ansible_python_interpreter={sys.executable}"))
+    with VM(tmp_path / "web1", boot=False) as web1, VM(tmp_path / "db1", boot=False) as db1:
+        hardware = {"hotplug_hosts": "web1,db1", "hotplug_cpus": "2"}
+        played = playbooks.run("vmops.qemu.hotplug", *local, **hardware)
+        assert played.output.count("vCPUs 1 to 2") == 2 and "hypervisor " not in played.output, played.output
+        assert [len(vm.query("query-cpus-fast")) for vm in (web1, db1)] == [2, 2]
+        looked = playbooks.run(str(PATTERN / "playbooks/look.yml"), *local, vm_hosts="web1,db1")
+        assert looked.output.count("Has 2 vCPUs") == 2 and looked.recap["failed"] == 0, looked.output

@@ -18,6 +18,7 @@ from ansible_collections.vmops.qemu.tests.support.runner import Run, Runner
 from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
+pytestmark = pytest.mark.newest_core
 SECRET = "correct-horse-battery-staple"
 DISKS = """
 - id: d1

@@ -11,6 +11,4 @@ from pathlib import Path
 
 def blocks(page: Path, language: str) -> list[str]:
     """The blocks of code in a language, such as yaml or console, in their order."""
-    return [
-        text for of, text in re.findall(r"```(\w+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) if of == language
-    ]
+    return [text for of, text in re.findall(r"```(\w+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) if of == language]
