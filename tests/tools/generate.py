@@ -563,10 +563,7 @@ def play_specs(playbook: str) -> str:
     }
     spec = {"short_description": template["name"], "description": template["description"], "options": options}
     return (
-        "# Copyright (c) 2026 The vmops.qemu authors\n"
-        "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)\n"
-        "# SPDX-License-Identifier: GPL-3.0-or-later\n"
-        "# Written by nox -s generate from meta/pattern.json.\n"
+        HEADER + "# Written by nox -s generate from meta/pattern.json.\n"
         "---\n" + as_yaml({"argument_specs": {play["name"]: spec for play in plays[:1]}})
     )
 
