@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guides of the website, step by step as a reader follows them: files are saved, commands run, outputs compared.
 
-A YAML block is saved under the last name of a YAML file in the text before it. In a console block, lines after ``$`` or ``#`` are
-commands, and the other lines are parts of what the last command prints, in this order. Only paths and port numbers are replaced.
+A block of YAML or Python is saved under the last name of such a file in the text before it. In a console block, lines after ``$``
+or ``#`` are commands, and the other lines are parts of what the last command prints, in this order. Only paths and port
+numbers are replaced.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from typing import Iterator, NamedTuple
 
 import pytest
 
+import ansible_collections
+
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("quick-start.md", "hotplug.md", "tls.md", "reference/error-codes.md")
+COLLECTIONS = str(Path(next(iter(ansible_collections.__path__))).parent)
+GUIDES = ("quick-start.md", "hotplug.md", "tls.md", "reference/engine-api.md", "reference/error-codes.md")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-FILE = re.compile(r"`(\w+\.yml)`")
+FILE = re.compile(r"`(\w+\.(?:yml|py))`")
 COMMAND = re.compile(r"(?m)^[#$] ")
 INSTALLS = ("apt-get install", "-m venv", "/activate", "pip install", "ansible-galaxy collection install")
 """Commands that install what the session of the tests has installed."""
@@ -46,7 +50,7 @@ def steps(guide: str) -> Iterator[Step]:
     for block in BLOCK.finditer(guide):
         language, text = block.groups()
         before, end = guide[end : block.start()], block.end()
-        if language == "yaml":
+        if language in ("yaml", "python"):
             yield Step(name=FILE.findall(before)[-1], text=text)
         elif language == "console":
             for part in COMMAND.split(text)[1:]:
@@ -64,7 +68,12 @@ def _commands(part: str) -> Iterator[Step]:
 @pytest.fixture
 def replaced(tmp_path: Path, free_port: int) -> Iterator[dict[str, str]]:
     """What the guides show, and what stands for it here. QEMUs that a guide has left running end with the test."""
-    yield {"/run/": f"{tmp_path}/run/", "/srv/": f"{tmp_path}/srv/", "4444": str(free_port)}
+    yield {
+        "/run/": f"{tmp_path}/run/",
+        "/srv/": f"{tmp_path}/srv/",
+        "4444": str(free_port),
+        "~/.ansible/collections": COLLECTIONS,
+    }
     for pidfile in tmp_path.glob("run/*/pid"):
         with suppress(ProcessLookupError):
             os.kill(int(pidfile.read_text()), signal.SIGKILL)
