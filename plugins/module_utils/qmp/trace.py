@@ -24,4 +24,18 @@ def redact_reply(message: dict[str, Any], command: str = "", arguments: dict[str
     copy: dict[str, Any] = Redactor().value(message)
     if command == "qom-get" and "return" in copy and is_secret_property((arguments or {}).get("property")):
         copy["return"] = HIDDEN
+    if command == "qom-list-get":
+        _hide_values(copy.get("return"))
     return copy
+
+
+def _hide_values(value: Any) -> None:
+    """Hide the values of properties that are secrets, in entries such as ``{"name": "data", "value": "…"}`` at any depth."""
+    pending = [value]
+    for one in pending:  # it grows meanwhile
+        if isinstance(one, list):
+            pending += one
+        elif isinstance(one, dict):
+            if "value" in one and is_secret_property(one.get("name")):
+                one["value"] = HIDDEN
+            pending += one.values()

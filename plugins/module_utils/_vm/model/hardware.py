@@ -18,7 +18,7 @@ from typing import AbstractSet, Any, Iterable, Mapping, NamedTuple
 from ...qmp import Address, CommandError, Monitor, ProtocolError, Request, Schema, UnixAddress, Version, is_a
 from ..errors import Conflict, InvalidOption, Unsupported
 from ..host import qemu_process as launched
-from .qtree import ScsiDevice, scsi_devices
+from .qtree import scsi_devices
 from .query_cache import QueryCache
 
 PERIPHERAL = "/machine/peripheral"
@@ -291,6 +291,8 @@ class Hardware:
 
     def _read_devices(self, paths: Iterable[str]) -> list[Device]:
         paths = list(paths)
+        if len(paths) > _MANY and not self.cache.read_whole(paths):
+            _slots = self._many_scsi_devices  # which answer some of the questions below
         listed = self.cache.qom_list(paths)
         drivers = [self._driver(path) for path in paths]
         places = [
@@ -300,8 +302,6 @@ class Hardware:
             if name in known and not (driver and name == "type")
         ]
         values: dict[str, dict[str, Any]] = {path: {} for path in paths}
-        if len(paths) > _MANY:
-            _slots = self._many_scsi_devices  # they answer some of the questions below
         for (path, name), value in zip(places, self.cache.qom_get(places)):
             if is_a(value, _DEVICE_PROPERTIES[name]):
                 values[path][name] = value
@@ -309,7 +309,7 @@ class Hardware:
             Device(path, _id_of(path), str(name), values[path], known)
             for path, known, driver in zip(paths, listed, drivers)
             for name in [values[path].pop("type", driver)]
-            if name and known and values[path]
+            if name and (values[path].get("hotplugged") is not None or "hotplugged" not in known)  # else it has just gone
         ]
 
     def _driver(self, path: str) -> str | None:
@@ -357,11 +357,11 @@ class Hardware:
         occupants: list[tuple[str, str, str]] = []
         links: list[tuple[str, str, str]] = []
         for bus, types in zip(buses, self.cache.qom_list(buses)):
-            own = [(bus, name, kind[len("link<") : -1]) for name, kind in types.items() if _CHILD_LINK.match(name)]
-            many = self._scsi_devices_on(bus) if buses[bus] == "child<SCSI>" else []
-            is_whole = sorted(driver for _bus, _name, driver in own) == sorted(driver for _bus, _path, driver in many)
-            occupants += many if is_whole else []
-            links += [] if is_whole else own
+            many = self._many_scsi_devices.get(bus)
+            if many:
+                occupants += [(bus, path, str(self._driver(path))) for path in many]
+            else:
+                links += [(bus, name, kind[len("link<") : -1]) for name, kind in types.items() if _CHILD_LINK.match(name)]
         targets = self.cache.qom_get(((bus, name) for bus, name, _driver in links), str)
         occupants += [(bus, path, driver) for (bus, _name, driver), path in zip(links, targets) if path]
         places = [
@@ -376,22 +376,25 @@ class Hardware:
             found[bus].append(Device(path, _id_of(path), driver, {"parent_bus": bus, **values[path]}, {}))
         return found
 
-    def _scsi_devices_on(self, bus: str) -> list[tuple[str, str, str]]:
-        """Of each device in _many_scsi_devices that is on the bus at this QOM path: that path, its own, and its driver."""
-        name = bus.rsplit("/", 1)[-1]
-        paths = (self.ids[device_id] for device_id, one in self._many_scsi_devices.items() if one.bus == name)
-        return [(bus, path, str(self._driver(path))) for path in paths]
-
     @cached_property
-    def _many_scsi_devices(self) -> dict[str, ScsiDevice]:
-        """The SCSI devices by id, if there are many: one text has all their slots, and a question for each takes longer."""
+    def _many_scsi_devices(self) -> dict[str, list[str]]:
+        """The devices on each SCSI bus, all by QOM path, if there are many: one text has all their slots, and a question for each
+        takes longer. Of each bus it is asked which one it is, and how many devices it has."""
         expected = [device_id for device_id, path in self.ids.items() if str(self._driver(path)).startswith("scsi-")]
         if len(expected) <= _MANY:
             return {}
         text = self.cache.ask_or("", "human-monitor-command", **{"command-line": "info qtree"})
-        found = scsi_devices(text, expected)
-        for device_id, one in found.items():
+        together: dict[str, list[str]] = {}  # by the name of the bus in the text
+        for device_id, one in scsi_devices(text, expected).items():
             self.cache.learn(self.ids[device_id], {"scsi-id": one.target, "lun": one.lun})
+            together.setdefault(one.bus, []).append(self.ids[device_id])
+        buses = self.cache.qom_get(((paths[0], "parent_bus") for paths in together.values()), str)
+        found = {}
+        for bus, paths, types in zip(buses, together.values(), self.cache.qom_list(map(str, buses))):
+            if sum(bool(_CHILD_LINK.match(name)) for name in types) == len(paths):
+                found[bus] = paths
+                for path in paths:
+                    self.cache.learn(path, {"parent_bus": bus})
         return found
 
     def _bus_paths(self) -> dict[str, str]:

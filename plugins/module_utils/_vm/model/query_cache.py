@@ -13,12 +13,15 @@ from ...qmp import CommandError, InvalidArguments, Monitor, Request, check, is_a
 
 _AT_ONCE = 256
 """Questions whose answers are in memory as they came at one time; what is kept of them may be less."""
+_WHOLE = 64
+"""Objects of which all properties are read by one question. Each has about 3 kB in the reply."""
 _ALIKE = {f"child<{driver}>" for driver in ("scsi-hd", "scsi-cd", "scsi-block", "scsi-generic")}
 """Frequent devices of which all of one driver have the same properties: there is nothing in them that is made for each."""
 
 _REPLIES: dict[str, Any] = {
     "human-monitor-command": str,
     "qom-list": [{"name": str, "type": str}],
+    "qom-list-get": [{"properties": [{"name": str, "type": str}]}],
     "qom-list-types": [{"name": str}],
     "query-accelerators": {"enabled": str},
     "query-acpi-ospm-status": [{"slot-type": str, "source": int, "status": int}],
@@ -168,6 +171,22 @@ class QueryCache:
         """The type of the object at a QOM path, as ``child<TYPE>``, if the object that it is in has been listed already."""
         parent, _slash, name = path.rpartition("/")
         return None if path in self._assumed else self._lists.get(parent, {}).get(name)
+
+    def read_whole(self, paths: Sequence[str]) -> bool:
+        """Read all properties of many objects with few questions; False if this QEMU cannot, as before 10.1, or one is not there.
+
+        A property whose value QEMU cannot read has none in the reply, as it would have none by itself.
+        """
+        asked = [path for path in paths if path not in self._assumed]
+        for start in range(0, len(asked), _WHOLE):
+            some = asked[start : start + _WHOLE]
+            (answer,) = self._asked([Request("qom-list-get", {"paths": some})])
+            if isinstance(answer, CommandError) or len(answer) != len(some):
+                return False
+            for path, one in zip(some, answer):
+                self._lists.setdefault(path, _types(one["properties"]))
+                self.learn(path, {entry["name"]: entry.get("value") for entry in one["properties"]})
+        return True
 
     def qom_get(self, places: Iterable[tuple[str, str]], kind: type = object) -> list[Any]:
         """For each (path, property) its value; None where there is no such property of this JSON type."""

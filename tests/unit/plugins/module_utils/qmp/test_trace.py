@@ -96,3 +96,6 @@ def test_the_value_of_a_secret_property_is_not_shown(name: str, shown: Any) -> N
     request, reply = traced("qom-get", {"path": "/objects/s", "property": name}, reply="value")
     assert request[1]["arguments"] == {"path": "/objects/s", "property": name}
     assert reply[1]["return"] == shown
+    properties = [{"name": name, "type": "string", "value": "value"}, {"name": "type", "type": "string", "value": "secret"}]
+    _request, reply = traced("qom-list-get", {"paths": ["/objects/s"]}, reply=[{"properties": properties}])
+    assert [one["value"] for one in reply[1]["return"][0]["properties"]] == [shown, "secret"]
