@@ -107,12 +107,12 @@ def test_a_guest_goes_on_counting_at_the_other_side(binary: Binary, make_vm: Mak
     assert migration["status"] == "completed" and migration["capabilities"]["xbzrle"], done
     assert migration["parameters"]["max-bandwidth"] == 64 << 20 and "cache-size" in migration["xbzrle-cache"]
     assert migration["ram"]["transferred"] > 0 and migration["ram"]["remaining"] == 0 and migration["downtime"] >= 0
-    assert done["vm"] == {"status": "postmigrate"}
+    assert done["vm"]["status"] == "postmigrate"
 
     again = migrate(here, **options)
     assert unchanged(again) and again["commands"] == [] and again["unverified"] == ["uri"], again
     assert unchanged(migrate(there, state="incoming", uri=uri))
-    assert Modules(there).run("qmp_power", state="running")["vm"] == {"status": "running"}
+    assert Modules(there).run("qmp_power", state="running")["vm"]["status"] == "running"
     _counted_on(there, count)
 
 
@@ -173,7 +173,7 @@ def test_a_migration_that_takes_long_is_reported_and_waited_for_and_cancelled(so
 
     assert sent(migrate(source, check=True, state="cancelled")) == ["migrate_cancel"]
     gone = migrate(source, state="cancelled")
-    assert gone.get("changed") and gone["migration"]["status"] == "cancelled" and gone["vm"] == {"status": "running"}, gone
+    assert gone.get("changed") and gone["migration"]["status"] == "cancelled" and gone["vm"]["status"] == "running", gone
     assert unchanged(migrate(source, state="cancelled"))
 
 
@@ -197,7 +197,7 @@ def test_postcopy_ends_what_has_begun(source: VM, line: Line, uri: str) -> None:
     line.open()
     done = migrate(source, state="started", timeout=60)
     assert done.get("changed") is False, done
-    assert done["migration"]["ram"]["postcopy-bytes"] > 0 and done["vm"] == {"status": "postmigrate"}, done
+    assert done["migration"]["ram"]["postcopy-bytes"] > 0 and done["vm"]["status"] == "postmigrate", done
     assert unchanged(migrate(source, state="postcopy"))
     refused(migrate(source, state="incoming", uri=uri), "unsupported", "-incoming defer")
 
@@ -208,10 +208,10 @@ def test_a_guest_that_stands_before_the_switch_is_switched_by_the_next_run(sourc
     assert stands.get("changed") and stands["migration"]["status"] == "pre-switchover", stands
     done = migrate(source, **options)
     assert done.get("changed") and sent(done) == ["migrate-continue"], done
-    assert done["migration"]["status"] == "completed" and done["vm"] == {"status": "postmigrate"}
+    assert done["migration"]["status"] == "completed" and done["vm"]["status"] == "postmigrate"
     assert unchanged(migrate(source, **options))
     forced = migrate(source, force=True, uri="exec:cat>/dev/null", capabilities={"pause-before-switchover": False})
-    assert sent(forced) == ["migrate-set-capabilities", "cont", "migrate"] and forced["vm"] == {"status": "postmigrate"}
+    assert sent(forced) == ["migrate-set-capabilities", "cont", "migrate"] and forced["vm"]["status"] == "postmigrate"
 
 
 def test_channels_are_taken_where_this_qemu_has_them(source: VM, target: VM, binary: Binary, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_channels_are_taken_where_this_qemu_has_them(source: VM, target: VM, bin
 def test_a_target_listens_once_and_says_so(target: VM, uri: str) -> None:
     planned = migrate(target, check=True, state="incoming", uri=uri)
     done = migrate(target, state="incoming", uri=uri)
-    assert done.get("changed") and done["commands"] == planned["commands"] and done["vm"] == {"status": "inmigrate"}, done
+    assert done.get("changed") and done["commands"] == planned["commands"] and done["vm"]["status"] == "inmigrate", done
     assert done["migration"]["status"] == "setup"
     assert unchanged(migrate(target, state="incoming", uri=uri))
     refused(migrate(target, state="incoming", uri=f"{uri}2"), "conflict", uri)

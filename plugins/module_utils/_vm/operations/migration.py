@@ -60,9 +60,13 @@ class MigrationSpec:
 @dataclass(frozen=True)
 class Follow(Step):
     """Wait until the migration has ended or is in ``pre-switchover``; without ``wait``, until it is connected.
-    Raises JobFailed, StillInProgress."""
+
+    ``passed``: the status that the migration has until the command before takes effect, which is a moment after its reply.
+    Raises JobFailed, StillInProgress.
+    """
 
     wait: bool
+    passed: str = ""
     changes = False
 
     def commands(self) -> list[Command]:
@@ -73,10 +77,11 @@ class Follow(Step):
         while True:
             now = run.read("query-migrate")
             left = deadline - time.monotonic()
-            if not _continues(run, now) or left <= 0 and now.get("status") not in _ACTIVE:
+            has_passed = now.get("status") != self.passed
+            if has_passed and not _continues(run, now) or left <= 0 and now.get("status") not in _ACTIVE:
                 _check_end(run, now)
                 return
-            if not self.wait and now.get("status") != "setup":
+            if has_passed and not self.wait and now.get("status") != "setup":
                 return
             if left <= 0:
                 raise StillInProgress(
@@ -92,10 +97,11 @@ class Begin(Execute):
     """A command that starts or continues a migration, and the wait for it."""
 
     wait: bool = True
+    passed: str = ""
 
     def apply(self, run: Run) -> None:
         super().apply(run)
-        Follow(self.wait).apply(run)
+        Follow(self.wait, self.passed).apply(run)
 
 
 @dataclass(frozen=True)
@@ -197,7 +203,7 @@ def _start(hardware: Hardware, spec: MigrationSpec, status: str) -> Planned:
             "on the other side."
         )
     if status == "pre-switchover":
-        return [Begin("migrate-continue", {"state": status}, wait=spec.wait)], "completed"
+        return [Begin("migrate-continue", {"state": status}, wait=spec.wait, passed=status)], "completed"
     if status == "cancelling":
         raise Conflict("Another migration of this VM is being cancelled. Run the task again when that is done.")
     if status in _ACTIVE:
