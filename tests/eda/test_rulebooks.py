@@ -51,7 +51,7 @@ def block(start: str) -> str:
 
 
 def refusal(name: str, device: str) -> str:
-    return f"{name} (00000000-0000-0000-0000-000000000000): the guest refused to release {device}, which is still there."
+    return f"{name}: the guest refused to release {device}, which is still there."
 
 
 def test_the_page_shows_the_rules_of_the_rulebook() -> None:

@@ -35,7 +35,6 @@ from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 SOURCES = Path(__file__).parents[2] / "extensions/eda/plugins/event_source"
 SECONDS = 20.0
-NO_UUID = "00000000-0000-0000-0000-000000000000"
 GAP, DISCONNECTED = "qmp_gap", "qmp_disconnected"
 READY = [
     expect("qom-list-types", {"implements": "monitor-qmp"}, reply=[]),
@@ -104,7 +103,7 @@ def test_events_come_from_each_qemu_until_it_ends_and_after_it_has_started_again
         async with running({"name": "vm1", "socket": str(vm.qmp_socket)}) as received:
             first = await received.next()
             assert first["qmp"]["event"] == GAP and first["qmp"]["data"] == {"reason": "start", "status": "prelaunch"}
-            assert first["vm"] == {"name": "vm1", "socket": str(vm.qmp_socket), "uuid": NO_UUID}
+            assert first["vm"] == {"name": "vm1", "socket": str(vm.qmp_socket), "uuid": None}
             for _number in range(50):
                 vm.query("cont")
                 vm.query("stop")
@@ -137,7 +136,7 @@ def test_a_monitor_behind_tls_is_followed(port: int, tls: dict[str, str], tmp_pa
                 "name": f"localhost:{port}",
                 "host": "localhost",
                 "port": port,
-                "uuid": NO_UUID,
+                "uuid": None,
             }
             await asyncio.to_thread(lambda: [vm.query(command) for command in ["cont", "stop"] * 50])
             for _number in range(50):

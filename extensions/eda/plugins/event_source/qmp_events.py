@@ -25,8 +25,8 @@ description:
   - If a connection breaks, or cannot be made, the source tries again until it succeeds. It waits longer before each attempt, at
     most O(max_backoff) seconds.
   - Each event of QEMU becomes one event with C(qmp.event), its name, C(qmp.data), its data with QEMU's names, and C(qmp.seconds),
-    its time by the clock of the VM's host in seconds since 1970. C(vm.name) is the VM, C(vm.uuid) its UUID, and C(vm.socket) or
-    C(vm.host) and C(vm.port) its monitor.
+    its time by the clock of the VM's host in seconds since 1970. C(vm.name) is the VM, and C(vm.socket) or C(vm.host) and
+    C(vm.port) its monitor. C(vm.uuid) is its UUID, null if QEMU was started without C(-uuid).
   - The source adds two events of its own.
   - C(qmp_gap) says that events may have been lost before it. C(qmp.data.reason) is V(start) for the first connection to a
     monitor, V(reconnect) for later ones, and V(overflow) if the rulebook was too slow. C(qmp.data.status) is the VM's status at
@@ -204,6 +204,7 @@ MAX_MESSAGE = 1024 * 1024  # bytes; the largest events have a few kilobytes
 AT_ONCE = 256  # connections that are being made
 SCAN_SECONDS = 5.0  # between two looks at what a wildcard matches
 FIRST_PAUSE = 0.1  # seconds; doubled with each attempt
+NO_UUID = "00000000-0000-0000-0000-000000000000"  # what QEMU reports without -uuid
 REMEMBERED = 1000  # events of a connection that one after a reconnection is compared with
 
 LOGGER = logging.getLogger(__name__)
@@ -348,7 +349,7 @@ class Stream:
         self._events = set(source.options["events"] or ())
         self._address = address
         place = {"socket": address.path} if isinstance(address, qmp.UnixAddress) else {"host": address.host, "port": address.port}
-        self._vm: dict[str, Any] = {"name": name, **place}
+        self._vm: dict[str, Any] = {"name": name, "uuid": None, **place}
         self._ended: float | None = None  # when the last connection ended
         self._passed_on: deque[int] = deque(maxlen=REMEMBERED)
         self._known: frozenset[int] = frozenset()  # events that were passed on over connections before
@@ -450,7 +451,7 @@ class Stream:
             monitor.close()
 
     async def _connected(self, connection: Connection) -> None:
-        self._vm["uuid"] = connection.uuid
+        self._vm["uuid"] = None if connection.uuid == NO_UUID else connection.uuid
         self._known = frozenset(self._passed_on)
         self._passed_on.clear()
         before = {"reason": "start"} if self._ended is None else {"reason": "reconnect", "since": self._ended}
