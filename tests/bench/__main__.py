@@ -13,6 +13,8 @@ import datetime
 import json
 import os
 import platform
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
@@ -32,9 +34,9 @@ from .rounds import Group, Result, measure
 
 
 def groups(directory: Path, smoke: bool) -> Iterator[Group]:
-    rounds = 1 if smoke else 9
+    rounds = 1 if smoke else 5
     with VM(directory / "few", boot=False) as few, VM(directory / "many", boot=False) as many:
-        yield from Engine(few, 5 if smoke else 25).groups(rounds if smoke else 61)
+        yield from Engine(few, 5 if smoke else 25).groups(rounds if smoke else 31)
         yield deleted(few, 3 if smoke else 21)
         processes = Processes(directory, few, many, (2, 5) if smoke else (10, 200))
         yield from processes.groups(rounds)
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="small numbers, no verdict, and nothing is written")
     parser.add_argument("directory", type=Path, nargs="?", default=Path(), help="where performance.json and .svg go")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(1))  # so that no VM is left
     load = os.getloadavg()[0]
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as directory:
@@ -59,19 +62,24 @@ def main() -> None:
                 results.append(result)
                 verdict = "" if options.smoke else f"  {result.verdict}"
                 print(f"{result.value:8.2f}  (at most {result.target:g}){verdict}  {result.name}", flush=True)
-    if not options.smoke:
-        whole = {
-            "date": datetime.date.today().isoformat(),
-            "qemu": binaries()[0].version,
-            "ansible_core": ansible_core,
-            "python": platform.python_version(),
-            "processors": os.cpu_count(),
-            "load": [load, os.getloadavg()[0]],
-            "rows": [{**result._asdict(), "verdict": result.verdict} for result in results],
-        }
-        options.directory.mkdir(parents=True, exist_ok=True)
-        (options.directory / "performance.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-        (options.directory / "performance.svg").write_text(report.plot(whole))
+            if not options.smoke:
+                write(options.directory, load, results)
+
+
+def write(directory: Path, load: float, results: list[Result]) -> None:
+    """Write what is measured so far. *load*: the load average at the start."""
+    whole = {
+        "date": datetime.date.today().isoformat(),
+        "qemu": binaries()[0].version,
+        "ansible_core": ansible_core,
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "load": [load, os.getloadavg()[0]],
+        "rows": [{**result._asdict(), "verdict": result.verdict} for result in results],
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "performance.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    (directory / "performance.svg").write_text(report.plot(whole))
 
 
 if __name__ == "__main__":

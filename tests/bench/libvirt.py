@@ -33,7 +33,8 @@ _DOMAIN = """
 """
 _DISK = """
 <disk type='file' device='disk'>
-  <driver name='qemu' type='raw'/><source file='{file}'/><target dev='{target}' bus='scsi'/>
+  <driver name='qemu' type='raw'/><source file='{file}'/><target dev='{name}' bus='scsi'/>
+  <address type='drive' controller='0' bus='0' target='{target}' unit='0'/>
 </disk>
 """
 
@@ -60,8 +61,8 @@ class Libvirt:
             file = self._file(number)
             file.touch()
             os.truncate(file, 1 << 20)
-            target = f"sd{chr(ord('a') + number // 26 - 1) if number >= 26 else ''}{chr(ord('a') + number % 26)}"
-            (self._root / f"d{number}.xml").write_text(_DISK.format(file=file, target=target))
+            name = f"sd{chr(ord('a') + number // 26 - 1) if number >= 26 else ''}{chr(ord('a') + number % 26)}"
+            (self._root / f"d{number}.xml").write_text(_DISK.format(file=file, name=name, target=number))
         for path in (self._root, *self._root.rglob("*")):
             os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
         command = next(filter(None, map(shutil.which, _DAEMONS)))

@@ -26,6 +26,7 @@ import yaml
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import connection
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options import hotplug
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Information, Kind, Work
+from ansible_collections.vmops.qemu.tests.bench import report
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "ansible_collections.vmops.qemu.plugins.module_utils._ansible.options"
@@ -571,15 +572,21 @@ def play_specs(playbook: str) -> str:
 # -- writing
 
 
+def performance() -> str:
+    """The table of docs/performance.md, from what the bench has measured."""
+    return f"\n{report.table(json.loads((ROOT / 'docs/performance.json').read_text(encoding='utf-8')))}\n"
+
+
 def between(text: str, part: str, content: str, path: str) -> str:
     """*text* with *content* between the lines that mark a part."""
+    begin, end = f"{re.escape(BEGIN)}: {re.escape(part)}", re.escape(END)  # in Markdown within <!-- and -->
     pattern = re.compile(
-        rf"^(?P<indent> *){re.escape(BEGIN)}: {re.escape(part)}\n.*?^ *{re.escape(END)}\n", re.DOTALL | re.MULTILINE
+        rf"^(?P<begin> *(?:<!-- )?{begin}(?: -->)?\n).*?^(?P<end> *(?:<!-- )?{end}(?: -->)?\n)", re.DOTALL | re.MULTILINE
     )
     found = pattern.findall(text)
     if len(found) != 1:
         raise SystemExit(f"{path}: there are {len(found)} parts marked {BEGIN}: {part!r}, and there should be one.")
-    return pattern.sub(lambda match: f"{match['indent']}{BEGIN}: {part}\n{content}{match['indent']}{END}\n", text)
+    return pattern.sub(lambda match: f"{match['begin']}{content}{match['end']}", text)
 
 
 def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
@@ -590,6 +597,7 @@ def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
     yield "plugins/modules/qmp_hotplug.py", "lists", lists
     yield "plugins/modules/qmp_hotplug.py", "results of items", item_results
     yield "meta/runtime.yml", "action group", action_group
+    yield "docs/performance.md", "table", performance
     yield EVENT_SOURCE, "connection options", source_connection
     yield "extensions/eda/plugins/event_source/schemas/qmp_events.json", "", source_schema
     yield "extensions/audit/event_query.yml", "modules", event_queries
