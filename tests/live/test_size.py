@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices.disk.results import describe_all
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -88,12 +89,16 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
     assert added.result["changed"] and added.memory < 100, (added.memory, added.result.get("msg"))
 
 
-def slots(vm: VM, most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
-    """All buses with what is on them, and all devices. The text of the device tree is used from *most* SCSI devices on."""
+def slots(vm: VM, most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any], list[Any]]:
+    """All buses with what is on them, all devices, and all disks. More than *most* SCSI devices are looked for in the text."""
     monkeypatch.setattr(hardware, "_MANY", most)
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
         found = Hardware(monitor)
-        return [bus._replace(devices=tuple(sorted(bus.devices, key=str))) for bus in found.buses], found.devices
+        return (
+            [bus._replace(devices=tuple(sorted(bus.devices, key=str))) for bus in found.buses],
+            found.devices,
+            describe_all(found),
+        )
 
 
 def test_the_slots_of_many_scsi_disks_are_those_that_a_question_for_each_returns(
@@ -109,7 +114,7 @@ def test_the_slots_of_many_scsi_disks_are_those_that_a_question_for_each_returns
 
     def add(monitor: Monitor, number: int, **properties: str) -> None:
         monitor.execute("blockdev-add", {"driver": "null-co", "node-name": f"n{number}", "size": 1 << 20})
-        slot = {"bus": f"scsi{number % 2}.0", "scsi-id": number, "lun": number % 3, **properties}
+        slot = {"bus": f"scsi{number % 2}.0", "scsi-id": number, "lun": number % 3, "share-rw": number % 5 == 0, **properties}
         driver = "scsi-cd" if number % 7 == 0 else "scsi-hd"
         disk = {"driver": driver, "id": f"s{number}", "drive": f"n{number}", **slot}
         monitor.execute("device_add", disk)

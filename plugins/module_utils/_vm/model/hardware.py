@@ -386,7 +386,8 @@ class Hardware:
         text = self.cache.ask_or("", "human-monitor-command", **{"command-line": "info qtree"})
         together: dict[str, list[str]] = {}  # by the name of the bus in the text
         for device_id, one in scsi_devices(text, expected).items():
-            self.cache.learn(self.ids[device_id], {"scsi-id": one.target, "lun": one.lun})
+            shared = {} if one.share_rw is None else {"share-rw": one.share_rw}
+            self.cache.learn(self.ids[device_id], {"scsi-id": one.target, "lun": one.lun, **shared})
             together.setdefault(one.bus, []).append(self.ids[device_id])
         buses = self.cache.qom_get(((paths[0], "parent_bus") for paths in together.values()), str)
         found = {}

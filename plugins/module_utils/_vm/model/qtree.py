@@ -15,18 +15,21 @@ from collections import Counter
 from typing import Collection, NamedTuple
 
 _LINE = re.compile(
-    r'^( *)(?:bus: (?P<bus>.*)|dev: .*, id "(?P<id>.*)"|(?P<name>scsi-id|lun) = (?P<number>[0-9]+) .*)$', re.MULTILINE
+    r'^( *)(?:bus: (?P<bus>.*)|dev: .*, id "(?P<id>.*)"'
+    r"|(?P<name>scsi-id|lun) = (?P<number>[0-9]+) .*|share-rw = (?P<shared>true|false))$",
+    re.MULTILINE,
 )
 _STEP = 2
 """Blanks before a device more than before its bus, and before a property more than before its device."""
 
 
 class ScsiDevice(NamedTuple):
-    """The name of the bus of a SCSI device, its target (``scsi-id``) and its LUN."""
+    """The name of the bus of a SCSI device, its target (``scsi-id``), its LUN, and ``share-rw``, None if that is not certain."""
 
     bus: str
     target: int
     lun: int
+    share_rw: bool | None
 
 
 def scsi_devices(text: str, expected: Collection[str]) -> dict[str, ScsiDevice]:
@@ -37,6 +40,7 @@ def scsi_devices(text: str, expected: Collection[str]) -> dict[str, ScsiDevice]:
     ids: list[str] = []
     inside = -1  # the indentation of the properties of the last device
     numbers = 0
+    shared: dict[str, list[bool]] = {}  # QEMU prints it before the slot: no line between the id and the slot is lost
     for line in _LINE.finditer(text.replace("\r\n", "\n")):
         indent = len(line[1])
         if line["bus"] is not None:
@@ -46,15 +50,22 @@ def scsi_devices(text: str, expected: Collection[str]) -> dict[str, ScsiDevice]:
             ids.append(line["id"])
             found[ids[-1]] = {"bus": bus_at.get(indent - _STEP, "")}
             inside = indent + _STEP
+        elif line["shared"]:
+            if indent == inside and "scsi-id" not in found[ids[-1]]:
+                shared.setdefault(ids[-1], []).append(line["shared"] == "true")
         else:
             numbers += 1
             if indent == inside:
                 found[ids[-1]][line["name"]] = line["number"]
     devices = {
-        name: ScsiDevice(one["bus"], int(one["scsi-id"]), int(one["lun"]))
+        name: ScsiDevice(one["bus"], int(one["scsi-id"]), int(one["lun"]), _only(shared.get(name, [])))
         for name, one in found.items()
         if name in expected and "scsi-id" in one and "lun" in one
     }
     times, bus_times = Counter(ids), Counter(buses)
     all_once = all(times[name] == bus_times[one.bus] == 1 for name, one in devices.items())
     return devices if 2 * len(devices) == 2 * len(expected) == numbers and all_once else {}
+
+
+def _only(values: list[bool]) -> bool | None:
+    return values[0] if len(values) == 1 else None
