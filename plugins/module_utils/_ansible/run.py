@@ -47,18 +47,23 @@ class Work(Protocol):
     """
 
     @property
-    def options(self) -> dict[str, Any]: ...
+    def options(self) -> dict[str, Any]:
+        """As AnsibleModule takes them."""
 
     @property
-    def rules(self) -> dict[str, Any]: ...
+    def rules(self) -> dict[str, Any]:
+        """Further arguments of AnsibleModule."""
 
     @property
-    def secret_places(self) -> SecretPlaces: ...
+    def secret_places(self) -> SecretPlaces:
+        """See above."""
 
     @property
-    def spec(self) -> Callable[[Params], Any]: ...
+    def spec(self) -> Callable[[Params], Any]:
+        """The spec builder."""
 
-    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]: ...
+    def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
+        """The result of the work."""
 
 
 @dataclass(frozen=True)
