@@ -69,6 +69,9 @@ def test_ppc64_takes_devices_and_cores(make_other: Callable[..., VM]) -> None:
     assert unchanged(modules.cpus(count=3))
     cpus = modules.info(gather_subset=["cpus"])["cpus"]
     assert len({one["thread_id"] for one in cpus["vcpus"]}) == 3 == sum(bool(one["thread_id"]) for one in cpus["slots"]), cpus
+    for check in (True, False):  # QEMU would end
+        refused(modules.run("qmp_cpu_hotplug", check, count=2), "unsupported", "pseries", "without KVM")
+    assert len(vm.query("query-cpus-fast")) == 3
 
 
 def test_a_device_on_a_channel_that_is_not_virtio_has_an_address(make_other: Callable[..., VM]) -> None:

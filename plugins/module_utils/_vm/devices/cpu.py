@@ -177,6 +177,8 @@ def _plan(hardware: Hardware, slots: list[CpuSlot], added: list[CpuSlot], remove
         if slot_id(slot) in hardware.ids:
             raise Conflict(f"The new CPU needs the id {slot_id(slot)}, but another device has it. Remove that device first.")
         steps += plug(_arguments(slot))
+    if removed:
+        _refuse_removal(hardware)
     steps += [Unplug(slot.id or str(slot.path), by_scan=True) for slot in removed]
     before = {slot_id(slot): slot.path is not None for slot in slots}
     after = {**before, **{slot_id(slot): True for slot in added}, **{slot_id(slot): False for slot in removed}}
@@ -202,6 +204,15 @@ def _launch_args(hardware: Hardware, slots: list[CpuSlot], present: Mapping[str,
         *launch_argument(hardware, total(first)),
         *(word for slot in others for word in ("-device", device_argument(_arguments(slot), hardware.version))),
     )
+
+
+def _refuse_removal(hardware: Hardware) -> None:
+    """Raise Unsupported if QEMU would end: with TCG it does so when a CPU of the machine type pseries is removed."""
+    if hardware.machine.startswith("pseries") and hardware.accelerator == "tcg":
+        raise Unsupported(
+            "vCPUs of this VM cannot be removed: QEMU without KVM (TCG) ends when a vCPU of the machine type pseries is removed. "
+            "Stop the VM, and start it again with fewer vCPUs."
+        )
 
 
 def refuse_readd(hardware: Hardware) -> None:
