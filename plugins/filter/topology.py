@@ -81,8 +81,6 @@ _value:
 
 from typing import Any, Callable, Iterator, Mapping
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.vmops.qemu.plugins.plugin_utils.drawing import as_mermaid, as_tree
 from ansible_collections.vmops.qemu.plugins.plugin_utils.plain import plain
 from ansible_collections.vmops.qemu.plugins.plugin_utils.vm_topology import is_result
@@ -91,12 +89,16 @@ from ansible_collections.vmops.qemu.plugins.plugin_utils.vm_topology import topo
 _FORMATS = {"tree": as_tree, "mermaid": as_mermaid}
 
 
+class _Mistake(RuntimeError):
+    """What the playbook has to change. Ansible adds the name of the filter."""
+
+
 def topology(value: Any, changes: Any = None, format: str = "tree") -> str:
     """See DOCUMENTATION."""
     if format not in _FORMATS:
-        raise AnsibleFilterError(f"topology: format is {format!r}. It can be {' or '.join(_FORMATS)}.")
+        raise _Mistake(f"topology: format is {format!r}. It can be {' or '.join(_FORMATS)}.")
     if not isinstance(value, Mapping):
-        raise AnsibleFilterError("topology: the input is not a dictionary. Give the result of a task with vmops.qemu.qmp_info.")
+        raise _Mistake("topology: the input is not a dictionary. Give the result of a task with vmops.qemu.qmp_info.")
     vm = plain(value)
     results = list(_results(plain(changes))) if changes is not None else []
     if is_result(vm):
@@ -104,7 +106,7 @@ def topology(value: Any, changes: Any = None, format: str = "tree") -> str:
     try:
         return _FORMATS[format](drawn(vm, results))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise AnsibleFilterError(
+        raise _Mistake(
             f"topology: the input does not have the form of a result of vmops.qemu.qmp_info ({type(error).__name__}: {error})."
         ) from error
 
@@ -115,7 +117,7 @@ def _results(changes: Any) -> Iterator[dict[str, Any]]:
         changes = changes["results"]
     for one in changes if isinstance(changes, list) else [changes]:
         if not isinstance(one, dict):
-            raise AnsibleFilterError("topology: changes is not the result of a task, or a list of them.")
+            raise _Mistake("topology: changes is not the result of a task, or a list of them.")
         yield one
 
 

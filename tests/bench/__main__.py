@@ -24,7 +24,7 @@ from ansible.release import __version__ as ansible_core
 from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
-from . import report
+from ..support import bench_report
 from .engine import Engine, deleted
 from .fleet import Fleet
 from .libvirt import Libvirt
@@ -79,7 +79,7 @@ def write(directory: Path, load: float, results: list[Result]) -> None:
     }
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "performance.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-    (directory / "performance.svg").write_text(report.plot(whole))
+    (directory / "performance.svg").write_text(bench_report.plot(whole))
 
 
 if __name__ == "__main__":

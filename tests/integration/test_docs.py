@@ -60,7 +60,9 @@ def steps(guide: str) -> Iterator[Step]:
 def _commands(part: str) -> Iterator[Step]:
     lines = part.splitlines()
     here = re.search(r"<<(\w+)", lines[0])
-    count = lines.index(here[1]) + 1 if here else next(n for n, line in enumerate(lines, 1) if not line.endswith("\\"))
+    count = (
+        lines.index(here[1]) + 1 if here else next((n for n, line in enumerate(lines, 1) if not line.endswith("\\")), len(lines))
+    )
     printed = tuple(one.strip() for line in lines[count:] for one in line.split("...") if one.strip())
     yield Step("\n".join(lines[:count]), printed)
 

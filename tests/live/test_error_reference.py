@@ -14,9 +14,9 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.vmops.qemu.tests.support.error_codes import ERROR_CODES
 from ansible_collections.vmops.qemu.tests.support.modules import Modules, run
 from ansible_collections.vmops.qemu.tests.support.proxy import Fault, Proxy
-from ansible_collections.vmops.qemu.tests.tools.generate import ERROR_CODES
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/error-codes.md").read_text(encoding="utf-8")

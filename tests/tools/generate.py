@@ -26,7 +26,8 @@ import yaml
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import connection
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options import hotplug
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Information, Kind, Work
-from ansible_collections.vmops.qemu.tests.bench import report
+from ansible_collections.vmops.qemu.tests.support import bench_report
+from ansible_collections.vmops.qemu.tests.support.error_codes import ERROR_CODES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "ansible_collections.vmops.qemu.plugins.module_utils._ansible.options"
@@ -236,21 +237,6 @@ def _suboption(kind: str, names: Iterable[str], option: Docs) -> dict[str, Any]:
 # -- what all modules return
 
 
-ERROR_CODES = (
-    "connect_failed",
-    "monitor_busy",
-    "protocol_error",
-    "command_failed",
-    "outcome_unknown",
-    "disconnected",
-    "unplug_pending",
-    "unplug_refused",
-    "no_free_slot",
-    "conflict",
-    "unsupported",
-    "invalid_option",
-    "rollback_incomplete",
-)
 FAILURE: Docs = {
     "error_code": {
         "description": [
@@ -574,7 +560,7 @@ def play_specs(playbook: str) -> str:
 
 def performance() -> str:
     """The table of docs/performance.md, from what the bench has measured."""
-    return f"\n{report.table(json.loads((ROOT / 'docs/performance.json').read_text(encoding='utf-8')))}\n"
+    return f"\n{bench_report.table(json.loads((ROOT / 'docs/performance.json').read_text(encoding='utf-8')))}\n"
 
 
 def between(text: str, part: str, content: str, path: str) -> str:

@@ -13,8 +13,10 @@ import dataclasses
 import threading
 from typing import TYPE_CHECKING, Any, Callable
 
+__all__ = ["dataclass"]
+
 if TYPE_CHECKING:
-    from dataclasses import dataclass as dataclass
+    from dataclasses import dataclass
 else:
     _pending: dict[type, Callable[[type], type]] = {}  # what completes each class
     _lock = threading.RLock()

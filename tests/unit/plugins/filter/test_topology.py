@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
 from ansible_collections.vmops.qemu.plugins.filter.topology import FilterModule, topology
 from ansible_collections.vmops.qemu.tests.support import recordings
@@ -188,7 +187,7 @@ def test_no_name_breaks_a_picture(evil: str) -> None:
     ],
 )
 def test_what_cannot_be_drawn_is_refused(value: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(AnsibleFilterError, match=message):
+    with pytest.raises(RuntimeError, match=message):
         topology(value, **options)
 
 
