@@ -105,7 +105,7 @@ WHOLE: dict[str, Any] = {
 }
 """Items of all kinds that a VM without a guest releases, some of which need each other."""
 NOTHING: dict[str, Any] = {kind: [{"id": one["id"], "state": "absent"} for one in items] for kind, items in WHOLE.items()}
-MEMORY_AND_CPUS: dict[str, Any] = {"memory": [{"id": "m1", "size": "128M"}], "cpus": 3}
+DIMM: dict[str, Any] = {"memory": [{"id": "m1", "size": "128M"}]}
 
 DISK = ("qmp_blockdev", {"id": "x1", "file": "{qcow2}", "format": "qcow2"})
 TARGET = ("qmp_blockdev", {"id": "t1", "file": "{target}", "attach": False})
@@ -270,8 +270,8 @@ KINDS = (
     Kind(
         "whole VM with a guest",
         "qmp_hotplug",
-        {**WHOLE, **MEMORY_AND_CPUS},
-        {**NOTHING, "memory": [{"id": "m1", "state": "absent"}], "cpus": 1},
+        {**WHOLE, **DIMM},  # without vCPUs: with TCG, QEMU damages its own memory when one is removed, and aborts later
+        {**NOTHING, "memory": [{"id": "m1", "state": "absent"}]},
         once=True,
         sample=False,
         machine={"boot": True},
