@@ -102,7 +102,7 @@ def test_large_answers_in_a_result_leave_a_task_small(truth: Truth, tmp_path: Pa
 
 
 def test_a_large_error_leaves_a_task_small_and_its_message_short(tmp_path: Path) -> None:
-    text = "x\x1b" * (1 << 20)
+    text = "x\x1b" * (1 << 19)
     error = {"error": {"class": "GenericError", "desc": text}}
     with Stranger(tmp_path, lambda request: [line({**error, "id": request["id"]})]) as stranger:
         ended = run_measured("qmp_info", {"socket": stranger.path})

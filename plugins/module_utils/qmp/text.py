@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 # Non-characters, of every plane, and halves of surrogate pairs: QEMU's JSON parser rejects the whole command and replies
@@ -15,7 +16,19 @@ _UNREADABLE = (
 )
 # Controls except tab and line feed, those of C1, marks that change the direction of text, line separators, halves of surrogate
 # pairs and the byte order mark.
-_CONTROL = "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
+_CONTROLS = (
+    (0x00, 0x08),
+    (0x0B, 0x1F),
+    (0x7F, 0x9F),
+    (0x061C, 0x061C),
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),
+    (0x2066, 0x2069),
+    (0xD800, 0xDFFF),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
+)
+_CONTROL = "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _CONTROLS) + "]"
 _DEEPEST = 100  # levels of a value that are shown; Ansible itself fails at some 300
 _LONGEST = 16 * 1024 * 1024  # characters of all texts of a value together that are shown, as JSON has them
 
@@ -36,16 +49,18 @@ def printable(text: str) -> str:
     """
     if not _has_controls(text):
         return text
-    return re.sub(_CONTROL, _visible, text.replace("\r\n", "\n"))
+    return text.replace("\r\n", "\n").translate(_visible())
 
 
 def _has_controls(text: str) -> bool:
     return not text.isprintable() and re.search(_CONTROL, text) is not None
 
 
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+@lru_cache(maxsize=None)
+def _visible() -> dict[int, str]:
+    """What stands for each control. It is made when it is first needed."""
+    codes = (code for first, last in _CONTROLS for code in range(first, last + 1))
+    return {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in codes}
 
 
 def make_printable(value: dict[str, Any]) -> None:
