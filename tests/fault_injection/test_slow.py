@@ -90,26 +90,6 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
         other.shutdown(socket.SHUT_RDWR)
 
 
-class NamedPipe:
-    """A character device over a named pipe without a reader: QEMU blocks when it opens the pipe."""
-
-    def __init__(self, directory: Path, vm: VM) -> None:
-        self._path, self._vm = directory / "pipe", vm
-        os.mkfifo(self._path)
-        self.task = ("qmp_chardev", {"id": "x1", "type": "file", "path": str(self._path)})
-        self._reader = -1
-
-    def wait(self) -> None:
-        until(lambda: Path(f"/proc/{self._vm.pid}/wchan").read_text() == "wait_for_partner")
-
-    def release(self) -> None:
-        self._reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def close(self) -> None:
-        if self._reader >= 0:
-            os.close(self._reader)
-
-
 class WaitingServer:
     """A character device that listens. QEMU blocks until a client connects."""
 
@@ -128,7 +108,7 @@ class WaitingServer:
         self._client.close()
 
 
-SLOW: dict[str, Any] = {"disk": SlowExport, "named pipe": NamedPipe, "server that waits": WaitingServer}
+SLOW: dict[str, Any] = {"disk": SlowExport, "server that waits": WaitingServer}
 
 
 @pytest.fixture
