@@ -45,6 +45,11 @@ _value:
     data:
       description: The variables that are set, with their values. Secrets are among them, so do not show it.
       type: dict
+    hardware:
+      description:
+        - Those that are options of M(vmops.qemu.qmp_hotplug) or of its connection, by their names there.
+        - Secrets are among them, so do not show it.
+      type: dict
     entries:
       description:
         - The items of all lists without their secrets. Each has C(variable), C(index), C(kind), C(id), C(named) and C(state), and
@@ -85,6 +90,8 @@ _SCALARS = {
 _LISTS = {f"hotplug_{name}": items for name, items in ITEMS.items()}
 _OTHER_NAMES = {"hotplug_hosts", "hotplug_report"}
 """Variables beside the role's own: what the playbook reads, and what the role leaves."""
+_OF_THE_ROLE = {"hotplug_strategy", "hotplug_persist"}
+"""Variables that are not options of qmp_hotplug."""
 _SYNONYMS = {
     "disk": "blockdev",
     "drive": "blockdev",
@@ -136,6 +143,11 @@ def hotplug_input(variables: Mapping[str, Any], names: Iterable[str] = ()) -> di
         except _Mistake as mistake:
             found["problems"].append(str(mistake))
     found["problems"] += _twice(found["entries"])
+    found["hardware"] = {
+        name[len("hotplug_") :]: value
+        for name, value in found["data"].items()
+        if name not in _OF_THE_ROLE and value not in ([], {})
+    }
     return found
 
 

@@ -4,25 +4,19 @@
 """Run a task in Ansible's own worker process if it can reach the monitor from there, instead of in a module's process.
 
 A module costs a Python process and the transfer of its code for each task, which is most of the time of a small change. Both call
-the same function; this class and ``QmpModule`` are two thin adapters to it.
+the same function; this class, ``QmpModule`` and the program of ``persist`` are thin adapters to it.
 """
 
 from __future__ import annotations
 
-import traceback
 from typing import Any, Mapping
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import AnsibleValidationErrorMultiple, UnsupportedError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import failure
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible.masking import Masking
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible.module import arguments
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Work, run
-from ansible_collections.vmops.qemu.plugins.module_utils.qmp import make_printable
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.perform import perform
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Work
 from ansible_collections.vmops.qemu.plugins.plugin_utils.plain import plain
 
 VARIABLE = "vmops_qemu_in_process"
@@ -57,32 +51,7 @@ class InProcess(ActionBase):
         return bool(boolean(self._templar.template(task_vars.get(VARIABLE, True)), strict=False))
 
     def _work(self) -> dict[str, Any]:
-        """Check the options, do the work, and return what the module would return."""
-        work = self.work
-        rules = arguments(work)
-        spec = rules.pop("argument_spec")
+        """What the module would return."""
         given = {str(name): plain(value) for name, value in self._task.args.items()}
-        checked = ArgumentSpecValidator(spec, **rules).validate(given)
-        masking = Masking(checked.validated_parameters, spec, {}, work.secret_places)  # no option has an alias
-        warnings: list[str] = []
-        try:
-            if checked.error_messages:
-                raise failure.invalid(self._message_of(checked.errors))
-            result = run(work, checked.validated_parameters, self._task.check_mode, warnings.append)
-        except failure.Failure as error:
-            result = {**error.result, "failed": True}
-            if Display().verbosity >= 3:
-                result["exception"] = traceback.format_exc()
-        result = {**masking.result(result), "invocation": {"module_args": masking.options}}
-        if warnings:
-            result["warnings"] = [masking.text(warning) for warning in warnings]
-        if "msg" in result:
-            result["msg"] = masking.text(str(result["msg"]))
-        make_printable(result)
-        return result
-
-    def _message_of(self, errors: AnsibleValidationErrorMultiple) -> str:
-        """The message of a module with such options."""
-        if isinstance(errors[0], UnsupportedError):
-            return f"Unsupported parameters for ({self._task.resolved_action}) module: {errors.msg}"
-        return str(errors.msg)
+        name = str(self._task.resolved_action)
+        return perform(self.work, given, name, self._task.check_mode, Display().verbosity >= 3)

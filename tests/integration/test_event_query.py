@@ -58,7 +58,8 @@ def counted(module: str, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_each_module_has_a_query() -> None:
-    assert set(QUERIES) == {f"vmops.qemu.{path.stem}" for path in (COLLECTION / "plugins/modules").glob("qmp_*.py")}
+    modules = {f"vmops.qemu.{path.stem}" for path in (COLLECTION / "plugins/modules").glob("qmp_*.py")}
+    assert set(QUERIES) == modules - {"vmops.qemu.qmp_persist"}, "it connects to no VM"
 
 
 def test_every_result_of_a_job_is_counted_for_its_vm_and_for_no_other(tmp_path: Path) -> None:

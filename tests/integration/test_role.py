@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -17,6 +19,13 @@ from ansible_collections.vmops.qemu.tests.vm.images import make_encrypted
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 ROLE = "vmops.qemu.hotplug"
+KEEP = """
+- hosts: all
+  gather_facts: false
+  module_defaults:
+    vmops.qemu.qmp_persist: {program: "{{ program }}", unit_directory: "{{ unit_directory }}"}
+  roles: [vmops.qemu.hotplug]
+"""
 MAC = "52:54:00:00:00:01"
 
 
@@ -360,3 +369,31 @@ def test_a_list_can_be_long(playbooks: Playbooks, tmp_path: Path) -> None:
         assert set(names) < set(vm.hardware()["devices"])
         planned, done = ([one.output.count(f'"scsi-id": {number},') for number in range(32)] for one in (checked, first))
         assert planned == done == [1] * 32, first.output
+
+
+def test_hardware_that_is_kept_is_plugged_again_after_qemu_was_killed(playbooks: Playbooks, tmp_path: Path) -> None:
+    places = ["-e", json.dumps({"program": f"{tmp_path}/lib/hotplug.pyz", "unit_directory": f"{tmp_path}/units"})]
+    play = playbooks.directory / "keep.yml"
+    play.write_text(KEEP)
+    kept = tmp_path / "vm1.json"
+    vm = VM(tmp_path / "vm", boot=False)
+    desired: dict[str, Any] = {
+        "hotplug_socket": str(vm.qmp_socket),
+        "hotplug_persist": str(kept),
+        "hotplug_cpus": "2",
+        "hotplug_blockdevs": [disk("data1")],
+    }
+    with vm:
+        secret = {**desired, "hotplug_objects": [{"id": "s1", "qom_type": "secret", "secret": "correct-horse"}]}
+        refused = playbooks.run("keep.yml", *places, **secret)
+        assert refused.recap["failed"] == 1 and "hotplug_objects[0].secret is a secret" in " ".join(refused.output.split())
+        assert "correct-horse" not in refused.output and "data1" not in vm.hardware()["devices"]
+        checked = playbooks.run("keep.yml", "--check", *places, **desired)
+        assert checked.recap["changed"] and not kept.exists(), checked.output
+        first = playbooks.run("keep.yml", *places, **desired)
+        assert first.recap["failed"] == 0 and "vmops-qemu-hotplug@vm1.service" in first.output, first.output
+        vm.stop()
+        vm.start()
+        subprocess.run([f"{tmp_path}/lib/hotplug.pyz", kept], check=True)
+        again = playbooks.run("keep.yml", *places, **desired)
+        assert again.recap["failed"] == again.recap["changed"] == 0, again.output

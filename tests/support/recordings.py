@@ -39,7 +39,6 @@ from unittest import mock
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible import module as glue
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible import run as task
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.host import qemu_process as launched
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
@@ -267,7 +266,7 @@ def work_of(module: str) -> Any:
 
 def params(module: str, **options: Any) -> dict[str, Any]:
     """A module's options with their types and defaults, as Ansible passes them. AssertionError for options that it rejects."""
-    arguments = glue.arguments(work_of(module))
+    arguments = task.arguments(work_of(module))
     result = ArgumentSpecValidator(arguments.pop("argument_spec"), **arguments).validate({"socket": DIRECTORY, **options})
     assert not result.error_messages, result.error_messages
     validated: dict[str, Any] = result.validated_parameters

@@ -13,10 +13,9 @@ from typing import Any, Mapping, NoReturn
 from ansible.module_utils import basic
 
 from ..qmp import make_printable, printable
-from . import connection
 from .failure import Failure, invalid
 from .masking import Masking, SecretPlaces, no_secret_places
-from .run import Work, run
+from .run import Work, arguments, run
 
 
 def main(work: Work) -> None:
@@ -27,18 +26,6 @@ def main(work: Work) -> None:
     except Failure as failure:
         module.fail_json(**failure.result)
     module.exit_json(**result)
-
-
-def arguments(work: Work) -> dict[str, Any]:
-    """The options and rules of a module, its own and those of the connection, as arguments of AnsibleModule."""
-    rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
-    for name in ("required_one_of", "mutually_exclusive"):
-        rules[name] = [*connection.RULES[name], *rules.get(name, ())]
-    return {
-        "argument_spec": {**connection.OPTIONS, **work.options},
-        "required_by": {**connection.RULES["required_by"], **work.rules.get("required_by", {})},
-        **rules,
-    }
 
 
 class QmpModule(basic.AnsibleModule):

@@ -17,7 +17,7 @@ from .._vm.plan import race
 from .._vm.plan.plan import RETRY_SECONDS, Plan, PlanFailed, redacted
 from ..qmp import CommandError, Monitor, QMPError
 from . import failure
-from .connection import LEAST_SECONDS, OPTIONS, check_numbers, check_values, connect
+from .connection import LEAST_SECONDS, OPTIONS, RULES, check_numbers, check_values, connect
 from .masking import SecretPlaces, no_secret_places
 
 PlanT = TypeVar("PlanT", bound=Plan)
@@ -137,6 +137,18 @@ class Information:
         if "all" in chosen:
             chosen |= self.subsets.keys() - self.slow
         return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if name in chosen}}
+
+
+def arguments(work: Work) -> dict[str, Any]:
+    """The options and rules of a module, its own and those of the connection, as arguments of AnsibleModule."""
+    rules = {name: [*value] for name, value in work.rules.items() if name != "required_by"}
+    for name in ("required_one_of", "mutually_exclusive"):
+        rules[name] = [*RULES[name], *rules.get(name, ())]
+    return {
+        "argument_spec": {**OPTIONS, **work.options},
+        "required_by": {**RULES["required_by"], **work.rules.get("required_by", {})},
+        **rules,
+    }
 
 
 def run(work: Work, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:

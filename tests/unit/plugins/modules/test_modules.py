@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple
 
 import pytest
@@ -102,8 +104,12 @@ def the_directory_of_the_vm_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "isdir", lambda path: path == DIRECTORY or really(path))
 
 
+WITHOUT_A_VM: dict[str, Options] = {"qmp_vms_info": {"name": "vm1"}, "qmp_persist": {"path": "/x/vm1.json", "hardware": {}}}
+"""Modules that connect to no VM, with the options that they need."""
+
+
 def test_every_module_is_tested_here() -> None:
-    assert {*NEEDED, "qmp_vms_info"} == {*MODULES}
+    assert {*NEEDED, *WITHOUT_A_VM} == {*MODULES}
 
 
 # What they accept
@@ -111,7 +117,7 @@ def test_every_module_is_tested_here() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_an_option_that_does_not_exist_is_named(module: str) -> None:
-    result = main(module, **{"nosuch": 1, "socket": SOCKET, **NEEDED[module]} if module in NEEDED else {"nosuch": 1})
+    result = main(module, **{"nosuch": 1, **(WITHOUT_A_VM.get(module) or {"socket": SOCKET, **NEEDED.get(module, {})})})
     assert result["failed"] and "nosuch" in result["msg"] and result["error_code"] == "invalid_option"
     assert result["changed"] is False and result["status"] == "failed" and result["details"] == {}
 
@@ -222,6 +228,27 @@ def test_facts_are_gathered_as_asked(recording: Recording) -> None:
     some = main("qmp_info", recordings.monitor(recording), socket=SOCKET, gather_subset=["nics", "capacity"])
     assert {name: some[name] for name in ("nics", "capacity")} == {name: facts[name] for name in ("nics", "capacity")}
     assert not {"disks", "memory"} & some.keys() and some["vm"] == {"name": None, "uuid": None}
+
+
+def test_the_desired_hardware_is_kept_in_files(tmp_path: Path) -> None:
+    paths: dict[str, Any] = {
+        "path": f"{tmp_path}/vm1.json",
+        "program": f"{tmp_path}/hotplug.pyz",
+        "unit_directory": f"{tmp_path}/units",
+    }
+    desired = {"socket": SOCKET, "cpus": 2, "memory": []}
+    checked = main("qmp_persist", check_mode=True, **paths, hardware=desired)
+    assert checked["changed"] and not list(tmp_path.iterdir())
+    kept = main("qmp_persist", **paths, hardware=desired)
+    assert kept["changed"] and kept["diff"] == checked["diff"] and kept["unit"] == "vmops-qemu-hotplug@vm1.service"
+    assert json.loads((tmp_path / "vm1.json").read_text()) == {"socket": SOCKET, "cpus": 2}
+    assert not main("qmp_persist", **paths, hardware=desired)["changed"]
+    assert main("qmp_persist", **paths)["error_code"] == "invalid_option"
+    removed = main("qmp_persist", **paths, state="absent")
+    assert removed["changed"] and not (tmp_path / "vm1.json").exists()
+    (tmp_path / "vm1.json").mkdir()
+    refused = main("qmp_persist", **paths, hardware=desired)
+    assert refused["failed"] and refused["error_code"] == "command_failed" and "vm1.json" in refused["msg"]
 
 
 def test_vms_of_this_host_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
