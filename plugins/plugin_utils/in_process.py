@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -35,7 +37,10 @@ class InProcess(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)
         if self._is_near(task_vars):
-            return {**result, **self._work()}
+            result.update(self._work())
+            if not _has_invocation(task_vars):
+                result.pop("invocation", None)
+            return result
         wrap_async = self._task.async_val and not self._connection.has_native_async
         result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
         if not wrap_async:
@@ -55,3 +60,11 @@ class InProcess(ActionBase):
         given = {str(name): plain(value) for name, value in self._task.args.items()}
         name = str(self._task.resolved_action)
         return perform(self.work, given, name, self._task.check_mode, Display().verbosity >= 3)
+
+
+def _has_invocation(task_vars: Mapping[str, Any]) -> bool:
+    """Whether the results of modules have their options. It is a setting from ansible-core 2.20 on; before, they always have."""
+    try:
+        return bool(C.config.get_config_value("INJECT_INVOCATION", variables=task_vars))
+    except AnsibleError:
+        return True
