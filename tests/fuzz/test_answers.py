@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import natural, parse_netdevs
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache import _REPLIES
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import printable
+from ansible_collections.vmops.qemu.tests.support.error_codes import ERROR_CODES
 
 from .peer import Peer, line
 from .truth import READING, Truth, run
@@ -62,21 +63,6 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "paused": ("qmp_power", {"state": "paused"}),
     "running": ("qmp_power", {"state": "running"}),
 }
-CODES = {
-    "connect_failed",
-    "monitor_busy",
-    "protocol_error",
-    "command_failed",
-    "outcome_unknown",
-    "disconnected",
-    "unplug_pending",
-    "unplug_refused",
-    "no_free_slot",
-    "conflict",
-    "unsupported",
-    "invalid_option",
-    "rollback_incomplete",
-}
 
 
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -97,7 +83,7 @@ def check(result: dict[str, Any]) -> None:
     shown = texts_of({name: value for name, value in result.items() if name != "invocation"})
     assert not [text for text in shown if CONTROLS.search(text)]
     if result.get("failed"):
-        assert result["error_code"] in CODES
+        assert result["error_code"] in ERROR_CODES
         assert isinstance(result["msg"], str) and result["msg"]
 
 

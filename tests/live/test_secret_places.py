@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
+from ansible_collections.vmops.qemu.tests.support.error_codes import ERROR_CODES
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .logged import Said, run_logged
@@ -153,22 +154,6 @@ URLS: Places = {
 }
 IN_A_URL = [name for name in VALUES if name not in ("comma", "escapes", "quotes", "newline")]
 
-CODES = {
-    "connect_failed",
-    "monitor_busy",
-    "protocol_error",
-    "command_failed",
-    "outcome_unknown",
-    "disconnected",
-    "unplug_pending",
-    "unplug_refused",
-    "no_free_slot",
-    "conflict",
-    "unsupported",
-    "invalid_option",
-    "rollback_incomplete",
-}
-
 
 @pytest.fixture(scope="module")
 def idle_vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VM]:
@@ -213,7 +198,7 @@ def assert_same(one: Said, other: Said, secret: str, short: bool) -> None:
     if not short:
         assert one.out == other.out or re.sub(r"[\\'\"]", "", one.out) == re.sub(r"[\\'\"]", "", other.out)
     if one.result.get("failed"):
-        assert one.result["error_code"] in CODES and one.result["status"] in ("failed", "unplug_pending")
+        assert one.result["error_code"] in ERROR_CODES and one.result["status"] in ("failed", "unplug_pending")
         assert repr(secret) not in one.result["msg"] and f'"{secret}"' not in one.result["msg"]
     for text in (one.out, one.log):
         if not short:

@@ -10,8 +10,21 @@ from typing import Callable, Iterator
 
 import pytest
 
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.tests.support import changing as changes
 from ansible_collections.vmops.qemu.tests.support import recordings
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with ``recording`` runs on each recording of the VM that its file names in RECORDED."""
+    vm = getattr(metafunc.module, "RECORDED", None)
+    if vm and "recording" in metafunc.fixturenames:
+        metafunc.parametrize("recording", recordings.of(vm), ids=str)
+
+
+@pytest.fixture
+def hardware(recording: recordings.Recording) -> Hardware:
+    return recordings.hardware(recording)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import uuid
 from typing import Any
 
 from ..._vm.errors import HardwareError, InvalidOption
@@ -98,9 +99,9 @@ def _write(file: File) -> None:
     directory = os.path.dirname(path)
     os.makedirs(directory, 0o755, exist_ok=True)
     if file.link is not None:
-        if os.path.lexists(path):
-            os.unlink(path)
-        os.symlink(file.link, path)
+        temporary = os.path.join(directory, f".vmops-{uuid.uuid4().hex}")
+        os.symlink(file.link, temporary)
+        os.rename(temporary, path)
         return
     descriptor, temporary = tempfile.mkstemp(prefix=".vmops-", dir=directory)
     try:

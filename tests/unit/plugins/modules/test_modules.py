@@ -90,11 +90,7 @@ CASES = [
 NEEDED: dict[str, Options] = {**{case.module: case.options for case in CASES}, "qmp_balloon": {"size": "1G"}, "qmp_info": {}}
 """Options that each module with a connection accepts."""
 
-
-@pytest.fixture(params=recordings.of("mixed"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
+RECORDED = "mixed"
 
 
 @pytest.fixture(autouse=True)

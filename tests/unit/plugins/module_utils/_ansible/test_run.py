@@ -208,6 +208,11 @@ def test_what_was_removed_before_the_error_and_what_was_restored_is_reported() -
     assert "Restored: d1." in result["msg"] and "not restored: old." in result["msg"] and result["changed"] is True
 
 
+def idle(report: dict[str, Any]) -> Operation:
+    """An operation that changes nothing, and reports this."""
+    return Operation(plan=lambda hardware, spec: Plan(), report=lambda hardware, spec: report, options={})
+
+
 @pytest.mark.parametrize(
     ("name", "uuid", "expected"),
     [
@@ -218,10 +223,10 @@ def test_what_was_removed_before_the_error_and_what_was_restored_is_reported() -
 )
 def test_each_result_says_which_vm_it_is_about(name: Any, uuid: Any, expected: dict[str, Any]) -> None:
     who = [expect("query-name", reply=name), expect("query-uuid", reply=uuid)]
-    for report in ({}, {"vm": {"status": "running"}}):
-        idle = Operation(plan=lambda hardware, spec: Plan(), report=lambda hardware, spec, it=report: it, options={})  # type: ignore[misc]
+    reports: list[dict[str, Any]] = [{}, {"vm": {"status": "running"}}]
+    for report in reports:
         with ScriptedMonitor(who) as server:
-            assert task(server, idle)["vm"] == {**expected, **report.get("vm", {})}
+            assert task(server, idle(report))["vm"] == {**expected, **report.get("vm", {})}
 
 
 def test_a_vm_that_does_not_say_who_it_is_is_changed_nevertheless() -> None:

@@ -37,16 +37,7 @@ CHARDEVS = (
     "serial9",
 )
 
-
-@pytest.fixture(params=recordings.of("chardevs"), ids=str)
-def recording(request: pytest.FixtureRequest) -> recordings.Recording:
-    found: recordings.Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: recordings.Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "chardevs"
 
 
 def plan(hardware: Hardware, chardev: str = "c1", **options: Any) -> Plan:

@@ -43,16 +43,7 @@ VIRT = CommandError("GenericError", "The feature 'query-hotpluggable-cpus' is no
 """As QEMU 7.2 for aarch64 answers with ``-machine virt``."""
 SECOND_SOCKET = {"socket-id": 1, "core-id": 0, "thread-id": 0}
 
-
-@pytest.fixture(params=recordings.of("cpus"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "cpus"
 
 
 def plan(hardware: Hardware, **options: Any) -> Plan:

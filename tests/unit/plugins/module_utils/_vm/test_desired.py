@@ -31,11 +31,7 @@ ALL: dict[str, Any] = {
     "cpus": 2,
 }
 
-
-@pytest.fixture(params=recordings.of("hardware"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
+RECORDED = "hardware"
 
 
 def refused(recording: Recording, **options: Any) -> dict[str, Any]:

@@ -19,16 +19,7 @@ from ansible_collections.vmops.qemu.tests.support.recordings import Recording
 NULL = {"driver": "null-co", "size": 1 << 20}
 Start = Callable[[Recording], Changing]
 
-
-@pytest.fixture(params=recordings.of("hardware"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "hardware"
 
 
 def executes(plan: Any) -> list[str]:

@@ -15,16 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.tests.support import recordings
 from ansible_collections.vmops.qemu.tests.support.changing import Changing
 
-
-@pytest.fixture(params=recordings.of("devices"), ids=str)
-def recording(request: pytest.FixtureRequest) -> recordings.Recording:
-    found: recordings.Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: recordings.Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "devices"
 
 
 def test_a_new_device_goes_to_the_free_port(hardware: Hardware) -> None:

@@ -32,16 +32,7 @@ RUNNING = {"status": "running", "running": True, "singlestep": False}
 ROOM = {"size": 256 * MiB, "slots": 4, "max-size": 2048 * MiB}
 """The memory of every recorded VM, as its machine has it."""
 
-
-@pytest.fixture(params=recordings.of("memory"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "memory"
 
 
 def plan(hardware: Hardware, **options: Any) -> Plan:

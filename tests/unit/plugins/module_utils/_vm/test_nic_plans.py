@@ -25,16 +25,7 @@ from ansible_collections.vmops.qemu.tests.support.round_trip import returned_opt
 
 NICS = ("net0", "slot0", "slot1", "user1", "tap1", "multi1", "stream1", "filtered1")
 
-
-@pytest.fixture(params=recordings.of("nics"), ids=str)
-def recording(request: pytest.FixtureRequest) -> recordings.Recording:
-    found: recordings.Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: recordings.Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "nics"
 
 
 @pytest.fixture

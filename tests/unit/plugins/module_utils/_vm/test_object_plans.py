@@ -16,18 +16,8 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware impo
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.command_line import SECRET_FILE
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Plan
 from ansible_collections.vmops.qemu.tests.support import recordings
-from ansible_collections.vmops.qemu.tests.support.recordings import Recording
 
-
-@pytest.fixture(params=recordings.of("objects"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "objects"
 
 
 def plan(hardware: Hardware, **options: Any) -> Plan:

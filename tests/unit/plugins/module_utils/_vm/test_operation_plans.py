@@ -30,16 +30,7 @@ from ansible_collections.vmops.qemu.tests.support.recordings import Recording, k
 
 VM = Callable[..., Hardware]
 
-
-@pytest.fixture(params=recordings.of("operations"), ids=str)
-def recording(request: pytest.FixtureRequest) -> Recording:
-    found: Recording = request.param
-    return found
-
-
-@pytest.fixture
-def hardware(recording: Recording) -> Hardware:
-    return recordings.hardware(recording)
+RECORDED = "operations"
 
 
 @pytest.fixture
