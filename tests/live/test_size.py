@@ -15,6 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model import hardwa
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
 from ansible_collections.vmops.qemu.tests.support.measured import run_measured
+from ansible_collections.vmops.qemu.tests.support.modules import Modules, refused
 from ansible_collections.vmops.qemu.tests.support.values import ALL
 from ansible_collections.vmops.qemu.tests.vm.binaries import Binary
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -83,6 +84,9 @@ def test_a_vm_with_many_disks_is_read_and_changed_within_the_default_time(bare_v
         assert monitor.execute_many(requests, timeout=120) == [{}] * len(requests)
     facts = run_measured("qmp_info", {"socket": str(bare_vm.qmp_socket)})
     assert len(facts.result["disks"]) == DISKS and facts.memory < 100, facts.memory
+    modules, disk = Modules(bare_vm), {"id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}, "driver": "scsi-hd"}
+    taken = modules.blockdev(bus="scsi0.0", scsi_id=3, lun=1, **disk)
+    refused(taken, "no_free_slot", "scsi_id 3, lun 1: it holds d3 (scsi-hd). Set another slot")
     added = run_measured(
         "qmp_blockdev", {"socket": str(bare_vm.qmp_socket), "id": "x1", "backend": {"driver": "null-co", "size": 1 << 20}}
     )

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Free places on buses that take devices while the VM runs.
+"""Free slots on buses that take devices while the VM runs.
 
-The place is always ours to choose and always sent whole: QEMU 7.2 and 8.2 accept a second device on an occupied
+The slot is always ours to choose and always sent whole: QEMU 7.2 and 8.2 accept a second device on an occupied
 root port, and with native hotplug the guest then throws out both.
 """
 
@@ -48,8 +48,12 @@ SLOT_OPTIONS = tuple(dict.fromkeys(_OPTION_OF.values()))
 """The options of a task, and the members of a result, that are the slot of a device."""
 
 
+_SHOWN = 5
+"""Devices that a message names; of others it has the number."""
+
+
 class SlotRequest(NamedTuple):
-    """What a task says of the place: all of it optional.
+    """What a task sets of the slot: all of it optional.
 
     ``addr`` is in QEMU's notation: hexadecimal slot[.function] on PCI, cssid.ssid.devno on a channel. ``reserved``
     are slots in the form of ``slot_of``, which are left free.
@@ -73,7 +77,7 @@ def default_driver(hardware: Hardware, device: str) -> str:
 
 
 def launch_argument(hardware: Hardware, driver: str) -> list[str]:
-    """What the VM would have to be started with to have one more bus, or places, for *driver*; empty where unknown."""
+    """What the VM would have to be started with to have one more bus, or more slots, for *driver*; empty where unknown."""
     if bus_class(hardware, driver) == "pci-device":
         if any(bus.kind == "PCIE" for bus in hardware.buses):
             name = _unused(hardware, "rp")
@@ -119,14 +123,14 @@ def _candidates(hardware: Hardware, device_class: str | None) -> list[Bus]:
 
 
 def find_slot(hardware: Hardware, driver: str, request: SlotRequest) -> dict[str, Any]:
-    """The place for a new *driver*, as the properties for ``device_add``; empty for a device that needs none.
+    """The slot for a new *driver*, as the properties for ``device_add``; empty for a device that needs none.
 
     Raises NoFreeSlot where all are taken, or the one asked for is; InvalidOption for an unknown bus or a bad
     address; Unsupported for a bus that takes nothing while the VM runs.
     """
     device_class = bus_class(hardware, driver)
     if device_class is None and request.addr is not None and hardware.driver_is_a(driver, "ccw-device"):
-        return {**_channel_place(driver, request), **({"bus": request.bus} if request.bus else {})}
+        return {**_channel_slot(driver, request), **({"bus": request.bus} if request.bus else {})}
     if device_class is None:
         for name in ("addr", "scsi_id", "lun"):
             if getattr(request, name) is not None:
@@ -145,13 +149,13 @@ def find_slot(hardware: Hardware, driver: str, request: SlotRequest) -> dict[str
         buses = [_named_bus(hardware, driver, device_class, request.bus)]
     able = _able(hardware, buses, request)
     for bus in able:
-        for place in _free_on(hardware, bus, request):
-            if not any(_same_slot(slot_options(place), other) for other in request.reserved):
-                return place
-    raise _no_place(hardware, driver, request, able)
+        for slot in _free_on(hardware, bus, request):
+            if not any(_same_slot(slot_options(slot), other) for other in request.reserved):
+                return slot
+    raise _no_free_slot(hardware, driver, request, able)
 
 
-def _channel_place(driver: str, request: SlotRequest) -> dict[str, Any]:
+def _channel_slot(driver: str, request: SlotRequest) -> dict[str, Any]:
     """The address of a device on a channel that is not a virtio device, such as ``vfio-ccw``; by default QEMU chooses one."""
     for name in ("scsi_id", "lun"):
         if getattr(request, name) is not None:
@@ -183,7 +187,7 @@ def _check_address(hardware: Hardware, bus: Bus, request: SlotRequest) -> None:
     if bus.kind in ("PCIE", "PCI") and request.addr is not None:
         slot, function = parse_addr(request.addr)
         if bus.kind == "PCIE" and (slot, function) != (0, 0):
-            raise InvalidOption(f"{bus.name} is a root port: its one place is addr 0, not {request.addr}.")
+            raise InvalidOption(f"{bus.name} is a root port: its only slot is addr 0, not {request.addr}.")
         if function and slot not in _taken_slots(bus):
             raise InvalidOption(
                 f"addr {request.addr} is function {function} of a slot of {bus.name} that has no function 0: "
@@ -251,13 +255,21 @@ def _listed(buses: list[Bus], words: str) -> str:
     return f"{words} {', '.join(bus.name for bus in buses)}" if buses else "there is none"
 
 
-def _no_place(hardware: Hardware, driver: str, request: SlotRequest, buses: list[Bus]) -> NoFreeSlot:
+def _holders(devices: list[Device], request: SlotRequest) -> str:
+    """The devices that hold the slot, for a message: those at the target and LUN of the request, or all of the bus."""
+    scsi = {name: value for name, value in (("scsi_id", request.scsi_id), ("lun", request.lun)) if value is not None}
+    there = [device for device in devices if scsi.items() <= slot_of(device).items()] or devices
+    names = [f"{device.id or device.path} ({device.driver})" for device in there]
+    more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return f": it holds {', '.join([*names[:_SHOWN], *more])}" if names else ""
+
+
+def _no_free_slot(hardware: Hardware, driver: str, request: SlotRequest, buses: list[Bus]) -> NoFreeSlot:
     arguments = launch_argument(hardware, driver)
     remedy = f" Start the VM with {' '.join(arguments)} (or more of them)." if arguments else ""
     if request.bus is not None or request.addr is not None or request.scsi_id is not None:
-        where = ", ".join(f"{name} {value}" for name, value in request._asdict().items() if value)
-        holders = [f"{device.id or device.path} ({device.driver})" for bus in buses for device in bus.devices]
-        held = f": it holds {', '.join(holders)}" if holders else ""
+        where = ", ".join(f"{name} {value}" for name, value in request._asdict().items() if value is not None and value != ())
+        held = _holders([device for bus in buses for device in bus.devices], request)
         return NoFreeSlot(f"There is not a free slot for a {driver} at {where}{held}. Set another slot, or none.")
     if not buses:
         return NoFreeSlot(f"The VM has no bus that takes a {driver} while it runs.{remedy}")

@@ -65,7 +65,7 @@ def test_a_device_gets_the_slot_that_it_requests_or_the_first_free_one(
         ("scsi-hd", {"addr": "1"}, InvalidOption, "addr"),
         ("scsi-hd", {"bus": "lsi0.0", "scsi_id": 7}, InvalidOption, "scsi_id 7"),
         ("scsi-hd", {"bus": "scsi0.0", "lun": 16384}, InvalidOption, "lun 16384"),
-        ("scsi-hd", {"bus": "scsi0.0", "scsi_id": 0, "lun": 0}, NoFreeSlot, "cd1"),
+        ("scsi-hd", {"bus": "scsi0.0", "scsi_id": 0, "lun": 0}, NoFreeSlot, r"scsi_id 0, lun 0: it holds cd1 \(scsi-cd\)\."),
         ("usb-tablet", {"addr": "1"}, InvalidOption, "addr"),
         ("ide-hd", {}, Unsupported, "ide-hd"),
         ("vfio-ccw", {"addr": "1", "lun": 0}, InvalidOption, "addr"),
