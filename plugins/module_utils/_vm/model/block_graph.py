@@ -17,6 +17,8 @@ from ..host import qemu_process as launched
 from ..lazy import dataclass
 from .hardware import PERIPHERAL, Device, Hardware, Node
 
+_UNNAMED = "block-backend"
+"""The user of a node for which QEMU has no name: an export, or a device that is being freed."""
 FILTERS = ("mirror_top", "commit_top", "copy-before-write", "copy-on-read", "throttle", "compress", "preallocate")
 """Drivers of nodes that hold no data. A running job has put one of the first four on top of its disk."""
 
@@ -97,12 +99,17 @@ def find_disk(hardware: Hardware, disk_id: str) -> Disk:
 
 
 def find_leftover(hardware: Hardware, disk_id: str) -> Disk:
-    """What is left of a disk whose device is gone: its nodes, also those that it was launched with under other names."""
+    """What is left of a disk whose device is gone: its nodes, also those that it was launched with under other names.
+
+    Raises Conflict while QEMU has not yet freed them.
+    """
     name = str(hardware.launched.get(disk_id, {}).get("drive", ""))
     node = hardware.nodes.get(name)
     if disk_id in hardware.nodes or node is None or not _is_launched(hardware, node):
         return find_disk(hardware, disk_id)
     disk = _disk_without_device(hardware, disk_id, node, everything=True)
+    if _UNNAMED in disk.users:  # QEMU frees what is behind a device a moment after the device is gone
+        raise Conflict(f"The device of disk {disk_id} is gone, but QEMU still uses its node {name}. Run the task again.")
     return Disk(disk_id) if disk.users else disk  # something else uses it now
 
 
@@ -234,7 +241,7 @@ def _own_nodes(
             for user in hardware.nodes[name].users
             if user not in names and not any(user.startswith(f"{own_name}/") for own_name in names)
         ]
-        users |= {exports.get(name, user) if user == "block-backend" else user for user in others}
+        users |= {exports.get(name, user) if user == _UNNAMED else user for user in others}
     if top and parents.get(top.name):
         users |= {f"the node {parent}" for parent in parents[top.name]}
     return tuple(name for name in deleted if not name.startswith("#")), tuple(sorted(users))

@@ -15,10 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.block_graph i
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.tests.support import recordings
 
-
-@pytest.fixture(params=recordings.of("disks"), ids=str)
-def hardware(request: pytest.FixtureRequest) -> Hardware:
-    return recordings.hardware(request.param)
+RECORDED = "disks"
 
 
 def shown(name: str | None) -> str | None:
@@ -97,6 +94,9 @@ def test_what_a_device_of_the_launch_has_left_is_found_by_the_command_line(hardw
     assert find_leftover(hardware, "byblockdev").own_nodes == ("fmt", "proto")
     hardware.nodes["fmt"] = node._replace(users=("another",))
     assert find_leftover(hardware, "byblockdev").own_nodes == ()
+    hardware.nodes["fmt"] = node._replace(users=("block-backend",))
+    with pytest.raises(Conflict, match="byblockdev is gone, but QEMU still uses its node fmt"):
+        find_leftover(hardware, "byblockdev")
 
 
 def test_another_node_of_the_name_is_not_what_is_left(hardware: Hardware) -> None:
