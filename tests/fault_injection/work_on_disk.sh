@@ -1,6 +1,7 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
 #
 # Runs in the guest: write the same data to /dev/vda and read it back, in the background, until /tmp/stop exists.
 # /tmp/rounds counts the rounds, /tmp/bad exists if data was read wrong, and /tmp/stopped appears at the end.

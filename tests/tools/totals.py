@@ -53,7 +53,8 @@ def count(success: bool, cases: List[ElementTree.Element]) -> Count:
 
 def reasons(cases: List[ElementTree.Element]) -> List[str]:
     """Why tests were skipped, as lines to print: the number of tests for each reason, the largest first."""
-    found = Counter((skipped.get("message") or "no reason") for case in cases for skipped in case.findall("skipped"))
+    skips = [skipped for case in cases for skipped in case.findall("skipped")]
+    found = Counter(skipped.get("message") or skipped.text or "no reason" for skipped in skips)
     return [f"    {number} skipped: {reason}" for reason, number in found.most_common()]
 
 

@@ -16,7 +16,7 @@ REPORT = """<testsuites><testsuite>
 <testcase name="one"/>
 <testcase name="two"><failure/></testcase>
 <testcase name="three"><skipped message="no such hardware"/></testcase>
-<testcase name="four"><skipped message="no such hardware"/></testcase>
+<testcase name="four"><skipped>no such hardware</skipped></testcase>
 <testcase name="five"><skipped message="too old"/></testcase>
 </testsuite></testsuites>"""
 
