@@ -13,6 +13,7 @@ import time
 from typing import Any, Iterator
 
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import Monitor, Request, UnixAddress
+from ansible_collections.vmops.qemu.plugins.module_utils.qmp.access import reached
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from .rounds import Group, Raw, Row, timed
@@ -48,13 +49,20 @@ class Engine:
             [
                 Row(f"{text}: engine / raw socket with the shortest bytes", 1.15, self.engine, self.raw),
                 Row("the same: engine / raw socket with the engine's bytes", 1.06, self.engine, self.raw_numbered),
-                Row("the same: engine, pipelined / raw one by one with the shortest bytes", 1.00, self.pipelined, self.raw),
-                Row("the same: engine / qemu.qmp, asyncio", 0.75, self.engine, self.asynchronous),
-                Row("the same: engine / qemu.qmp, legacy", 0.75, self.engine, self.legacy),
+                Row(
+                    "the same: engine, pipelined / raw one by one with the shortest bytes",
+                    1.00,
+                    self.pipelined,
+                    self.raw,
+                    floor=self.raw_pipelined,
+                ),
+                Row("the same: engine / qemu.qmp, asyncio", 0.75, self.engine, self.asynchronous, floor=self.raw_numbered),
+                Row("the same: engine / qemu.qmp, legacy", 0.75, self.engine, self.legacy, floor=self.raw_numbered),
             ],
             rounds,
         )
-        yield Group([Row("connect, negotiate, close, ten times: engine / raw", 1.25, self.connect, self.raw_connect)], rounds)
+        name = "connect, negotiate, close, ten times: engine / raw"
+        yield Group([Row(name, 1.25, self.connect, self.raw_connect, floor=self.raw_connect_safely)], rounds)
         yield Group([Row("query-qmp-schema: engine / raw read and json.loads", 1.15, self.schema, self.raw_schema)], rounds)
 
     def engine(self) -> float:
@@ -78,6 +86,14 @@ class Engine:
     def raw_numbered(self) -> float:
         return self._raw(self._numbered)
 
+    def raw_pipelined(self) -> float:
+        """The engine's bytes, all at once."""
+        raw = Raw(self._theirs)
+        try:
+            return timed(lambda: raw.ask_many(self._numbered))
+        finally:
+            raw.close()
+
     def connect(self) -> float:
         def ten() -> None:
             for _time in range(10):
@@ -89,6 +105,16 @@ class Engine:
         def ten() -> None:
             for _time in range(10):
                 Raw(self._theirs).close()
+
+        return timed(ten)
+
+    def raw_connect_safely(self) -> float:
+        """With the engine's bytes, and with its check of the path."""
+
+        def ten() -> None:
+            for _time in range(10):
+                with reached(self._theirs) as file:
+                    Raw(file.path, b'{"execute":"qmp_capabilities","id":"7f"}\n').close()
 
         return timed(ten)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from .rounds import Group, Raw, Row, timed
 _BLOCKDEV, _HOTPLUG = "vmops.qemu.qmp_blockdev", "vmops.qemu.qmp_hotplug"
 
 
-def null_disks(count: int) -> list[dict[str, Any]]:
-    """Disks of a SCSI bus, as a task describes them, that need no file."""
-    backend = {"driver": "null-co", "size": 1 << 20}
-    return [{"id": f"d{number}", "driver": "scsi-hd", "backend": backend} for number in range(count)]
+def disks_on_files(directory: Path, count: int) -> list[dict[str, Any]]:
+    """Disks of a SCSI bus, as a task describes them, and their files."""
+    files = [directory / f"disk{number}.img" for number in range(count)]
+    for file in files:
+        file.touch()
+        os.truncate(file, 1 << 20)
+    return [{"id": f"d{number}", "driver": "scsi-hd", "file": str(file)} for number, file in enumerate(files)]
 
 
 def remove_disks(vm: VM) -> None:
@@ -43,40 +47,42 @@ class Playbooks:
     def __init__(self, directory: Path, vm: VM, disks: int) -> None:
         self._ansible, self._vm = Ansible(directory), vm
         self._socket = {"socket": str(vm.qmp_socket)}
-        self._disks = null_disks(disks)
+        self._disks = disks_on_files(directory, disks)
 
     def group(self, rounds: int) -> Group:
         count = len(self._disks)
+        loop = "a loop of qmp_blockdev in processes"
+        nothing = "loop of a module that does nothing"
         rows = [
-            Row(f"the role with {count} disks, strategy modules / a loop of qmp_blockdev", 1.05, self.role_modules, self.loop),
-            Row(f"the role with {count} disks, strategy transaction / a loop of qmp_blockdev", 0.12, self.role, self.loop),
+            Row(f"the role with {count} disks, strategy modules, in processes / {loop}", 1.05, self.role_modules, self.loop),
+            Row(f"the role with {count} disks, strategy transaction, in processes / {loop}", 0.12, self.role, self.loop),
+            Row(f"the same role in Ansible's worker / {loop}", 0.12, self.role_in_worker, self.loop),
+            Row(f"qmp_hotplug with {count} disks in a process / {loop}, each less an empty play", 0.10, self.one, self.loop_only),
             Row(
-                f"qmp_hotplug with {count} disks / a loop of qmp_blockdev, each less an empty play",
-                0.10,
+                "the same task / QEMU's own time for its commands and a module that does nothing",
+                1.5,
                 self.one,
-                self.loop_only,
+                self.least,
             ),
-            Row("the same task / QEMU's own time for its commands and a module that does nothing", 1.5, self.one, self.least),
+            Row("the same task in Ansible's worker / the same", 1.5, self.one_in_worker, self.least),
             Row(
-                f"loop of {count} qmp_blockdev with nothing to change / loop of a module that does nothing",
+                f"loop of {count} qmp_blockdev with nothing to change, in processes / {nothing}",
                 1.20,
                 self.loop_unchanged,
                 self.loop_of_nothing,
             ),
-            Row(
-                f"loop of {count} qmp_blockdev in Ansible's worker / loop of a module that does nothing",
-                0.15,
-                self.loop_in_worker,
-                self.loop_of_nothing,
-            ),
+            Row(f"loop of {count} qmp_blockdev in Ansible's worker / {nothing}", 0.15, self.loop_in_worker, self.loop_of_nothing),
         ]
         return Group(rows, rounds)
 
     def role_modules(self) -> float:
-        return self._undone(self._ansible.play([self._role("modules")]))
+        return self._undone(self._ansible.play([self._role("modules", in_process=False)]))
 
     def role(self) -> float:
-        return self._undone(self._ansible.play([self._role("transaction")]))
+        return self._undone(self._ansible.play([self._role("transaction", in_process=False)]))
+
+    def role_in_worker(self) -> float:
+        return self._undone(self._ansible.play([self._role("transaction", in_process=True)]))
 
     def loop(self) -> float:
         return self._undone(self._ansible.play([self._loop(in_process=False)]))
@@ -96,7 +102,13 @@ class Playbooks:
         return self._ansible.less_empty([{"nothing": {"id": "{{ item.id }}"}, "loop": self._disks}])
 
     def one(self) -> float:
-        task = {_HOTPLUG: {**self._socket, "blockdevs": self._disks}, **_in_process(False)}
+        return self._one(in_process=False)
+
+    def one_in_worker(self) -> float:
+        return self._one(in_process=True)
+
+    def _one(self, in_process: bool) -> float:
+        task = {_HOTPLUG: {**self._socket, "blockdevs": self._disks}, **_in_process(in_process)}
         return self._undone(self._ansible.less_empty([task]))
 
     def least(self) -> float:
@@ -104,7 +116,7 @@ class Playbooks:
 
         def add() -> None:
             for disk in self._disks:
-                raw.ask(_request("blockdev-add", {"node-name": disk["id"], **disk["backend"]}))
+                raw.ask(_request("blockdev-add", {"driver": "file", "node-name": disk["id"], "filename": disk["file"]}))
                 raw.ask(_request("device_add", {"id": disk["id"], "drive": disk["id"], "driver": disk["driver"]}))
 
         raw = Raw(str(self._vm.directory / "watch.sock"))
@@ -116,12 +128,12 @@ class Playbooks:
         disk = {name: f"{{{{ item.{name} }}}}" for name in self._disks[0]}
         return {_BLOCKDEV: {**self._socket, **disk}, "loop": self._disks, **_in_process(in_process)}
 
-    def _role(self, strategy: str) -> Task:
+    def _role(self, strategy: str, in_process: bool) -> Task:
         variables = {
             "hotplug_socket": self._socket["socket"],
             "hotplug_blockdevs": self._disks,
             "hotplug_strategy": strategy,
-            **_in_process(False)["vars"],
+            **_in_process(in_process)["vars"],
         }
         return {"ansible.builtin.import_role": {"name": "vmops.qemu.hotplug"}, "vars": variables}
 

@@ -16,13 +16,17 @@ Act = Callable[[], float]
 
 
 class Row(NamedTuple):
-    """A row: *ours* divided by *peer* must be at most *target*. Without a *peer*, *ours* itself must be, in its *unit*."""
+    """A row: *ours* divided by *peer* must be at most *target*. Without a *peer*, *ours* itself must be, in its *unit*.
+
+    *floor* does the least that our side has to do, so that the row cannot be below *floor* divided by *peer*.
+    """
 
     name: str
     target: float
     ours: Act
     peer: Act | None
     unit: str = "s"
+    floor: Act | None = None
 
 
 class Group(NamedTuple):
@@ -33,7 +37,8 @@ class Group(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A measured row. ``value`` is the median of the ratios of the rounds; ``ours`` and ``peer`` are the medians of the sides."""
+    """A measured row. ``value`` is the median of the ratios of the rounds; ``ours`` and ``peer`` are the medians of the sides,
+    and ``floor`` is the median of the floor's ratios, if the row has one."""
 
     name: str
     target: float
@@ -41,6 +46,7 @@ class Result(NamedTuple):
     ours: float
     peer: float | None
     unit: str
+    floor: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -49,18 +55,23 @@ class Result(NamedTuple):
 
 def measure(group: Group) -> list[Result]:
     """The sides take turns, and their order changes from round to round, so that the load of the machine meets all."""
-    acts = [*dict.fromkeys(act for row in group.rows for act in (row.ours, row.peer) if act)]
+    acts = [*dict.fromkeys(act for row in group.rows for act in (row.ours, row.peer, row.floor) if act)]
     rounds = [{act: act() for act in (acts if number % 2 else acts[::-1])} for number in range(group.rounds)]
     return [_result(row, rounds) for row in group.rows]
 
 
 def _result(row: Row, rounds: list[dict[Act, float]]) -> Result:
-    ours = [measured[row.ours] for measured in rounds]
+    ours = statistics.median(measured[row.ours] for measured in rounds)
     if row.peer is None:
-        return Result(row.name, row.target, statistics.median(ours), statistics.median(ours), None, row.unit)
-    peers = [measured[row.peer] for measured in rounds]
-    ratio = statistics.median(one / peer for one, peer in zip(ours, peers))
-    return Result(row.name, row.target, ratio, statistics.median(ours), statistics.median(peers), row.unit)
+        return Result(row.name, row.target, ours, ours, None, row.unit)
+    peer = statistics.median(measured[row.peer] for measured in rounds)
+    floor = _ratio(row.floor, row.peer, rounds) if row.floor else None
+    return Result(row.name, row.target, _ratio(row.ours, row.peer, rounds), ours, peer, row.unit, floor)
+
+
+def _ratio(one: Act, other: Act, rounds: list[dict[Act, float]]) -> float:
+    """The median of the ratios of the rounds."""
+    return statistics.median(measured[one] / measured[other] for measured in rounds)
 
 
 def timed(act: Callable[[], Any]) -> float:
@@ -73,12 +84,12 @@ def timed(act: Callable[[], Any]) -> float:
 class Raw:
     """The least that a client can do: a socket, lines, and the fewest bytes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, negotiation: bytes = b'{"execute":"qmp_capabilities"}') -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
         self._buffer = b""
         self._line()
-        self.ask(b'{"execute":"qmp_capabilities"}')
+        self.ask(negotiation)
 
     def ask(self, request: bytes) -> Any:
         """Send a request and return the reply's value."""

@@ -20,10 +20,11 @@ _COLOURS = {"met": "#2a7", "missed": "#c33"}
 def table(report: Report) -> str:
     """The table in Markdown, with what the numbers depend on."""
     lines = [
-        "| row | at most | measured | ours | peer |",
-        "|---|---|---|---|---|",
+        "| row | at most | measured | floor | ours | peer |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {row['name']} | {row['target']:g} | {row['value']:.2f}{'' if row['verdict'] == 'met' else ' (missed)'} "
+            f"| {'' if row.get('floor') is None else format(row['floor'], '.2f')} "
             f"| {_quantity(row['ours'], row['unit'])} | {_quantity(row['peer'], row['unit'])} |"
             for row in report["rows"]
         ),
