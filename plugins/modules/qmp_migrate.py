@@ -139,6 +139,8 @@ details:
 migration:
   description:
     - The migration after the run, as C(query-migrate) returns it. Times are in milliseconds, amounts in bytes.
+    - Besides these members there are C(total-time), the duration of the migration, C(xbzrle-cache), the statistics of the
+      compression of changed pages, and more. Write C(migration["total-time"]) for a name with a dash.
     - In check mode only RV(migration.status) and the settings, as they would be.
   returned: success
   type: dict
@@ -146,9 +148,6 @@ migration:
     status:
       description: V(none), V(setup), V(active), V(completed), V(failed), V(cancelled) and so on, by QEMU's names.
       type: str
-    total-time:
-      description: Duration of the migration, in milliseconds.
-      type: int
     downtime:
       description: Time for which the guest was stopped, in milliseconds.
       type: int
@@ -157,9 +156,6 @@ migration:
       type: dict
     disk:
       description: The same for its disks, if they are migrated too.
-      type: dict
-    xbzrle-cache:
-      description: Statistics of the compression of changed pages, if the capability C(xbzrle) is set.
       type: dict
     capabilities:
       description: All capabilities, by name.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import tempfile
 import uuid
@@ -67,7 +66,7 @@ def _keep(module: QmpModule) -> dict[str, Any]:
             else:
                 os.unlink(file.path)
         if any(file in changed for file in desired[2:]) and os.path.isdir(_BOOTED):
-            subprocess.run(["systemctl", "daemon-reload"], check=False)
+            module.run_command(["systemctl", "daemon-reload"])
     return {"changed": bool(changed), "path": path, "unit": unit, "diff": {"before": before, "after": after}}
 
 
