@@ -21,7 +21,7 @@ from typing import Iterator
 
 from ansible.release import __version__ as ansible_core
 
-from ansible_collections.vmops.qemu.tests.vm.binaries import binaries
+from ansible_collections.vmops.qemu.tests.vm.binaries import own
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
 from ..support import bench_report
@@ -70,7 +70,7 @@ def write(directory: Path, load: float, results: list[Result]) -> None:
     """Write what is measured so far. *load*: the load average at the start."""
     whole = {
         "date": datetime.date.today().isoformat(),
-        "qemu": binaries()[0].version,
+        "qemu": own().version,
         "ansible_core": ansible_core,
         "python": platform.python_version(),
         "processors": os.cpu_count(),

@@ -19,3 +19,19 @@ def test_the_demo_succeeds() -> None:
         [DEMO], env=environment, text=True, check=False, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert run.returncode == 0 and "== Done:" in run.stdout, run.stdout
+
+
+def test_the_vm_of_the_demo_downloads_no_other_qemu(tmp_path: Path) -> None:
+    vm = DEMO.parents[1] / "tests/vm/vm"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for words in (["start", "--no-guest"], ["hardware"], ["stop"]):
+        run = subprocess.run(
+            [vm, *words, "--dir", tmp_path / "vm"],
+            env=environment,
+            text=True,
+            check=False,
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+        )
+        assert run.returncode == 0, run.stdout
+    assert not (tmp_path / "cache").exists()

@@ -42,18 +42,20 @@ def binaries() -> tuple[Binary, ...]:
     cannot be reached. The newest one refuses deprecated input.
     """
     found: dict[str, Binary] = {}
-    for find in (_own, _backported, _newest):
+    for find in (own, _backported, _newest):
         try:
             binary = find()
             found.setdefault(binary.version, binary)
         except (subprocess.SubprocessError, LookupError, OSError) as error:
-            if find is _own:
+            if find is own:
                 raise
             print(f"One QEMU is missing from the tests: {error}", file=sys.stderr)
     return tuple(found.values())
 
 
-def _own() -> Binary:
+@functools.cache
+def own() -> Binary:
+    """The distribution's QEMU. Unlike the others, it needs no download."""
     return _binary("qemu-system-x86_64")
 
 

@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from .binaries import binaries
+from .binaries import binaries, own
 from .machine import VM
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     start = verbs.add_parser("start", help="boot the test guest and return when it answers")
     start.add_argument("--machine", default="q35", choices=["q35", "pc"])
     start.add_argument("--ports", type=int, default=4, help="PCIe root ports of a q35")
-    start.add_argument("--qemu", default=binaries()[0].version, help="version of QEMU, such as 10.0")
+    start.add_argument("--qemu", help="version of QEMU, such as 10.0, in place of the distribution's")
     start.add_argument("--no-guest", action="store_true", help="no guest: the VM is paused before its first instruction")
     start.add_argument("--native", action="store_true", help="native PCIe hotplug in place of ACPI's")
     start.add_argument("arguments", nargs="*", help="further arguments of QEMU, after --")
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
 
     if options.verb == "start":
-        binary = next((one for one in binaries() if one.version == options.qemu), None)
+        binary = next((one for one in binaries() if one.version == options.qemu), None) if options.qemu else own()
         if binary is None:
             parser.error(f"no QEMU {options.qemu}; there is {', '.join(one.version for one in binaries())}")
         boot, extra = not options.no_guest, tuple(options.arguments)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from .binaries import Binary, binaries
+from .binaries import Binary, own
 from .guest import guest
 
 BOOT_SECONDS = 90.0
@@ -45,7 +45,7 @@ class VM:
     """
 
     directory: Path
-    binary: Binary = field(default_factory=lambda: binaries()[0])
+    binary: Binary = field(default_factory=own)
     machine: str = "q35"
     ports: int = 4
     native: bool = False
