@@ -33,6 +33,9 @@ class InProcess(ActionBase):
     _supports_async = True
     _requires_connection = True
 
+    def __init_subclass__(cls) -> None:
+        cls.work.load()  # Ansible loads the class before it forks its workers, so it is done once for all of them
+
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -52,7 +52,7 @@ def round_trips(vm: VM, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     with Monitor.connect(UnixAddress(str(vm.qmp_socket))) as monitor:
         for read in SUBSETS.values():
             asked.append(0)
-            read(Hardware(monitor))
+            read()(Hardware(monitor))
     monkeypatch.undo()
     return dict(zip(SUBSETS, asked[1:]))
 

@@ -276,7 +276,7 @@ def params(module: str, **options: Any) -> dict[str, Any]:
 def plan(hardware: Hardware, module: str, **options: Any) -> Plan:
     """The plan that a task makes for this VM."""
     work, checked = work_of(module), params(module, **options)
-    make = {"present": work.present, "absent": work.absent}[checked["state"]] if isinstance(work, task.Kind) else work.plan
+    make = getattr(work.functions(), checked["state"]) if isinstance(work, task.Kind) else work.plan
     made: Plan = make(hardware, work.spec(checked))
     return made
 

@@ -62,6 +62,9 @@ class Work(Protocol):
     def spec(self) -> Callable[[Params], Any]:
         """The spec builder."""
 
+    def load(self) -> None:
+        """Import all that a task can need. A module does not, because it imports what its task needs."""
+
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         """The result of the work."""
 
@@ -86,23 +89,33 @@ class Operation:
     secret_places: SecretPlaces = no_secret_places
     reads: bool = True
 
+    def load(self) -> None:
+        """All of an operation is loaded with its options."""
+
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         return _operate(self, monitor, task)
+
+
+class Functions(NamedTuple):
+    """What a kind does. ``spec`` builds the spec from the options, ``present`` and ``absent`` make the plan for it, and
+    ``describe`` returns the object as it is, None if it is absent."""
+
+    spec: Callable[[Params], Any]
+    present: Callable[[Hardware, Any], Plan]
+    absent: Callable[[Hardware, Any], Plan]
+    describe: Callable[[Hardware, Any], Any]
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of hardware. A task makes one object of the kind present or absent.
 
-    ``result`` is the key of the object in the result. ``spec`` builds the spec from the options, ``present`` and ``absent`` make
-    the plan for it, and ``describe`` returns the object as it is, None if it is absent.
+    ``result`` is the key of the object in the result. ``functions`` imports and returns what the kind does: Ansible needs the
+    options of all kinds to check those of qmp_hotplug, and a task has items of few kinds.
     """
 
     result: str
-    spec: Callable[[Params], Any]
-    present: Callable[[Hardware, Any], Plan]
-    absent: Callable[[Hardware, Any], Plan]
-    describe: Callable[[Hardware, Any], Any]
+    functions: Callable[[], Functions]
     own_options: dict[str, Any]
     rules: dict[str, Any] = field(default_factory=dict)
     secret_places: SecretPlaces = no_secret_places
@@ -111,32 +124,43 @@ class Kind:
     def options(self) -> dict[str, Any]:
         return {**STATE, **self.own_options}
 
+    @property
+    def spec(self) -> Callable[[Params], Any]:
+        return self.functions().spec
+
+    def load(self) -> None:
+        self.functions()
+
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
-        plan = self.present if task.params["state"] == "present" else self.absent
+        plan = self.functions().present if task.params["state"] == "present" else self.functions().absent
         return _operate(Operation(plan, self._report, self.options, result=self.result), monitor, task)
 
     def _report(self, hardware: Hardware, spec: Any) -> dict[str, Any]:
-        return {self.result: self.describe(hardware, spec)}
+        return {self.result: self.functions().describe(hardware, spec)}
 
 
 @dataclass(frozen=True)
 class Information:
     """A module that only reads: it returns those of the ``subsets`` of the facts that ``gather_subset`` names. ``all`` does not
-    name the ``slow`` ones."""
+    name the ``slow`` ones. A subset imports and returns the function that reads it."""
 
     options: dict[str, Any]
-    subsets: Mapping[str, Callable[[Hardware], Any]]
+    subsets: Mapping[str, Callable[[], Callable[[Hardware], Any]]]
     slow: frozenset[str] = frozenset()
     rules: dict[str, Any] = field(default_factory=dict)
     secret_places: SecretPlaces = no_secret_places
     spec: Callable[[Params], Any] = dict
+
+    def load(self) -> None:
+        for read in self.subsets.values():
+            read()
 
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         hardware = Hardware(monitor)
         chosen = set(task.params["gather_subset"])
         if "all" in chosen:
             chosen |= self.subsets.keys() - self.slow
-        return {"changed": False, **{name: read(hardware) for name, read in self.subsets.items() if name in chosen}}
+        return {"changed": False, **{name: read()(hardware) for name, read in self.subsets.items() if name in chosen}}
 
 
 def arguments(work: Work) -> dict[str, Any]:

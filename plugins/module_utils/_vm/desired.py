@@ -14,14 +14,13 @@ from dataclasses import field, replace
 from itertools import groupby
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from .devices.disk.node_steps import Resize
+from .devices.disk.resize import Resize
 from .errors import Conflict, HardwareError, InvalidOption, NoFreeSlot, Unsupported
 from .lazy import dataclass
 from .model.forecast import Forecast
 from .model.hardware import Hardware
 from .plan.hotplug import Plug, StillThere, Unplug, UnplugTogether
 from .plan.plan import Plan, PlanFailed, Run, Step
-from .plugged import plugged
 
 KINDS = ("objects", "memory", "chardevs", "devices", "blockdevs", "netdevs", "cpus")
 """In the order in which they are added if nothing else speaks for another one: what others need comes first."""
@@ -388,6 +387,10 @@ def _surplus(hardware: Hardware, items: Sequence[Item], exact: Iterable[str]) ->
     # a number of vCPUs and a total are exact by themselves
     by_themselves = {"cpus", *(item.kind for item in items if item.kind == "memory" and item.id is None)}
     kinds = [kind for kind in exact if kind not in by_themselves]
+    if not kinds:
+        return [], []
+    from .plugged import plugged  # only here: it imports several kinds
+
     there = plugged(hardware, kinds)
     for kind in kinds:
         listed = {str(item.id) for item in items if item.kind == kind}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..._vm.operations import balloon
 from ..run import Operation
-from .common import size_in_bytes
+from ..specs.common import size_in_bytes
 
 OPERATION = Operation(
     spec=lambda params: size_in_bytes(params["size"]) or 0,

@@ -12,7 +12,7 @@ from ..._vm.operations.block_job import plans
 from ..._vm.operations.block_job.spec import JobSpec
 from ..._vm.plan.plan import Plan
 from ..run import Operation
-from .common import size_in_bytes
+from ..specs.common import size_in_bytes
 
 OPTIONS = {
     "id": {"type": "str", "required": True},

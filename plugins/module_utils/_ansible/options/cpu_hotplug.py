@@ -1,14 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of vmops.qemu.qmp_cpu_hotplug, and what they mean to the domain."""
+"""The options of vmops.qemu.qmp_cpu_hotplug."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
-from ..._vm.devices import cpu
-from ..run import Kind
+from ..run import Functions, Kind
 
 OPTIONS = {
     "count": {"type": "int"},
@@ -16,17 +13,15 @@ OPTIONS = {
 }
 
 
-def spec(params: Mapping[str, Any]) -> cpu.CpuSpec:
-    """The domain's spec from the module's options."""
-    return cpu.CpuSpec(**{name: params[name] for name in OPTIONS})
+def _functions() -> Functions:
+    from ..specs.cpu_hotplug import FUNCTIONS  # only here: few tasks have items of all kinds
+
+    return FUNCTIONS
 
 
 KIND = Kind(
     result="cpus",
-    spec=spec,
-    present=cpu.plan_present,
-    absent=cpu.plan_absent,
-    describe=cpu.describe,
+    functions=_functions,
     own_options=OPTIONS,
     rules={
         "required_one_of": [("count", "topology")],

@@ -1,15 +1,12 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of vmops.qemu.qmp_device, and what they mean to the domain."""
+"""The options of vmops.qemu.qmp_device."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
-from ..._vm.devices import generic as peripheral
-from ..run import Kind
-from .common import FRONTEND, frontend_spec
+from ..run import Functions, Kind
+from .common import FRONTEND
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -19,21 +16,14 @@ OPTIONS = {
 }
 
 
-def spec(params: Mapping[str, Any]) -> peripheral.DeviceSpec:
-    """The domain's spec from the module's options."""
-    return peripheral.DeviceSpec(
-        frontend=frontend_spec(params, peripheral.PROPERTIES),
-        descriptors=params["descriptors"],
-        recreate=params["recreate"],
-        force=params["force"],
-    )
+def _functions() -> Functions:
+    from ..specs.device import FUNCTIONS  # only here: few tasks have items of all kinds
+
+    return FUNCTIONS
 
 
 KIND = Kind(
     result="device",
-    spec=spec,
-    present=peripheral.plan_present,
-    absent=peripheral.plan_absent,
-    describe=lambda hardware, spec: peripheral.describe(hardware, spec.id),
+    functions=_functions,
     own_options={**FRONTEND, **OPTIONS},
 )

@@ -111,17 +111,17 @@ def _cpus(value: Any) -> dict[str, Any]:
 
 
 def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: str) -> Item:
-    kind = KINDS[name]
+    functions = KINDS[name].functions()
     absent = params["state"] == "absent"
     where = Position(name, index, params.get("id"))
     try:
-        spec = kind.spec({**_NOT_OF_ITEMS, **params})
+        spec = functions.spec({**_NOT_OF_ITEMS, **params})
     except HardwareError as error:
         raise desired.about(where, error) from error
     return Item(
         where,
-        plan=partial(_plan, kind.absent if absent else kind.present, spec),
-        describe=partial(_plan, kind.describe, spec),
+        plan=partial(_plan, functions.absent if absent else functions.present, spec),
+        describe=partial(_plan, functions.describe, spec),
         absent=absent and name != "cpus",
         texts=frozenset(_texts([value for option, value in params.items() if option != "id"])),
         claims={option: str(params[option]).lower() for option in _CLAIMS if params.get(option)},
@@ -184,6 +184,10 @@ class Hotplug:
     rules: dict[str, Any]
     secret_places: SecretPlaces
     spec: Callable[[Params], Any]
+
+    def load(self) -> None:
+        for kind in KINDS.values():
+            kind.load()
 
     def run(self, monitor: Monitor, task: Task) -> dict[str, Any]:
         spec: Desired = task.spec

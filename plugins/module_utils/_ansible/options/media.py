@@ -1,14 +1,11 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of vmops.qemu.qmp_media, and what they mean to the domain."""
+"""The options of vmops.qemu.qmp_media."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
-from ..._vm.devices.disk import media
-from ..run import Kind
+from ..run import Functions, Kind
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -18,17 +15,15 @@ OPTIONS = {
 }
 
 
-def medium(params: Mapping[str, Any]) -> media.MediumSpec:
-    """The domain's spec from the module's options."""
-    return media.MediumSpec(**{name: params[name] for name in OPTIONS if params[name] != ""})
+def _functions() -> Functions:
+    from ..specs.media import FUNCTIONS  # only here: few tasks have items of all kinds
+
+    return FUNCTIONS
 
 
 KIND = Kind(
     result="medium",
-    spec=medium,
-    present=media.plan_present,
-    absent=media.plan_absent,
-    describe=lambda hardware, spec: media.describe(hardware, spec.id),
+    functions=_functions,
     own_options=OPTIONS,
     rules={"required_if": [("state", "present", ("file",))]},
 )

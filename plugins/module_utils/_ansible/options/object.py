@@ -1,17 +1,15 @@
 # Copyright (c) 2026 The vmops.qemu authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of vmops.qemu.qmp_object, and what they mean to the domain."""
+"""The options of vmops.qemu.qmp_object."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ..._vm.devices.objects import plans as objects
-from ..._vm.devices.option_table import values_of
 from ...qmp.secrets import Redactor
 from ..masking import as_dict
-from ..run import Kind
+from ..run import Functions, Kind
 
 OPTIONS = {
     "id": {"type": "str", "required": True},
@@ -23,18 +21,6 @@ OPTIONS = {
 }
 
 
-def spec(params: Mapping[str, Any]) -> objects.ObjectSpec:
-    """The domain's spec from the module's options."""
-    return objects.ObjectSpec(
-        id=params["id"],
-        qom_type=params["qom_type"],
-        properties=params["properties"],
-        values=values_of(objects.OPTIONS, params),
-        recreate=params["recreate"],
-        force=params["force"],
-    )
-
-
 def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
     """The properties without a secret that stands there instead of in C(secret)."""
     properties = as_dict(params.get("properties"))
@@ -43,12 +29,15 @@ def secret_places(params: Mapping[str, Any], redactor: Redactor) -> dict[str, An
     return {"properties": redactor.hide(properties)}
 
 
+def _functions() -> Functions:
+    from ..specs.object import FUNCTIONS  # only here: few tasks have items of all kinds
+
+    return FUNCTIONS
+
+
 KIND = Kind(
     result="object",
-    spec=spec,
-    present=objects.plan_present,
-    absent=objects.plan_absent,
-    describe=lambda hardware, spec: objects.describe(hardware, spec.id),
+    functions=_functions,
     own_options=OPTIONS,
     secret_places=secret_places,
 )

@@ -17,6 +17,7 @@ from ...model.hardware import Device, Hardware, natural
 from ..property_limits import block_size_problem
 from . import throttle
 from .backend import file_backend
+from .resize import check_shrink
 from .spec import READ_ONLY_DRIVERS, DiskSpec, blockdev_arguments, encryption_arguments
 
 _SECRET_OPTION = re.compile(r"[a-z-]*-secret\Z")
@@ -119,17 +120,6 @@ def _check_properties(hardware: Hardware, spec: DiskSpec, driver: str) -> None:
     if iothread is not None and hardware.objects.get(iothread) != "iothread":
         raise InvalidOption(
             f"iothread {iothread!r} is not an I/O thread of the VM. Add it first: qmp_object with qom_type: iothread."
-        )
-
-
-def check_shrink(node: str, size: int, desired: int, allow_shrink: bool) -> None:
-    """Raise InvalidOption if a disk of *size* bytes would lose its end, unless that is allowed."""
-    if desired < size and not allow_shrink:
-        raise InvalidOption(
-            f"The disk {node} has {size} bytes, and size {desired} would cut off its end. Set allow_shrink: true if the guest "
-            "has shrunk its file systems before.",
-            size=size,
-            desired=desired,
         )
 
 

@@ -27,3 +27,8 @@ PROPERTIES = (
     Option("iothread", "iothread"),
 )
 """The options that are properties of the device."""
+
+RATES = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
+LIMITS = (*RATES, *(f"{rate}_{part}" for part in ("max", "max_length") for rate in RATES), "iops_size")
+"""By name in QEMU's spelling: bytes or operations per second, in total, for reads and for writes; ``max`` for bursts, which last
+``max_length`` seconds."""

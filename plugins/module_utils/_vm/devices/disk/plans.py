@@ -24,9 +24,10 @@ from . import throttle
 from .backend import backend_differences, file_differences
 from .checks import check_values, completed, doubts, refuse_boot_disk
 from .launch_args import launch_args
-from .node_steps import Resize, check_resize, node_steps
+from .node_steps import check_resize, node_steps
 from .options import NODE
 from .removal import node_deletions, removal_steps
+from .resize import Resize
 from .results import describe, describe_disk, planned
 from .secrets import secrets_of
 from .spec import DiskSpec

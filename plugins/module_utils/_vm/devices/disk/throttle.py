@@ -10,12 +10,8 @@ from typing import Any, Mapping
 from ...errors import Conflict, InvalidOption, Unsupported
 from ...model.hardware import PERIPHERAL, Device, Hardware
 from ...plan.plan import Execute
+from .options import LIMITS, RATES
 
-_RATES = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
-_OTHERS = tuple(f"{rate}_{part}" for part in ("max", "max_length") for rate in _RATES) + ("iops_size",)
-LIMITS = (*_RATES, *_OTHERS)
-"""By name in QEMU's spelling: bytes or operations per second, in total, for reads and for writes; ``max`` for bursts, which last
-``max_length`` seconds."""
 _MOST = 10**15
 """The largest rate that QEMU takes (``THROTTLE_VALUE_MAX``)."""
 _MOST_SECONDS = 2**32 - 1
@@ -42,7 +38,7 @@ def check(limits: Mapping[str, int]) -> None:
                 raise InvalidOption(
                     f"limits.{rate}{burst} limits reads and writes together, so it excludes limits.{parts[0]}. Set one of them."
                 )
-    for rate in _RATES:
+    for rate in RATES:
         _check_burst(rate, limits.get(rate, 0), limits.get(f"{rate}_max", 0), limits.get(f"{rate}_max_length"))
     if limits.get("iops_size") and not any(limits.get(name) for name in ("iops", "iops_rd", "iops_wr")):
         raise InvalidOption(
@@ -121,10 +117,10 @@ def launch_options(limits: Mapping[str, int]) -> dict[str, int]:
     """The limits as ``-drive`` takes them."""
     names = {}
     for name in limits:
-        rate = next((one for one in sorted(_RATES, key=len, reverse=True) if name == one or name.startswith(f"{one}_max")), "")
+        rate = next((one for one in sorted(RATES, key=len, reverse=True) if name == one or name.startswith(f"{one}_max")), "")
         names[name] = f"{_LAUNCH_NAMES[rate]}{name[len(rate) :].replace('_', '-')}" if rate else "iops-size"
     return {f"throttling.{names[name]}": value for name, value in limits.items()}
 
 
 def _arguments(path: str, limits: Mapping[str, int]) -> dict[str, Any]:
-    return {"id": path, **dict.fromkeys(_RATES, 0), **limits}
+    return {"id": path, **dict.fromkeys(RATES, 0), **limits}

@@ -136,7 +136,7 @@ def test_a_machine_without_cpu_hotplug(recording: Recording) -> None:
     hardware = recordings.hardware(recording, {SLOTS: VIRT})
     with pytest.raises(Unsupported, match="no CPU hotplug"):
         plan(hardware, count=2)
-    described = recordings.work_of("qmp_cpu_hotplug").describe(hardware, None)
+    described = recordings.work_of("qmp_cpu_hotplug").functions().describe(hardware, None)
     assert described["count"] == described["maximum"] == 3 and described["slots"] == []
     assert {one["type"] for one in described["vcpus"]} == {"qemu64-x86_64-cpu"}
 

@@ -12,6 +12,7 @@ from typing import Any, Callable
 import pytest
 import yaml
 
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.capacity import capacity
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.devices import generic
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import (
     Conflict,
@@ -20,7 +21,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.errors import (
     JobFailed,
     Unsupported,
 )
-from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS, capacity
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.facts import SUBSETS
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.hardware import Hardware
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import power
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations.block_job import plans as block_job
