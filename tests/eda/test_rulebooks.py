@@ -73,7 +73,8 @@ def test_a_vm_heals_itself(tmp_path: Path, small_storage: Path) -> None:
         ),
     )
     (tmp_path / "vm").mkdir()
-    start = f"setsid {shlex.join(vm.command_line())} </dev/null >/dev/null 2>&1 &\necho $! > {vm.directory}/pid\n"
+    pid = vm.directory / "pid"
+    start = f"setsid {shlex.join(vm.command_line())} </dev/null >/dev/null 2>&1 &\necho $! > {pid}.new && mv {pid}.new {pid}\n"
     (tmp_path / "start").write_text(start)
     # QEMU for x86 does not send this event for anything that a guest does
     kept = event("DEVICE_UNPLUG_GUEST_ERROR", {"device": "rp2", "path": "/machine/peripheral/rp2"})

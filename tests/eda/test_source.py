@@ -65,11 +65,13 @@ class Received:
 
 
 @contextlib.asynccontextmanager
-async def running(*monitors: dict[str, Any], **options: Any) -> AsyncIterator[Received]:
-    """The source with these monitors. It ends with the context."""
+async def running(
+    *monitors: dict[str, Any], constants: dict[str, float] | None = None, **options: Any
+) -> AsyncIterator[Received]:
+    """The source with these monitors, and with other values of its *constants*. It ends with the context."""
     received = Received()
     main = runpy.run_path(str(SOURCES / "qmp_events.py"))["main"]
-    main.__globals__["SCAN_SECONDS"] = 0.2
+    main.__globals__.update({"SCAN_SECONDS": 0.2, **(constants or {})})
     task = asyncio.create_task(main(received.queue, {"monitors": list(monitors), "max_backoff": 0.2, **options}))
     try:
         yield received
@@ -168,6 +170,54 @@ def test_a_reconnection_is_a_gap_and_what_comes_twice_is_passed_on_once() -> Non
     assert received.all[-1]["qmp"]["seconds"] == 1700000000.000001
 
 
+def test_attempts_begin_with_a_short_pause_again_after_a_connection_that_lasted() -> None:
+    """Otherwise each restart of a VM would double the time until its events come again."""
+    constants = {"FIRST_PAUSE": 0.01, "LASTING": 0.1}
+
+    async def scenario() -> None:
+        server = ScriptedMonitor(
+            [*READY, hold(first := threading.Event()), hang_up()], [*READY, hold(second := threading.Event())]
+        )
+        path = Path(of(server)["socket"])
+        hidden = path.rename(path.with_name("hidden"))
+        with server:
+            async with running(of(server), constants=constants, max_backoff=60) as received:
+                await received.next(DISCONNECTED)
+                await asyncio.sleep(1)  # by now the pauses are longer than half a second
+                hidden.rename(path)
+                await received.next(GAP)
+                await asyncio.sleep(0.2)
+                first.set()
+                ended = await received.next(DISCONNECTED)
+                again = await received.next(GAP)
+                assert again["qmp"]["seconds"] - ended["qmp"]["seconds"] < 0.2
+                second.set()
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_for_which_the_system_has_no_thread_is_tried_again(
+    make_vm: Callable[..., VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = make_vm(boot=False)
+    start, refused = threading.Thread.start, threading.Event()
+
+    def start_all_but_one(thread: threading.Thread) -> None:
+        if thread.name.startswith("qmp_events") and not refused.is_set():
+            refused.set()
+            raise RuntimeError("can't start new thread")  # as Python says it at the limit of the system
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_all_but_one)
+
+    async def scenario() -> None:
+        async with running({"name": "vm1", "socket": str(vm.qmp_socket)}) as received:
+            assert "new thread" in (await received.next(DISCONNECTED))["qmp"]["data"]["reason"]
+            await received.next(GAP)
+
+    asyncio.run(scenario())
+
+
 def test_a_slow_rulebook_gets_the_newest_events_and_the_number_of_lost_ones() -> None:
     flood = [json.dumps(event("STOP", {"number": number})).encode() + b"\r\n" for number in range(30_000)]
     script = [*READY, send_bytes(b"".join(flood)), send(event("SHUTDOWN")), hold(gate := threading.Event())]
@@ -231,7 +281,9 @@ def test_a_text_of_qemu_is_neither_a_template_nor_a_control_sequence() -> None:
     assert found == {"{ { 7 * 7 }}": ["{ % raw %}", {"a": "{ { { # x #}"}], "text": "\\x1b[2J", "number": 1 << 63}
 
 
-def test_one_monitor_that_never_greets_and_one_that_is_missing_delay_no_other(tmp_path: Path, make_vm: Callable[..., VM]) -> None:
+def test_one_monitor_that_never_greets_and_one_that_is_missing_delay_no_other(
+    tmp_path: Path, make_vm: Callable[..., VM], caplog: pytest.LogCaptureFixture
+) -> None:
     vm = make_vm(boot=False)
     silent = socket.socket(socket.AF_UNIX)
     silent.bind(str(tmp_path / "silent"))
@@ -250,6 +302,7 @@ def test_one_monitor_that_never_greets_and_one_that_is_missing_delay_no_other(tm
                 await received.next(DISCONNECTED, vm="missing")
             assert "greeting" in (await received.next(DISCONNECTED, vm="silent9"))["qmp"]["data"]["reason"]
         assert received.names().count(DISCONNECTED) <= 11  # it is reported once
+        assert caplog.text.count("missing is not connected: ") == 1  # of the many attempts
 
     with silent:
         asyncio.run(scenario())
@@ -262,12 +315,17 @@ def test_a_wildcard_finds_vms_that_come_and_names_them(tmp_path: Path, make_vm: 
     async def scenario() -> None:
         async with running({"socket": f"{tmp_path}/v*/q*.sock"}, events=["SHUTDOWN"]) as received:
             assert (await received.next())["vm"]["name"] == name[1:]
+            await asyncio.to_thread(first.stop)
+            await asyncio.to_thread(first.start)
+            await received.next(GAP)
+            first.qmp_socket.unlink()  # the connection stays
             second = await asyncio.to_thread(make_vm, boot=False)
             assert (await received.next(GAP))["vm"]["name"] == second.directory.name[1:]
-            second.query("cont")
-            second.query("quit")
-            last = await received.next()
-            assert last["qmp"]["event"] == "SHUTDOWN" and last["qmp"]["data"]["reason"] == "host-qmp-quit"
+            for vm in (second, first):
+                vm.query("cont")
+                vm.query("quit")
+                last = await received.next("SHUTDOWN")
+                assert last["vm"]["name"] == vm.directory.name[1:] and last["qmp"]["data"]["reason"] == "host-qmp-quit"
 
     asyncio.run(scenario())
 

@@ -118,7 +118,7 @@ options:
   max_backoff:
     description: The most seconds between two attempts to connect.
     type: float
-    default: 30.0
+    default: 5.0
 """
 
 EXAMPLES = r"""
@@ -204,6 +204,7 @@ MAX_MESSAGE = 1024 * 1024  # bytes; the largest events have a few kilobytes
 AT_ONCE = 256  # connections that are being made
 SCAN_SECONDS = 5.0  # between two looks at what a wildcard matches
 FIRST_PAUSE = 0.1  # seconds; doubled with each attempt
+LASTING = 1.0  # seconds; after a connection that lasted so long, attempts begin with the first pause
 NO_UUID = "00000000-0000-0000-0000-000000000000"  # what QEMU reports without -uuid
 REMEMBERED = 1000  # events of a connection that one after a reconnection is compared with
 
@@ -221,7 +222,7 @@ _OPTIONS: dict[str, Any] = {
     "own_monitor": {"type": "bool", "default": True},
     "connect_timeout": {"type": "float", "default": 10.0},
     "timeout": {"type": "float", "default": 10.0},
-    "max_backoff": {"type": "float", "default": 30.0},
+    "max_backoff": {"type": "float", "default": 5.0},
 }
 _WILDCARD = re.compile(r"[*?[]")
 _UNSAFE = re.compile(r"[^\w.-]|^[.-]")
@@ -357,17 +358,21 @@ class Stream:
     async def follow(self) -> None:
         """Pass on events, and connect again when the connection ends. Runs until it is cancelled."""
         pause = FIRST_PAUSE
+        logged = ""
         while True:
-            began = time.monotonic()
             try:
                 connection = await self._connect()
-            except (qmp.QMPError, OSError) as error:
+            except Exception as error:  # also what Python raises if the system starts no thread: others must not end
                 reason = str(error)
             else:
-                reason = await self._pass_on(connection)
                 self.disconnected = False
-                if time.monotonic() - began > pause:
+                began = time.monotonic()
+                reason = await self._pass_on(connection)
+                if time.monotonic() - began > LASTING:
                     pause = FIRST_PAUSE
+            if reason != logged:
+                logged = reason
+                LOGGER.warning("%s is not connected: %s", self.name, reason)
             if not self.disconnected:
                 self.disconnected = True
                 await self._put("qmp_disconnected", {"reason": reason}, time.time())
