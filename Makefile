@@ -7,16 +7,15 @@
 VENV := .venv
 NOX := $(VENV)/bin/nox
 RESULTS := .cache/results
-TIERS := static lint docs "sanity(2.19)" units coverage fuzz live integration fault_injection bench_smoke build
+TIERS := static lint docs "sanity(2.19)" units coverage fuzz live integration eda fault_injection bench_smoke build
 
-.PHONY: help demo test test-quick eda torture sanity bench record docs build clean
+.PHONY: help demo test test-quick torture sanity bench record docs build clean
 
 help:
 	@echo "make demo        hotplug a real VM, before your eyes"
 	@echo "make test        all checks: lint, sanity, unit, live and integration tests"
 	@echo "make test-quick  the checks of the daily loop, in under a minute"
 	@echo "make torture     every fault at every step, a soak, and all playbooks on each ansible-core; an hour and more"
-	@echo "make eda         the event source and the rulebooks with ansible-rulebook"
 	@echo "make sanity      ansible-test sanity with each ansible-core; make test runs it with one"
 	@echo "make bench       what the collection costs beside the least that QEMU needs, and beside its peers"
 	@echo "make record      ask real QEMUs again what the unit tests take for their answers"
@@ -34,11 +33,6 @@ test: $(NOX)
 	tests/vm/install --all
 	-$(NOX) --report $(RESULTS)/nox.json --session $(TIERS)
 	@$(VENV)/bin/python tests/tools/totals.py $(RESULTS)
-
-# Not in "test": the test that follows a VM through all its events has once not seen the reconnection in time, for a reason not found.
-eda: $(NOX)
-	tests/vm/install --all
-	$(NOX) --session eda
 
 test-quick: $(NOX)
 	$(NOX) --session static coverage
