@@ -18,11 +18,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.perform import perform
-from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import Work
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.run import ReportOf, Work, ignore
 from ansible_collections.vmops.qemu.plugins.plugin_utils.plain import plain
+from ansible_collections.vmops.qemu.plugins.plugin_utils.progress import FIRST_SECONDS, ProgressLines
 
 VARIABLE = "vmops_qemu_in_process"
 """A variable of Ansible that turns it off with the value false."""
+PROGRESS = "vmops_qemu_progress"
+"""A variable of Ansible: seconds after which a task that still runs shows how far it is. 0 or false: it never does."""
 
 
 class InProcess(ActionBase):
@@ -40,7 +43,7 @@ class InProcess(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)
         if self._is_near(task_vars):
-            result.update(self._work())
+            result.update(self._work(task_vars))
             if not _has_invocation(task_vars):
                 result.pop("invocation", None)
             return result
@@ -58,11 +61,38 @@ class InProcess(ActionBase):
             return False
         return bool(boolean(self._templar.template(task_vars.get(VARIABLE, True)), strict=False))
 
-    def _work(self) -> dict[str, Any]:
+    def _work(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
         """What the module would return."""
         given = {str(name): plain(value) for name, value in self._task.args.items()}
         name = str(self._task.resolved_action)
-        return perform(self.work, given, name, self._task.check_mode, Display().verbosity >= 3)
+        return perform(self.work, given, name, self._task.check_mode, Display().verbosity >= 3, self._report(task_vars))
+
+    def _report(self, task_vars: Mapping[str, Any]) -> ReportOf:
+        """What shows how far the task is."""
+        first = _seconds(self._templar.template(task_vars.get(PROGRESS, FIRST_SECONDS)))
+        if not first or self._task.no_log:
+            return ignore
+        return ProgressLines(_show, str(task_vars.get("inventory_hostname", "")), first)
+
+
+def _show(line: str) -> None:
+    Display().display(line, color=C.config.get_config_value("COLOR_VERBOSE"))
+
+
+def _seconds(value: Any) -> float:
+    """The value of PROGRESS as seconds; 0 if nothing is to be shown."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        seconds = float(value)
+    except (TypeError, ValueError):
+        try:
+            seconds = FIRST_SECONDS if boolean(value, strict=True) else 0.0
+        except TypeError:
+            seconds = float("nan")
+    if not seconds >= 0:
+        raise AnsibleError(f"{PROGRESS} is {value!r}. Set a number of seconds, or false.")
+    return seconds
 
 
 def _has_invocation(task_vars: Mapping[str, Any]) -> bool:

@@ -22,11 +22,12 @@ OF_THIS_ANSIBLE = {
 
 
 class Said:
-    """The output and log of one run of a module."""
+    """The output and log of one run of a module, and its result; the exchange with QEMU apart."""
 
     def __init__(self, directory: Path, number: int) -> None:
         self.out, self.err, self.log = ((directory / f"{number}.{name}").read_text() for name in ("out", "err", "log"))
         self.result = json.loads(self.out)
+        self.exchange: list[str] = self.result.pop("exchange", [])
 
 
 def run_logged(directory: Path, tasks: Sequence[tuple[str, dict[str, Any]]], check: bool = False) -> list[Said]:

@@ -285,7 +285,7 @@ def plan(hardware: Hardware, module: str, **options: Any) -> Plan:
 def connected(answering: Answering) -> Iterator[None]:
     """Tasks that are run meanwhile connect to *answering*."""
     words = launched.of_words(answering.command_line)
-    with mock.patch.object(task, "connect", lambda params, warn: answering), mock.patch.object(
+    with mock.patch.object(task, "connect", lambda params, warn, tracer: answering), mock.patch.object(
         launched, "read", lambda pid: words
     ):
         yield

@@ -266,6 +266,19 @@ VM: Docs = {
         "sample": {"name": "vm1", "uuid": "3f2f8a0e-6f0c-4f8e-9c58-0b1d2a3c4d5e"},
     },
 }
+EXCHANGE: Docs = {
+    "exchange": {
+        "description": [
+            "The messages between the task and QEMU without secrets, a line for each, with the seconds since the task began.",
+            "C(->) is a message to QEMU, C(<-) is one from QEMU, which is a reply or an event. Long messages are cut. Of many "
+            "messages the first 300 and the last 300 are kept.",
+        ],
+        "returned": "if Ansible runs with C(-vvv)",
+        "type": "list",
+        "elements": "str",
+        "sample": ["0.004 -> {execute: query-status, id: 0}"],
+    },
+}
 CHANGE: Docs = {
     "commands": {
         "description": "The commands that were sent to QEMU to change the VM, or would be sent in check mode.",
@@ -324,7 +337,7 @@ def returned(module: str) -> str:
             shared.update(RESERVED)
     if not isinstance(work, Information):
         shared.update(CHANGE)
-    shared.update({**VM, **FAILURE})
+    shared.update({**VM, **FAILURE, **EXCHANGE})
     match = re.search(rf"^{BEGIN}: shared results\n(.*?)^{END}", source(module), re.DOTALL | re.MULTILINE)
     present = yaml.safe_load(match.group(1)) or {} if match else {}
     own = section(module, "RETURN").keys() - present.keys()

@@ -13,6 +13,7 @@ from ..qmp import (
     Monitor,
     TcpAddress,
     TlsAddress,
+    Tracer,
     UnixAddress,
     has_address,
     is_loopback,
@@ -58,7 +59,7 @@ _REMEDIES = {
 }
 
 
-def connect(params: Mapping[str, Any], warn: Callable[[str], None]) -> Monitor:
+def connect(params: Mapping[str, Any], warn: Callable[[str], None], tracer: Tracer | None = None) -> Monitor:
     """A monitor that is ready for commands. Raises InvalidOption for an unsafe address, and what ``Monitor.connect`` raises."""
     if params["socket"] and others_may_write(params["socket"]):
         warn(
@@ -66,7 +67,9 @@ def connect(params: Mapping[str, Any], warn: Callable[[str], None]) -> Monitor:
             "the directory in which QEMU creates it."
         )
     seconds = max(LEAST_SECONDS, params["timeout"])
-    return Monitor.connect(address(params), timeout=params["connect_timeout"], command_timeout=seconds, read_timeout=seconds)
+    return Monitor.connect(
+        address(params), timeout=params["connect_timeout"], command_timeout=seconds, read_timeout=seconds, tracer=tracer
+    )
 
 
 def check_values(params: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Mapping, NoReturn
 from ansible.module_utils import basic
 
 from ..qmp import make_printable, printable
+from .exchange import Exchange
 from .failure import Failure, invalid
 from .masking import Masking, SecretPlaces, no_secret_places
 from .run import Work, arguments, run
@@ -22,7 +23,7 @@ def main(work: Work) -> None:
     """Run a module: the body of every ``main()``."""
     module = QmpModule(work.secret_places, supports_check_mode=True, **arguments(work))
     try:
-        result = run(work, module.params, module.check_mode, module.warn)
+        result = run(work, module.params, module.check_mode, module.warn, tracer=module.trace())
     except Failure as failure:
         module.fail_json(**failure.result)
     module.exit_json(**result)
@@ -38,10 +39,17 @@ class QmpModule(basic.AnsibleModule):
 
     def __init__(self, secret_places: SecretPlaces = no_secret_places, **arguments: Any) -> None:
         self._secret_places = secret_places
+        self._exchange: Exchange | None = None
         try:
             super().__init__(**arguments)
         except UnicodeEncodeError:  # Ansible cannot log such options
             self.fail_json("An option contains invalid Unicode (half of a surrogate pair): remove it.")
+
+    def trace(self) -> Exchange | None:
+        """A tracer for the exchange with QEMU, which the result then has; None below -vvv."""
+        if self._verbosity >= 3:
+            self._exchange = Exchange(self._mask().result)
+        return self._exchange
 
     def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
         masking = self._mask()
@@ -79,6 +87,7 @@ class QmpModule(basic.AnsibleModule):
     def _masked(self, result: Mapping[str, Any]) -> dict[str, Any]:
         masking = self._mask()
         self.no_log_values = set()
-        masked = {**masking.result(result), "invocation": {"module_args": masking.options}}
+        exchange = self._exchange.result() if self._exchange else {}
+        masked = {**masking.result(result), **exchange, "invocation": {"module_args": masking.options}}
         make_printable(masked)
         return masked

@@ -13,26 +13,36 @@ from ansible.module_utils.errors import AnsibleValidationErrorMultiple, Unsuppor
 
 from ..qmp import make_printable
 from . import failure
+from .exchange import Exchange
 from .masking import Masking
-from .run import Work, arguments, run
+from .run import ReportOf, Work, arguments, ignore, run
 
 
-def perform(work: Work, given: Mapping[str, Any], name: str, check_mode: bool, with_traceback: bool = False) -> dict[str, Any]:
-    """The result of the module *name*, with ``failed`` if it failed. *given* are the options as a user wrote them."""
+def perform(
+    work: Work,
+    given: Mapping[str, Any],
+    name: str,
+    check_mode: bool,
+    in_detail: bool = False,
+    report: ReportOf = ignore,
+) -> dict[str, Any]:
+    """The result of the module *name*, with ``failed`` if it failed. *given* are the options as a user wrote them. *in_detail*:
+    with the exchange with QEMU, and the traceback of a failure. *report* is called by steps that wait."""
     rules = arguments(work)
     spec = rules.pop("argument_spec")
     checked = ArgumentSpecValidator(spec, **rules).validate(dict(given))
     masking = Masking(checked.validated_parameters, spec, {}, work.secret_places)  # no option has an alias
+    exchange = Exchange(masking.result) if in_detail else None
     warnings: list[str] = []
     try:
         if checked.error_messages:
             raise failure.invalid(_message_of(checked.errors, name))
-        result = run(work, checked.validated_parameters, check_mode, warnings.append)
+        result = run(work, checked.validated_parameters, check_mode, warnings.append, report, exchange)
     except failure.Failure as error:
         result = {**error.result, "failed": True}
-        if with_traceback:
+        if in_detail:
             result["exception"] = traceback.format_exc()
-    result = {**masking.result(result), "invocation": {"module_args": masking.options}}
+    result = {**masking.result(result), **(exchange.result() if exchange else {}), "invocation": {"module_args": masking.options}}
     if warnings:
         result["warnings"] = [masking.text(warning) for warning in warnings]
     if "msg" in result:

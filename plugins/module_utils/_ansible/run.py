@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from functools import partial
 from typing import Any, Callable, Mapping, NamedTuple, Protocol, TypeVar
 
 from .._vm.errors import Conflict, HardwareError, NoFreeSlot, UnplugPending
@@ -15,7 +16,8 @@ from .._vm.model.identity import identity
 from .._vm.model.query_cache import QueryCache
 from .._vm.plan import race
 from .._vm.plan.plan import RETRY_SECONDS, Plan, PlanFailed, redacted
-from ..qmp import CommandError, Monitor, QMPError
+from .._vm.plan.progress import Progress, Report
+from ..qmp import CommandError, Monitor, QMPError, Tracer
 from . import failure
 from .connection import LEAST_SECONDS, OPTIONS, RULES, check_numbers, check_values, connect
 from .masking import SecretPlaces, no_secret_places
@@ -31,13 +33,23 @@ STATE: dict[str, Any] = {
 """The options of every kind of hardware, documented by the doc fragment ``state``."""
 
 
+ReportOf = Callable[[str, Progress], None]
+"""Takes the name of a VM, and how far a step of its task is. It must not raise an exception."""
+
+
+def ignore(_vm: str, _progress: Progress) -> None:
+    """Report to nobody."""
+
+
 class Task(NamedTuple):
-    """One run of a module. ``spec`` is made from ``params`` by the spec builder; ``warn`` shows a warning."""
+    """One run of a module. ``spec`` is made from ``params`` by the spec builder; ``warn`` shows a warning, and ``report`` how far
+    the steps are."""
 
     params: Params
     spec: Any
     check_mode: bool
     warn: Callable[[str], None]
+    report: Report
 
 
 class Work(Protocol):
@@ -175,15 +187,23 @@ def arguments(work: Work) -> dict[str, Any]:
     }
 
 
-def run(work: Work, params: Params, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    work: Work,
+    params: Params,
+    check_mode: bool,
+    warn: Callable[[str], None],
+    report: ReportOf = ignore,
+    tracer: Tracer | None = None,
+) -> dict[str, Any]:
     """The result of a task. Raises Failure, and nothing else."""
     try:
         check_values(params)
         check_numbers(params, {**OPTIONS, **work.options})
         spec = work.spec(params)
-        with connect(params, warn) as monitor:
+        with connect(params, warn, tracer) as monitor:
             vm = identity(QueryCache(monitor))  # first, because the task can end QEMU
-            result = work.run(monitor, Task(params, spec, check_mode, warn))
+            named = partial(report, vm["name"] or str(monitor.address))
+            result = work.run(monitor, Task(params, spec, check_mode, warn, named))
             return {**result, "vm": {**vm, **result.get("vm", {})}}
     except failure.Failure:
         raise
@@ -209,7 +229,7 @@ def _operate(operation: Operation, monitor: Monitor, task: Task) -> dict[str, An
     del hardware  # so that its cache and that of the next one do not exist at the same time
     results: dict[str, Any] = {}
     try:
-        run = plan.apply(monitor, params["timeout"])
+        run = plan.apply(monitor, params["timeout"], task.report)
         result["commands"], results = [redacted(command) for command in run.sent], run.results
         for words in run.launch_args.values():
             result["launch_args"] = words

@@ -204,7 +204,7 @@ class Hotplug:
             return {**result, **_report(plan, None, hardware)}
         del hardware  # so that its cache and that of the next one do not exist at the same time
         try:
-            run = plan.apply(monitor, task.params["timeout"])
+            run = plan.apply(monitor, task.params["timeout"], task.report)
         except PlanFailed as error:
             error.cause = race.lost(error.cause)
             raise _of_item(failure.of_plan(error), plan.item_of(error)) from error

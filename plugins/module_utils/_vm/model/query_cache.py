@@ -57,7 +57,7 @@ _REPLIES: dict[str, Any] = {
     "query-migrate": {
         "status?": str,
         "error-desc?": str,
-        "ram?": {"total": int, "remaining": int},
+        "ram?": {"total": int, "remaining": int, "transferred?": int, "dirty-sync-count?": int},
         "socket-address?": [{"type": str, "path?": str}],
     },
     "query-migrate-capabilities": [{"capability": str, "state": bool}],

@@ -14,6 +14,7 @@ from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.slots import default_driver
 from ..plan.plan import Command, Plan, Run, Step, wire
+from ..plan.progress import Progress
 
 _PAGE = 4096
 """Bytes of a page of the balloon, whatever the size of the guest's pages is (``VIRTIO_BALLOON_PFN_SHIFT``)."""
@@ -47,6 +48,7 @@ class Inflate(Step):
                     actual=last,
                     remainder=left,
                 )
+            run.report(Progress("balloon", abs(last - first), abs(self.size - first)))
             run.monitor.poll_events(_POLL_SECONDS)
             before, last = last, _actual(run)
             moved = moved if last == before else time.monotonic()

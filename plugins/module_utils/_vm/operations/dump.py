@@ -19,6 +19,7 @@ from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Plan, Run, Step, wire
+from ..plan.progress import Progress
 
 _MAGIC = {"elf": (b"\x7fELF",), "win-dmp": (b"PAGEDUMP", b"PAGEDU64")}
 _KDUMP_MAGIC = (b"makedumpfile", b"KDUMP   ")
@@ -63,6 +64,7 @@ class Write(Step):
         deadline = time.monotonic() + run.timeout
         run.execute("dump-guest-memory", self.arguments)
         while (progress := run.read("query-dump"))["status"] == "active" or _halted(run):
+            run.report(Progress("dump", progress["completed"], progress["total"]))
             left = deadline - time.monotonic()
             if left <= 0:
                 raise StillInProgress(

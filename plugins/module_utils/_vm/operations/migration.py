@@ -18,6 +18,7 @@ from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..model.values import nearest, typed
 from ..plan.plan import RETRY_SECONDS, Command, Execute, Plan, Run, Step, wire
+from ..plan.progress import Progress
 from .power import has_left
 
 _ACTIVE = {
@@ -85,10 +86,11 @@ class Follow(Step):
                 return
             if left <= 0:
                 raise StillInProgress(
-                    f"The migration has not ended within {run.timeout:g} s. It is {now['status']} and continues{_progress(now)}. "
+                    f"The migration has not ended within {run.timeout:g} s. It is {now['status']} and continues{_amount(now)}. "
                     "Run the task again to wait longer, or set state: cancelled.",
                     migration=now,
                 )
+            run.report(_progress(now))
             run.monitor.poll_events(min(RETRY_SECONDS, left))
 
 
@@ -316,6 +318,18 @@ def _check_end(run: Run, now: Status) -> None:
     raise JobFailed(f"{text} {guest}.", migration=now, vm=vm["status"])
 
 
-def _progress(now: Status) -> str:
+def _progress(now: Status) -> Progress:
+    """How far a migration is. The guest writes meanwhile, so its memory is sent in several passes."""
+    ram, status = now.get("ram"), now.get("status", "none")
+    if not ram:
+        return Progress("migration", note=str(status))
+    passes = ram.get("dirty-sync-count", 1)
+    notes = [*([] if status == "active" else [str(status)]), *([f"pass {passes} over the memory"] if passes > 1 else [])]
+    return Progress(
+        "migration", ram["total"] - ram["remaining"], ram["total"], moved=ram.get("transferred"), note=", ".join(notes)
+    )
+
+
+def _amount(now: Status) -> str:
     ram = now.get("ram")
     return f" ({ram['total'] - ram['remaining']} of {ram['total']} bytes of RAM)" if ram else ""

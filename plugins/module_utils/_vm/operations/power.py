@@ -13,6 +13,7 @@ from ..errors import InvalidOption, StillInProgress, Unsupported
 from ..lazy import dataclass
 from ..model.hardware import Hardware
 from ..plan.plan import Await, Command, Execute, Plan, Run, Step, wire
+from ..plan.progress import Progress
 
 _ENDED = {"shutdown"}
 _NEEDS_RESET = {"guest-panicked", "internal-error", "io-error"}
@@ -21,6 +22,7 @@ _LEFT = "postmigrate"
 _AWAITS = "inmigrate"
 _SWITCHES = "finish-migrate"
 _RESET = "prelaunch"
+_LOOK_SECONDS = 1.0
 REQUESTED = "shutdown_requested"
 """The status in the result of a task that has pressed the power button and does not wait."""
 
@@ -62,8 +64,9 @@ class PowerDown(Step):
                     )
                 Quit().apply(run)
                 return
+            run.report(Progress(note="the guest has not shut down"))
             try:
-                run.monitor.poll_events(left)
+                run.monitor.poll_events(min(_LOOK_SECONDS, left))
             except Disconnected:
                 if not self._is_over(run, since):
                     raise

@@ -15,6 +15,7 @@ from ..lazy import dataclass
 from ..model.hardware import PERIPHERAL
 from ..model.query_cache import QueryCache
 from .plan import RETRY_SECONDS, Command, Run, Step, wire
+from .progress import Progress, named
 
 POLL_SECONDS = 0.5
 """Between looks at whether a device is gone, for some events never come: under TCG a CPU's own does not."""
@@ -259,9 +260,19 @@ def _release(run: Run, unplugs: Sequence[Unplug]) -> tuple[set[str], dict[str, E
                     errors[device] = error
                     del waiting[device]
         if waiting:
+            run.report(_progress(run, len(unplugs), waiting))
             wake_at = min(look_at, deadline, *(request.again_at for request in waiting.values() if request.repeats))
             monitor.poll_events(max(0.0, wake_at - now))
     return gone, {unplug.device: errors[unplug.device] for unplug in unplugs if unplug.device in errors}
+
+
+def _progress(run: Run, total: int, waiting: Mapping[str, _Request]) -> Progress:
+    what = "rollback" if run.rollback else ""
+    if total == 1:
+        return Progress(what, note=f"the guest has not released {named([*waiting])}")
+    return Progress(
+        what, total - len(waiting), total, unit="devices unplugged", note=f"the guest has not released {named([*waiting])}"
+    )
 
 
 def _refusal(event: Event, waiting: Mapping[str, _Request]) -> UnplugRefused | None:

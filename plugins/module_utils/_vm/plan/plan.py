@@ -20,6 +20,7 @@ from ...qmp import CommandError, InvalidArguments, Monitor, QMPError, redact_req
 from ..errors import HardwareError, StillInProgress, UnplugPending
 from ..lazy import dataclass
 from ..model.query_cache import QueryCache
+from .progress import Progress, Report, ignore
 
 Command = Dict[str, Any]
 """``{"execute": name, "arguments": {…}}``, as QMP has it on the wire."""
@@ -39,13 +40,14 @@ class Run:
     ``timeout``: seconds that each step may take. ``rollback``: whether this run undoes the steps of another one. ``sent``: the
     commands so far. ``results``: members that steps add to the result of the task. ``finished``: the completed parts of the
     present step, if it consists of several. ``pending``: the unplugs that the task allows to be pending. ``launch_args``: by the
-    id of the device, those that are known only after the change.
+    id of the device, those that are known only after the change. ``report``: called by steps that wait.
     """
 
-    def __init__(self, monitor: Monitor, timeout: float, rollback: bool = False) -> None:
+    def __init__(self, monitor: Monitor, timeout: float, rollback: bool = False, report: Report = ignore) -> None:
         self.monitor = monitor
         self.timeout = timeout
         self.rollback = rollback
+        self.report = report
         self.sent: list[Command] = []
         self.results: dict[str, Any] = {}
         self.finished: list[Step] = []
@@ -187,8 +189,8 @@ class PassDescriptor(Step):
 
 @dataclass(frozen=True)
 class Await(Step):
-    """Wait for a condition. ``look`` reads whether it holds, and raises a HardwareError if it never will. ``late`` makes the
-    error that is raised after the time limit. ``undo_step`` restores the object whose end was awaited."""
+    """Wait for a condition. ``look`` reads whether it holds, and raises a HardwareError if it never will; it may report progress.
+    ``late`` makes the error that is raised after the time limit. ``undo_step`` restores the object whose end was awaited."""
 
     look: Callable[[Run], bool]
     late: Callable[[Run], HardwareError]
@@ -235,16 +237,17 @@ class Plan:
         """All commands that ``apply`` sends if nothing fails."""
         return [command for step in self.steps for command in step.commands()]
 
-    def apply(self, monitor: Monitor, timeout: float) -> Run:
+    def apply(self, monitor: Monitor, timeout: float, report: Report = ignore) -> Run:
         """Perform all steps, each within *timeout* seconds, and return the run. Raises PlanFailed."""
         with monitor.acting():
-            return self._apply(monitor, timeout)
+            return self._apply(monitor, timeout, report)
 
-    def _apply(self, monitor: Monitor, timeout: float) -> Run:
-        run = Run(monitor, timeout)
+    def _apply(self, monitor: Monitor, timeout: float, report: Report) -> Run:
+        run = Run(monitor, timeout, report=report)
         done: list[Step] = []
-        for step in self.steps:
+        for number, step in enumerate(self.steps):
             run.finished = []
+            report(Progress(done=number, total=len(self.steps), unit="steps done"))
             try:
                 step.apply(run)
             except StillInProgress as error:  # it continues, so it is not rolled back
@@ -252,7 +255,7 @@ class Plan:
                 raise PlanFailed(error, run.sent, done=_final(done), step=step, changed=_changes([*done, step])) from error
             except (CommandError, InvalidArguments, HardwareError, OSError) as error:
                 done += run.finished
-                undone, left = roll_back(done, Run(monitor, timeout, rollback=True))
+                undone, left = roll_back(done, Run(monitor, timeout, True, report))
                 final = _final(done)
                 changed = _changes(final) or bool(left) or isinstance(error, UnplugPending)
                 raise PlanFailed(error, run.sent, undone, left, final, step, changed) from error

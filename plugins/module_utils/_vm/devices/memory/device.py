@@ -17,6 +17,7 @@ from ...model.values import check_id
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
 from ...plan.plan import Await, Execute, Plan, Run, Step
+from ...plan.progress import Progress
 from ..current import current_arguments
 from ..frontend import FrontendSpec, device_arguments, device_differences, recreated_arguments, refuse
 from ..objects.plans import launch_argument
@@ -306,7 +307,15 @@ def _reached(memory_id: str, requested: int) -> Await:
             remainder=remainder,
         )
 
-    return Await(lambda run: size(run) == requested, late)
+    begin: list[int] = []
+
+    def look(run: Run) -> bool:
+        now = size(run)
+        begin[:] = begin or [now]
+        run.report(Progress(f"memory {memory_id}", abs(now - begin[0]), abs(requested - begin[0])))
+        return now == requested
+
+    return Await(look, late)
 
 
 def runs(hardware: Hardware) -> bool:

@@ -15,6 +15,7 @@ from ....qmp import CommandError
 from ...errors import HardwareError, JobFailed, StillInProgress
 from ...lazy import dataclass
 from ...plan.plan import Await, Command, Delete, Execute, Run, Step, wire
+from ...plan.progress import Progress
 from .spec import ENDED, READY, progress
 
 _POLL_SECONDS = 0.2
@@ -51,7 +52,7 @@ class Finish(Step):
             if job is None or job["status"] in ENDED:
                 _conclude(run, self.job, job)
                 return
-            run.results["progress"] = progress(job)
+            _report(run, job)
             if job["status"] in READY and not completed:
                 run.execute("job-complete", {"id": self.job})
                 completed = True
@@ -113,7 +114,7 @@ def await_ready(job_id: str) -> Await:
         if job is None or job["status"] in ENDED:
             _conclude(run, job_id, job)
             return True
-        run.results["progress"] = progress(job)
+        _report(run, job)
         return bool(job["status"] in (*READY, "pending"))
 
     def late(run: Run) -> StillInProgress:
@@ -122,6 +123,18 @@ def await_ready(job_id: str) -> Await:
         )
 
     return Await(look, late)
+
+
+def _report(run: Run, job: dict[str, Any]) -> None:
+    run.results["progress"] = progress(job)
+    run.report(
+        Progress(
+            f"{job['type']} {job['id']}",
+            job["current-progress"],
+            job["total-progress"],
+            note="" if job["status"] == "running" else job["status"],
+        )
+    )
 
 
 def _find(run: Run, job_id: str) -> Any:

@@ -146,7 +146,7 @@ def test_a_secret_is_in_no_output_and_not_in_the_log(module: str, options: dict[
 
 
 def test_a_defect_shows_no_secret_in_its_message_and_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def defect(work: Any, params: Any, check_mode: bool, warn: Any) -> dict[str, Any]:
+    def defect(work: Any, params: Any, check_mode: bool, warn: Any, tracer: Any) -> dict[str, Any]:
         warn(f"about {params['secret']}")
         try:
             raise KeyError(params["secret"])
@@ -163,9 +163,9 @@ def test_a_defect_shows_no_secret_in_its_message_and_traceback(monkeypatch: pyte
 def test_a_warning_is_shown_once_and_is_printable(recording: recordings.Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     really = task.run
 
-    def warned(work: Any, params: Any, check_mode: bool, warn: Any) -> dict[str, Any]:
+    def warned(work: Any, params: Any, check_mode: bool, warn: Any, tracer: Any) -> dict[str, Any]:
         warn("beware \x1b[31m of this")
-        return really(work, params, check_mode, warn)
+        return really(work, params, check_mode, warn, tracer=tracer)
 
     monkeypatch.setattr(glue, "run", warned)
     result = main("qmp_info", recordings.monitor(recording), socket=SOCKET, gather_subset=["balloon"])
