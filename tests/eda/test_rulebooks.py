@@ -96,7 +96,7 @@ def test_a_vm_heals_itself(tmp_path: Path, small_storage: Path) -> None:
     variables["qmp_monitors"].append({"name": "other", "socket": other.address.path})
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump(inventory))
     (tmp_path / "variables.yml").write_text(yaml.safe_dump(variables))
-    words = shlex.split(block("$ ansible-rulebook"))[2:]
+    words = shlex.split(block("# ansible-rulebook"))[2:]
     with vm, other, Rulebook(tmp_path, *words) as rulebook:
         rulebook.wait(lambda: rulebook.output.count("'event': 'qmp_gap'") == 2)
         rulebook.wait(lambda: refusal("other", "rp2") in rulebook.output)

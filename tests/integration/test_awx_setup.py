@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from ansible_collections.vmops.qemu.tests.support.awx import AWX, modules
-from ansible_collections.vmops.qemu.tests.support.markdown import blocks
+from ansible_collections.vmops.qemu.tests.support.guide import blocks
 from ansible_collections.vmops.qemu.tests.support.pattern import DEFINITION, PATTERN, RESOURCES, TEMPLATES
 from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
@@ -149,7 +149,7 @@ SCHEMA = fields(
 
 
 def test_ansible_builder_takes_the_execution_environment_of_the_guide(tmp_path: Path) -> None:
-    (text,) = [block for block in blocks(GUIDE, "yaml") if "images:" in block]
+    (text,) = [block.text for block in blocks(GUIDE.read_text("utf-8")) if "images:" in block.text]
     (tmp_path / "execution-environment.yml").write_text(text)
     run = partial(subprocess.run, cwd=tmp_path, text=True, check=True, capture_output=True)
     run(["ansible-builder", "create"])
@@ -162,7 +162,7 @@ def test_ansible_builder_takes_the_execution_environment_of_the_guide(tmp_path: 
 
 
 def test_the_inventory_of_the_guide_reaches_the_vms_of_two_hypervisors(tmp_path: Path, playbooks: Playbooks) -> None:
-    (inventory,) = [block for block in blocks(GUIDE, "yaml") if "on_hypervisor1" in block]
+    (inventory,) = [block.text for block in blocks(GUIDE.read_text("utf-8")) if "on_hypervisor1:" in block.text]
     (tmp_path / "vms.yml").write_text(inventory.replace("/run/", f"{tmp_path}/"))
     local = (*("-i", "vms.yml"), *("-e", "ansible_connection=local"), *("-e", f"ansible_python_interpreter={sys.executable}"))
     with VM(tmp_path / "web1", boot=False) as web1, VM(tmp_path / "db1", boot=False) as db1:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
 import subprocess
 import threading
@@ -32,7 +31,6 @@ SECONDS = 2.0
 MOST_SECONDS = 2 * SECONDS + 8.0
 """For the inventory, and for ansible-inventory itself on a busy machine."""
 RUN_SECONDS = 120
-PAGE = Path(__file__).parents[2] / "docs" / "inventory.md"
 TEMPLATE = "{{ 6*7 }}"
 PLAY = """
 - hosts: qmp:!qmp_error
@@ -275,23 +273,3 @@ def test_a_source_that_is_wrong_is_refused(vms: dict[str, VM], tmp_path: Path, o
     assert run.returncode != 0
     assert message in " ".join(run.stderr.split()), run.stderr
     assert "correct horse" not in run.stdout + run.stderr
-
-
-@pytest.mark.newest_core
-def test_the_examples_of_the_page_work(make_vm: Callable[..., VM], tmp_path: Path) -> None:
-    vm = make_vm(boot=False, extra=("-name", "vm1"))
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "vm1-data1.qcow2", "1M"], check=True)
-    for text in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-        name = text.split()[1]
-        text = text.replace("/run/", f"{tmp_path}/").replace("/srv/images", str(tmp_path))
-        (tmp_path / name).write_text(text + ("connect_timeout: 1\n" if "plugin:" in text else ""))
-    silent = tmp_path / "vm2"
-    silent.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(silent / "qmp.sock"))
-        listener.listen(1)
-        for playbook in ("disks.yml", "report.yml"):
-            run = ansible("ansible-playbook", tmp_path / "vms.qmp.yml", str(tmp_path / playbook))
-            assert run.returncode == 0, run.stdout + run.stderr
-    assert "monitor_busy" in run.stdout
-    assert [node["node-name"] for node in vm.query("query-named-block-nodes") if node["drv"] == "qcow2"] == ["data1"]
