@@ -45,6 +45,9 @@ _value:
     data:
       description: The variables that are set, with their values. Secrets are among them, so do not show it.
       type: dict
+    connection:
+      description: Those that are options of the connection to the VM, by their names there.
+      type: dict
     hardware:
       description:
         - Those that are options of M(vmops.qemu.qmp_hotplug) or of its connection, by their names there.
@@ -75,6 +78,7 @@ from typing import Any, Callable, Iterable, Mapping
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.connection import OPTIONS as CONNECTION
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.hotplug import ITEMS
 
 _SPECS = Path(__file__).parents[2] / "roles" / "hotplug" / "meta" / "argument_specs.yml"
@@ -148,6 +152,7 @@ def hotplug_input(variables: Mapping[str, Any], names: Iterable[str] = ()) -> di
         for name, value in found["data"].items()
         if name not in _OF_THE_ROLE and value not in ([], {})
     }
+    found["connection"] = {name: value for name, value in found["hardware"].items() if name in CONNECTION}
     return found
 
 

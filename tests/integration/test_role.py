@@ -26,6 +26,34 @@ KEEP = """
     vmops.qemu.qmp_persist: {program: "{{ program }}", unit_directory: "{{ unit_directory }}"}
   roles: [vmops.qemu.hotplug]
 """
+RUNS = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: A run that succeeds
+      ansible.builtin.import_role: {name: vmops.qemu.hotplug}
+      vars: {hotplug_socket: "{{ sockets[0] }}", hotplug_blockdevs: "{{ one }}", hotplug_misspelt: true}
+    - name: A run that fails at its second kind
+      block:
+        - ansible.builtin.include_role: {name: vmops.qemu.hotplug}
+          vars: {hotplug_socket: "{{ sockets[0] }}", hotplug_blockdevs: "{{ two }}", hotplug_netdevs: "{{ failing }}"}
+      rescue:
+        - ansible.builtin.debug: {msg: "second {{ ansible_failed_result.msg }}"}
+    - name: A run that fails as a transaction
+      block:
+        - ansible.builtin.include_role: {name: vmops.qemu.hotplug}
+          vars: {hotplug_socket: "{{ sockets[0] }}", hotplug_netdevs: "{{ failing }}", hotplug_strategy: transaction}
+      rescue:
+        - ansible.builtin.debug: {msg: "third {{ ansible_failed_result.msg }}"}
+    - name: A run for each VM
+      ansible.builtin.include_role: {name: vmops.qemu.hotplug}
+      vars: {hotplug_socket: "{{ item.0 }}", hotplug_blockdevs: "{{ item.1 }}", hotplug_timeout: "{{ 10 + 10 }}"}
+      loop: "{{ sockets | zip([two, three]) }}"
+      loop_control: {label: "{{ item.0 }}"}
+    - name: A run without any list
+      ansible.builtin.include_role: {name: vmops.qemu.hotplug}
+      vars: {hotplug_socket: "{{ sockets[1] }}"}
+"""
 MAC = "52:54:00:00:00:01"
 
 
@@ -134,6 +162,26 @@ def test_a_failure_rolls_back_the_additions_of_the_play_and_is_the_reported_erro
     )
     rolled_back = "was rolled back: data1, data2" if strategy == "modules" else "The changes of this run were rolled back."
     assert rolled_back in shown, played.output
+
+
+def test_no_value_of_a_run_reaches_the_next_run_of_the_same_play(
+    playbooks: Playbooks, vm: VM, tmp_path: Path, taken_port: int
+) -> None:
+    (playbooks.directory / "runs.yml").write_text(RUNS)
+    disks = {name: [disk(name)] for name in ("one", "two", "three")}
+    with VM(tmp_path / "vm2", boot=False) as other:
+        sockets = [str(one.qmp_socket) for one in (vm, other)]
+        played = playbooks.run("runs.yml", sockets=sockets, failing=[nic_that_fails(taken_port)], **disks)
+        assert {"one", "two"} < set(vm.hardware()["devices"]) and "three" not in vm.hardware()["devices"], played.output
+        assert "three" in other.hardware()["devices"] and "two" not in other.hardware()["devices"], played.output
+    assert played.recap["failed"] == 0 and played.recap["rescued"] == 4, played.output
+    shown = " ".join(played.output.split())
+    second, third = shown.split("msg: 'second ")[1], shown.split("msg: 'third ")[1]
+    assert "What this play added was rolled back: two." in second.split("PLAY RECAP")[0].split("third ")[0], played.output
+    assert "What this play added" not in third and shown.count("hotplug_misspelt") == 1, played.output
+    reports = [line.strip(" -") for line in played.output.splitlines() if "Changed: " in line]
+    assert reports == ["'Changed: +one'", "'Changed: +two'", "'Changed: +three'", "'Changed: nothing'"], played.output
+    assert hotplug(playbooks, vm, blockdevs=gone("one", "two")).recap["failed"] == 0
 
 
 def test_what_can_be_known_to_fail_is_refused_before_anything_is_changed(playbooks: Playbooks, vm: VM) -> None:

@@ -406,12 +406,6 @@ def role_names() -> str:
     return as_yaml({"cpus": "Number of", **{kind: items.one for kind, items in hotplug.ITEMS.items()}}, 2)
 
 
-def role_desired() -> str:
-    """The options of qmp_hotplug for what the role is given."""
-    lists = {kind: f"{{{{ __hotplug_data.hotplug_{kind} }}}}" for kind in hotplug.LISTS}
-    return as_yaml({"cpus": "{{ __hotplug_data.hotplug_cpus | default(omit) }}", **lists}, 8)
-
-
 def role_undo() -> str:
     """The options of qmp_hotplug for what the role rolls back."""
     cpus = "{{ __hotplug_plan.undo.cpus if __hotplug_finished | selectattr('kind', 'equalto', 'cpus') else omit }}"
@@ -426,13 +420,13 @@ def role_task(kind: str) -> str:
     """The tasks of the role for the items of one kind."""
     module = MODULES_OF[kind]
     title = "VCPUs" if kind == "cpus" else hotplug.ITEMS[kind].title
-    if kind == "cpus":
-        arguments = {"count": "{{ __hotplug_item.count }}"}
-    else:
-        arguments = {name: _passed(name, option) for name, option in options_of(module).items() if name not in _SET_BY_THE_ROLE}
+    required = {
+        name: f"{{{{ __hotplug_entry.{name} }}}}" for name, option in options_of(module).items() if option.get("required")
+    }
     task = {
         "name": f"{title}, {{{{ __hotplug_group.state }}}}",
-        f"vmops.qemu.{module}": arguments,
+        f"vmops.qemu.{module}": required,
+        "module_defaults": {f"vmops.qemu.{module}": "{{ __hotplug_item }}"},
         "register": "__hotplug_result",
         "loop": "{{ __hotplug_group.entries }}",
         "loop_control": {
@@ -443,18 +437,12 @@ def role_task(kind: str) -> str:
     }
     note = {
         "name": "Note what was changed",
-        "ansible.builtin.set_fact": {"__hotplug_finished": "{{ __hotplug_finished | default([]) + __hotplug_done }}"},
+        "ansible.builtin.set_fact": {"__hotplug_progress": {"finished": "{{ __hotplug_finished + __hotplug_done }}"}},
     }
     return f"{HEADER}# Written by nox -s generate.\n---\n" + "\n".join(as_yaml([one]) for one in (task, note))
 
 
 _SET_BY_THE_ROLE = ("reserved", "on_pending")
-
-
-def _passed(name: str, option: Docs) -> str:
-    if option.get("no_log") and option["type"] == "str":  # text that looks like a number stays text
-        return f"{{{{ __hotplug_item.{name} | string if __hotplug_item.{name} is defined else omit }}}}"
-    return f"{{{{ __hotplug_item.{name} | default(omit) }}}}"
 
 
 # -- Ansible's own declarations
@@ -605,7 +593,6 @@ def parts() -> Iterator[tuple[str, str, Callable[[], str]]]:
     yield "roles/hotplug/meta/argument_specs.yml", "options", argument_specs
     for kind in MODULES_OF:
         yield f"roles/hotplug/tasks/{kind}.yml", "", partial(role_task, kind)
-    yield "roles/hotplug/tasks/main.yml", "desired hardware", role_desired
     yield "roles/hotplug/tasks/rollback.yml", "what is undone", role_undo
     yield "roles/hotplug/defaults/main.yml", "lists", role_defaults
     yield "roles/hotplug/vars/main.yml", "variables", role_variables

@@ -97,7 +97,14 @@ def test_scalar_variables_can_be_text_or_empty(variable: str) -> None:
     assert checked(variable, text)["data"] == {variable: value}
     assert checked(variable, value)["data"] == {variable: value}
     for empty in ("", " ", None):
-        assert checked(variable, empty) == {"data": {}, "entries": [], "problems": [], "warnings": [], "hardware": {}}
+        assert checked(variable, empty) == {
+            "data": {},
+            "entries": [],
+            "problems": [],
+            "warnings": [],
+            "hardware": {},
+            "connection": {},
+        }
     (problem,) = checked(variable, "many")["problems"]
     assert problem.startswith(f"{variable} is 'many'. Give ")
 
