@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ansible_collections.vmops.qemu.plugins.module_utils._ansible.options.hotplug import ITEMS
 from ansible_collections.vmops.qemu.tests.support.playbooks import Playbooks
 from ansible_collections.vmops.qemu.tests.support.values import NULL
 from ansible_collections.vmops.qemu.tests.vm.machine import VM
 
+COLLECTION = "ansible_collections.vmops.qemu.plugins"
 SECRET = "correct horse"
 TASKS: list[dict[str, Any]] = [
     {"qmp_blockdev": {"id": "d1", "backend": NULL, "check": True}},
@@ -98,3 +102,18 @@ def test_a_task_that_the_worker_cannot_do_as_a_module_would_is_a_module(
     assert "plugins/modules/qmp_blockdev.py" in played.output, played.output
     (result,) = json.loads(output.read_text())
     assert result["changed"] and result["disk"]["id"] == "d1"
+
+
+@pytest.mark.parametrize(
+    ("module", "needed"),
+    [
+        ("qmp_hotplug", {f"_ansible.specs.{items.module[len('qmp_') :]}" for items in ITEMS.values()}),
+        ("qmp_netdev", {"_ansible.specs.netdev"}),
+        ("qmp_info", {"_vm.capacity", "_vm.launch", "_vm.operations.balloon"}),
+    ],
+)
+def test_an_action_plugin_loads_all_that_a_task_can_need(module: str, needed: set[str]) -> None:
+    """Ansible loads it before it forks its workers. If not, each of many workers would load the same."""
+    code = f"import json, sys, {COLLECTION}.action.{module}; print(json.dumps([*sys.modules]))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {f"{COLLECTION}.module_utils.{name}" for name in needed} <= set(json.loads(child.stdout))

@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.vmops.qemu.tests.support.recordings import DIRECTORY
 
 MODULES = "ansible_collections.vmops.qemu.plugins.modules"
-ACTIONS = "ansible_collections.vmops.qemu.plugins.action"
 SUPPORT = "ansible_collections.vmops.qemu.tests.support"
 UTILS = "ansible_collections.vmops.qemu.plugins.module_utils."
 _CODE = {
@@ -84,19 +83,6 @@ def test_the_facts_load_only_the_kinds_that_are_asked_for() -> None:
     assert not {
         name for name in names if name.startswith((UTILS + "_vm.devices.nic", UTILS + "_vm.operations", UTILS + "_vm.launch"))
     }
-
-
-@pytest.mark.parametrize(
-    ("module", "needed"),
-    [
-        ("qmp_hotplug", {f"_ansible.specs.{one}" for one in _CODE["specs"]}),
-        ("qmp_netdev", {"_ansible.specs.netdev"}),
-        ("qmp_info", {"_vm.capacity", "_vm.launch", "_vm.operations.balloon"}),
-    ],
-)
-def test_an_action_plugin_loads_all_that_a_task_can_need_before_workers_are_forked(module: str, needed: set[str]) -> None:
-    """If not, each of many workers would load it."""
-    assert {UTILS + name for name in needed} <= loaded(f"import {ACTIONS}.{module}")
 
 
 def test_a_module_generates_no_methods_of_the_steps_that_it_does_not_take() -> None:
