@@ -114,14 +114,92 @@ def native(make_vm: Callable[..., VM]) -> VM:
         ({"memory": [{"id": "m1", "size": "1G"}, {"id": "m2", "size": "1G"}]}, "no_free_slot", "memory[1] (m2): "),
         ({"blockdevs": [disk("a", iothread="nosuch")]}, "invalid_option", "blockdevs[0] (a): "),
         ({"blockdevs": [disk("a", bootindex=1), disk("b", bootindex=1)]}, "conflict", "blockdevs[1] (b): bootindex 1"),
+        (
+            {"chardevs": [{"id": name, "type": "socket", "path": "/run/a.sock"} for name in ("c1", "c2")]},
+            "invalid_option",
+            "chardevs[0] (c1) and chardevs[1] (c2) have the same path",
+        ),
+        ({"memory": [{"id": "m1", "size": "128M"}, {"total": "256M"}]}, "invalid_option", "that this task does not list"),
+        (
+            {"devices": [{"id": "r1", "driver": "virtio-rng-pci", "properties": {"rng": "io0"}}]},
+            "invalid_option",
+            "is a iothread",
+        ),
     ],
-    ids=["slots", "id", "mac", "one slot", "memory", "reference", "bootindex"],
+    ids=["slots", "id", "mac", "one slot", "memory", "reference", "bootindex", "path", "total", "link"],
 )
 def test_the_impossible_is_refused_before_the_first_command(native: VM, desired: Any, code: str, words: str) -> None:
     before = native.hardware()
     for check in (True, False):
         refused(hotplug(native, check, objects=[{"id": "io1", "qom_type": "iothread"}], **desired), code, words)
     assert native.hardware() == before
+
+
+def over(node: str) -> dict[str, Any]:
+    return {"id": "new", "backend": {"driver": "raw", "file": node}}
+
+
+@pytest.mark.parametrize(
+    ("desired", "code", "words"),
+    [
+        ({"blockdevs": [*gone("a"), over("a")]}, "invalid_option", "backend.file is 'a', but the VM has no such block node"),
+        ({"blockdevs": [over("a")], "exact": True}, "invalid_option", "backend.file is 'a', but the VM has no such block node"),
+        ({"blockdevs": [*gone("a"), {"id": "new", "file": "/nonexistent"}]}, "command_failed", "No such file or directory"),
+        (
+            {
+                "objects": gone("group"),
+                "blockdevs": [
+                    *gone("a"),
+                    {"id": "new", "backend": {"driver": "throttle", "throttle-group": "group", "file": {"driver": "null-co"}}},
+                ],
+            },
+            "invalid_option",
+            "backend.throttle-group is 'group'",
+        ),
+        (
+            {"chardevs": gone("line"), "netdevs": [{"id": "n1", "type": "vhost-user", "chardev": "line"}]},
+            "invalid_option",
+            "chardev is 'line', but the VM has no such character device",
+        ),
+        (
+            {"netdevs": [*gone("net"), {"id": "n1", "type": "hubport", "options": {"hubid": 1, "netdev": "net"}}]},
+            "invalid_option",
+            "options.netdev is 'net', but the VM has no such network backend",
+        ),
+        (
+            {
+                "blockdevs": gone("a"),
+                "chardevs": [
+                    {"id": "c1", "type": "socket", "address": "::1", "address_port": 1, "options": {"tls-creds": "nosuch"}}
+                ],
+            },
+            "invalid_option",
+            "options.tls-creds is 'nosuch', but the VM has no such object",
+        ),
+        ({"blockdevs": gone("a"), "devices": gone("rp3")}, "unsupported", "rp3 is on the bus pcie.0, from which QEMU removes no"),
+    ],
+    ids=["node", "exact", "file", "throttle group", "chardev", "netdev", "credentials", "bus"],
+)
+def test_nothing_is_removed_by_a_task_that_cannot_be_completed(
+    native: VM, tmp_path: Path, desired: Any, code: str, words: str
+) -> None:
+    objects = [{"id": "group", "qom_type": "throttle-group"}]
+    chardevs = [{"id": "line", "type": "socket", "path": str(tmp_path / "line.sock")}]
+    netdevs = [{"id": "net", "type": "user"}]
+    assert hotplug(native, blockdevs=[disk("a")], objects=objects, chardevs=chardevs, netdevs=netdevs)["changed"]
+    before = native.hardware()
+    for check in (True, False):
+        refused(hotplug(native, check, **desired), code, words)
+    assert native.hardware() == before
+
+
+def test_a_total_is_reached_without_the_memory_that_the_task_lists(native: VM) -> None:
+    listed = {"id": "dimm7", "size": "64M"}
+    assert hotplug(native, memory=[listed, {"total": "384M"}])["changed"]
+    assert unchanged(hotplug(native, memory=[listed, {"total": "384M"}]))
+    planned = hotplug(native, True, memory=[listed, {"total": "320M"}])
+    assert [one["arguments"]["id"] for one in planned["commands"]] == ["dimm1", "dimm1.mem"], planned
+    refused(hotplug(native, memory=[listed, {"total": "256M"}]), "invalid_option", "that this task does not list")
 
 
 def test_a_failure_in_the_middle_rolls_back_all_kinds(native: VM, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_disk_that_cannot_be(modules: Modules, options: dict[str, Any], code: 
         ({"id": "n1", "type": "user", "descriptors": True}, "invalid_option", ["descriptors", "tap"]),
         ({"id": "n1", "type": "user", "options": {"restrct": True}}, "invalid_option", ["restrct", "'restrict'"]),
         ({"id": "n1", "type": "user", "options": {"restrict": "perhaps"}}, "invalid_option", ["restrict", "boolean"]),
-        ({"id": "n1", "type": "vhost-user", "chardev": "nosuch"}, "command_failed", ["nosuch"]),
+        ({"id": "n1", "type": "vhost-user", "chardev": "nosuch"}, "invalid_option", ["nosuch"]),
         ({"id": "n1", "type": "vhost-vdpa", "vhostdev": "/dev/vhost-vdpa-0"}, "command_failed", ["/dev/vhost-vdpa-0"]),
         ({"id": "n1", "type": "bridge", "options": {"br": "nosuchbr"}}, "command_failed", ["bridge helper"]),
         ({"id": "n1", "type": "user", "driver": "e1000", "queues": 2}, "invalid_option", ["e1000", "one queue"]),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -88,8 +89,9 @@ class Desired(NamedTuple):
 def desired_hardware(params: Params) -> Desired:
     """The items of all lists, and ``cpus``. Raises InvalidOption that names the item."""
     given = [name for name in KINDS if params[name] is not None]
+    kept = _of_fixed_size(params["memory"] or [])
     items = [
-        _item(name, index, one, params["on_pending"])
+        _item(name, index, one, params["on_pending"], kept)
         for name in given
         for index, one in enumerate(params[name] if name in LISTS else [_cpus(params[name])])
     ]
@@ -110,7 +112,17 @@ def _cpus(value: Any) -> dict[str, Any]:
     return dict(checked.validated_parameters)
 
 
-def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: str) -> Item:
+def _of_fixed_size(memory: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The ids of the items whose memory a total must not change: all that are present, but for those of type virtio-mem of which
+    the task does not say how much they give."""
+    return frozenset(
+        str(one["id"])
+        for one in memory
+        if one["id"] and one["state"] == "present" and (one["type"] != "virtio-mem" or one["requested_size"] is not None)
+    )
+
+
+def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: str, kept: frozenset[str] = frozenset()) -> Item:
     functions = KINDS[name].functions()
     absent = params["state"] == "absent"
     where = Position(name, index, params.get("id"))
@@ -118,13 +130,15 @@ def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: s
         spec = functions.spec({**_NOT_OF_ITEMS, **params})
     except HardwareError as error:
         raise desired.about(where, error) from error
+    if params.get("total") is not None:
+        spec = replace(spec, kept=kept)
     return Item(
         where,
         plan=partial(_plan, functions.absent if absent else functions.present, spec),
         describe=partial(_plan, functions.describe, spec),
         absent=absent and name != "cpus",
         texts=frozenset(_texts([value for option, value in params.items() if option != "id"])),
-        claims={option: str(params[option]).lower() for option in _CLAIMS if params.get(option)},
+        claims=_claims(params),
         slot=_slot(name, params),
         may_pend="report" in (params["on_pending"], on_pending),
     )
@@ -132,6 +146,13 @@ def _item(name: str, index: int | None, params: Mapping[str, Any], on_pending: s
 
 def _plan(make: Callable[[Hardware, Any], Any], spec: Any, hardware: Hardware) -> Any:
     return make(hardware, spec)
+
+
+def _claims(params: Mapping[str, Any]) -> dict[str, str]:
+    found = {option: str(params[option]).lower() for option in _CLAIMS if params.get(option)}
+    if params.get("path") and params["server"] and params["type"] in (None, "socket"):
+        found["path"] = str(params["path"])  # QEMU replaces the socket of another one that listens there
+    return found
 
 
 def _slot(name: str, params: Mapping[str, Any]) -> str:
@@ -202,6 +223,8 @@ class Hotplug:
             return {**result, **_by_kind(plan, [part.plan.after for part in _in_task_order(plan)])}
         if not plan.steps:
             return {**result, **_report(plan, None, hardware)}
+        if plan.doubts and any(part.action == "removed" for part in plan.parts):
+            raise plan.doubts[0]  # else QEMU decides; but a removal comes first, and nothing restores what it removed
         del hardware  # so that its cache and that of the next one do not exist at the same time
         try:
             run = plan.apply(monitor, task.params["timeout"], task.report)

@@ -85,10 +85,8 @@ class FrontendSpec:
         values = check_enums(f"device {driver}", values, enums)
         check_limits(driver, values, called)
         for name, value in values.items():
-            if known[name]["type"].startswith("link<") and value and not _link_target_exists(hardware, str(value)):
-                raise InvalidOption(
-                    f"{called.get(name, name)} {value!r} is not the id of an object or device of the VM. Add that first."
-                )
+            if known[name]["type"].startswith("link<") and value:
+                _check_link(hardware, called.get(name, name), known[name]["type"][len("link<") : -1], str(value))
         return values
 
     def option_of(self, name: str) -> str:
@@ -96,8 +94,16 @@ class FrontendSpec:
         return self.names.get(name, name) if self.options.get(name) is not None else name
 
 
-def _link_target_exists(hardware: Hardware, name: str) -> bool:
-    return name.startswith("/") or name in hardware.objects or name in hardware.ids
+def _check_link(hardware: Hardware, option: str, kind: str, name: str) -> None:
+    """Raise InvalidOption for a link to nothing, or to an object that is not of the *kind* of the link."""
+    if name.startswith("/"):
+        return
+    if name not in hardware.objects and name not in hardware.ids:
+        raise InvalidOption(f"{option} {name!r} is not the id of an object or device of the VM. Add that first.")
+    found = hardware.objects.get(name)
+    types = hardware.cache.ask_or([], "qom-list-types", implements=kind) if found not in (None, kind) else []
+    if types and found not in {entry["name"] for entry in types}:
+        raise InvalidOption(f"{option} {name!r} is a {found}, and not a {kind}. Set the id of a {kind}.")
 
 
 def device_arguments(hardware: Hardware, frontend: FrontendSpec, driver: str, backend: Mapping[str, Any]) -> dict[str, Any]:

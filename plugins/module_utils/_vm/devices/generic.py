@@ -14,6 +14,7 @@ from ..errors import Conflict, InvalidOption, Unsupported
 from ..lazy import dataclass
 from ..model.dependents import removed_with
 from ..model.hardware import Device, Hardware
+from ..model.slots import refuse_fixed
 from ..model.values import check_id, nearest
 from ..plan.command_line import device_argument
 from ..plan.hotplug import Plug, Unplug, plug
@@ -285,3 +286,4 @@ def _refuse_removal(hardware: Hardware, device: Device, force: bool) -> None:
             f"The removal of {device.id} would also remove {', '.join(others)}. Remove these first, or set force: true.",
             children=others,
         )
+    refuse_fixed(hardware, device)

@@ -338,7 +338,7 @@ class Hardware:
                 path,
                 kind[len("child<") : -1],
                 path.rsplit("/", 1)[0],
-                bool(handler) and (port is True or kind != "child<PCIE>"),
+                _takes_devices(kind, handler, port),
                 tuple(devices[path]),
             )
             for (path, kind), handler, port in zip(found.items(), handlers, ports)
@@ -348,6 +348,16 @@ class Hardware:
 
     def bus(self, name: str) -> Bus | None:
         return next((bus for bus in self.buses if bus.name == name), None)
+
+    def is_fixed(self, device: Device) -> bool:
+        """Whether *device* is on a bus that QEMU takes it from only when the VM is off."""
+        path = device.properties.get("parent_bus")
+        if not path:
+            return False
+        owner, _slash, name = path.rpartition("/")
+        kind = self.cache.qom_list([owner])[0].get(name, "")
+        handler, port = self.cache.qom_get(((path, "hotplug-handler"), (owner, "hotplug")))
+        return handler is not None and not _takes_devices(kind, handler, port)
 
     def _devices_on(self, buses: Mapping[str, str]) -> dict[str, list[Device]]:
         """The devices on each of *buses* (QOM path to type), with the properties that say which slot they occupy.
@@ -530,6 +540,12 @@ class Hardware:
         entries = self.cache.ask_or([], "query-hotpluggable-cpus")
         slots = [CpuSlot(entry["type"], entry["props"], entry["vcpus-count"], entry.get("qom-path")) for entry in entries]
         return slots[::-1]
+
+
+def _takes_devices(kind: str, handler: Any, port: Any) -> bool:
+    """Whether a bus takes devices while the VM runs, by its ``hotplug-handler``, and by ``hotplug`` of its owner, of which it is
+    the *kind* of child."""
+    return bool(handler) and (port is True or kind != "child<PCIE>")
 
 
 def is_at(chardev: Chardev, address: Address) -> bool:

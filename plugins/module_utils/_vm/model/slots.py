@@ -221,8 +221,18 @@ def companions(hardware: Hardware, device: Device) -> list[Device]:
     return [one for one in hardware.devices if one.path != device.path and one.addr is not None and slot(one) == slot(device)]
 
 
+def refuse_fixed(hardware: Hardware, device: Device) -> None:
+    """Raise Unsupported for a device that QEMU does not unplug: it was on its bus when the VM was started."""
+    if hardware.is_fixed(device):
+        raise Unsupported(
+            f"{device.id or device.path} is on the bus {device.bus}, from which QEMU removes no device while the VM runs. "
+            "Stop the VM, and remove the device from QEMU's command line."
+        )
+
+
 def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Conflict for a device that would take others with it when it is unplugged."""
+    """Raise Conflict for a device that would take others with it when it is unplugged, Unsupported for one that QEMU does not
+    unplug."""
     others = sorted(one.id or one.path for one in companions(hardware, device))
     if others and not force:
         raise Conflict(
@@ -230,6 +240,7 @@ def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
             "all functions of a slot at once. Set force: true to have all of them go.",
             companions=others,
         )
+    refuse_fixed(hardware, device)
 
 
 def _check_words(driver: str, device_class: str, request: SlotRequest) -> None:

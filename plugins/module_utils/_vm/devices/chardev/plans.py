@@ -11,6 +11,7 @@ from ...errors import Conflict, InvalidOption
 from ...lazy import dataclass
 from ...model.forecast import planned_chardev
 from ...model.hardware import Chardev, Device, Hardware
+from ...model.references import refuse_missing_objects
 from ...model.users import refuse_monitor_chardev, users_of_chardev
 from ...model.values import check_id, nearest
 from ...plan.command_line import chardev_argument, device_argument
@@ -51,6 +52,7 @@ def plan_present(hardware: Hardware, spec: ChardevSpec) -> Plan:
     is_new = chardev is None or bool(changed)
     if is_new:
         chardev_data.check(hardware, kind, data, spec.names(kind))
+        refuse_missing_objects(hardware, "options", data)
     differences: list[Difference] = []
     if device and spec.frontend.driver:
         differences, unread = device_differences(hardware, spec.frontend, device)

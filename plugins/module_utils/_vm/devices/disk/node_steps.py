@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...errors import Conflict, InvalidOption
 from ...model.block_graph import Disk
 from ...model.hardware import Hardware
+from ...model.references import refuse_missing_nodes, refuse_missing_objects
 from ...plan.plan import Delete, Execute, Step
 from . import secrets
 from .backend import can_resize
@@ -16,8 +17,14 @@ from .spec import DiskSpec, blockdev_arguments
 
 
 def node_steps(hardware: Hardware, spec: DiskSpec, driver: str, removed: tuple[str, ...] = ()) -> list[Step]:
-    """Add the node and its secrets, and give it the size. *removed* are secret objects that earlier steps remove."""
+    """Add the node and its secrets, and give it the size. *removed* are secret objects that earlier steps remove.
+
+    Raises InvalidOption for a backend that refers to what the VM does not have.
+    """
     steps = secrets.add_steps(hardware, spec.id, spec.secrets, removed, spec.key_secret)
+    if spec.file is None:
+        refuse_missing_nodes(hardware, "backend", spec.backend or {})
+        refuse_missing_objects(hardware, "backend", spec.backend or {}, spec.secrets)
     steps.append(Execute("blockdev-add", blockdev_arguments(spec, driver), Delete("blockdev-del", {"node-name": spec.id})))
     if spec.size is not None:
         steps.append(Resize(spec.id, spec.size, spec.allow_shrink, is_new=True))

@@ -19,7 +19,7 @@ from .spec import Spec, TotalSpec
 def plan_present(hardware: Hardware, spec: Spec) -> Plan:
     """Have the memory device, or the total."""
     if isinstance(spec, TotalSpec):
-        return total.plan_total(hardware, spec.total)
+        return total.plan_total(hardware, spec.total, spec.kept)
     return device.plan_present(hardware, spec)
 
 

@@ -29,9 +29,11 @@ _ADDRESS = re.compile(r"(0[xX][0-9A-Fa-f]+|[0-9]+)\Z")
 
 @dataclass(frozen=True)
 class TotalSpec:
-    """A task that specifies how many bytes of memory the VM has in total."""
+    """A task that specifies how many bytes of memory the VM has in total. ``kept``: ids of memory devices that the same task
+    lists, so that the total is reached without them."""
 
     total: int
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

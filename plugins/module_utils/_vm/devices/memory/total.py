@@ -40,13 +40,13 @@ class NotMore(Step):
             )
 
 
-def plan_total(hardware: Hardware, total: int) -> Plan:
+def plan_total(hardware: Hardware, total: int, kept: Collection[str] = ()) -> Plan:
     """Have *total* bytes, in the way that this VM allows: a virtio-mem device grows and shrinks; without one, a DIMM is plugged,
-    or DIMMs that have the surplus are unplugged."""
+    or DIMMs that have the surplus are unplugged. The devices with the ids *kept* stay as they are."""
     base, present = _base(hardware), memory_devices(hardware)
     before = _description(base, map(describe, present))
     missing = total - before["total"]
-    elastic = next((one for one in present if one.type == "virtio-mem" and one.id), None)
+    elastic = next((one for one in present if one.type == "virtio-mem" and one.id and one.id not in kept), None)
     if not base <= total < MOST:
         limit = f"less than the {base} bytes that the VM was started with" if total < MOST else "more than any VM can have"
         raise InvalidOption(f"total {total} is {limit}.")
@@ -61,10 +61,10 @@ def plan_total(hardware: Hardware, total: int) -> Plan:
         after = _description(base, [*before["devices"], made.after or {}])
         launch = (*_launch_args(hardware, present), *made.launch_args)
         return Plan((*made.steps, NotMore(total)), before, after, (), launch, made.warnings)
-    removed = _surplus(present, before["total"], -missing)
-    kept = [one for one in present if one.id not in removed]
+    removed = _surplus(present, kept, before["total"], -missing)
+    left = [one for one in present if one.id not in removed]
     removals = [step for name in removed for step in plan_absent(hardware, MemorySpec(FrontendSpec(name))).steps]
-    return Plan(tuple(removals), before, _description(base, map(describe, kept)), (), _launch_args(hardware, kept))
+    return Plan(tuple(removals), before, _description(base, map(describe, left)), (), _launch_args(hardware, left))
 
 
 def _resized(
@@ -98,9 +98,10 @@ def _resized(
     )
 
 
-def _surplus(present: Sequence[MemoryDevice], total: int, surplus: int) -> list[str]:
-    """The ids of plugged DIMMs that have *surplus* bytes together. Raises InvalidOption if there are none."""
-    dimms = [one for one in present if one.type == "pc-dimm" and one.id and not one.at_launch]
+def _surplus(present: Sequence[MemoryDevice], kept: Collection[str], total: int, surplus: int) -> list[str]:
+    """The ids of plugged DIMMs, none *kept*, that have *surplus* bytes together. Raises InvalidOption if there are none."""
+    plugged = [one for one in present if one.type == "pc-dimm" and one.id and not one.at_launch]
+    dimms = [one for one in plugged if one.id not in kept]
     sums = _sums(dimms)
     if surplus in sums:
         return sums[surplus]
@@ -108,9 +109,10 @@ def _surplus(present: Sequence[MemoryDevice], total: int, surplus: int) -> list[
     totals = sorted(total - size for size in sums)
     desired = total - surplus
     near = [*[one for one in totals if one < desired][-1:], next(one for one in totals if one > desired)]
-    plugged = f"the sizes of the plugged DIMMs are {sizes}" if sizes else "no DIMM was plugged"
+    which = "plugged DIMMs that this task does not list" if len(dimms) < len(plugged) else "plugged DIMMs"
+    found = f"the sizes of the {which} are {sizes}" if sizes else f"there are no {which}"
     raise InvalidOption(
-        f"total {desired} requires to remove DIMMs of {surplus} bytes together, but {plugged}. The nearest possible total is "
+        f"total {desired} requires to remove DIMMs of {surplus} bytes together, but {found}. The nearest possible total is "
         f"{' or '.join(map(str, near))}.",
         sizes=sizes,
         totals=near,

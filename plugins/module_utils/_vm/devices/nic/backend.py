@@ -13,6 +13,7 @@ from ...host.tap import check_name, is_macvtap
 from ...lazy import dataclass
 from ...model.arguments import check_members, natural
 from ...model.hardware import Hardware, Netdev
+from ...model.references import refuse_missing_chardev, refuse_missing_netdev, refuse_missing_objects
 from ...model.users import users_of_netdev
 from ...model.values import check_id, nearest, typed
 from ...plan.command_line import netdev_argument
@@ -92,13 +93,18 @@ def backend_differences(nic: Nic, spec: NicSpec) -> tuple[list[Difference], list
 
 def check_new(hardware: Hardware, spec: NicSpec, arguments: Mapping[str, Any]) -> None:
     """Raise InvalidOption for arguments that QEMU would reject, at any depth, and for those that make it wait without end."""
+    options = {name: spec.option_of(name) for name in arguments}
     known = hardware.schema.command_arguments("netdev_add", str(arguments["type"]))
     if known.keys() - {*_OPTIONS_OF_THE_MODULE}:
-        options = {f"options.{name}": spec.option_of(name) for name in {*known, *arguments, *(row.qemu for row in BACKEND)}}
+        paths = {f"options.{name}": spec.option_of(name) for name in {*known, *arguments, *(row.qemu for row in BACKEND)}}
         subject = f"A network backend of type {arguments['type']}"
-        check_members(hardware.schema, "netdev_add", arguments, subject, "options", options)
+        check_members(hardware.schema, "netdev_add", arguments, subject, "options", paths)
     if arguments["type"] == "vhost-user":
+        refuse_missing_chardev(hardware, options.get("chardev", "chardev"), arguments.get("chardev"))
         _check_chardev(hardware, str(arguments.get("chardev")))
+    if arguments["type"] == "hubport":
+        refuse_missing_netdev(hardware, options.get("netdev", "options.netdev"), arguments.get("netdev"))
+    refuse_missing_objects(hardware, "options", arguments)
 
 
 def _check_chardev(hardware: Hardware, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Callable, Mapping
 
 from ...errors import InvalidOption
 from ...model.hardware import Hardware
+from ...model.references import refuse_missing_chardev, refuse_missing_netdev, refuse_missing_objects
 
 SECRET = "data"
 _LIMIT_MAX = 10**15  # QEMU: THROTTLE_VALUE_MAX
@@ -53,6 +54,7 @@ def check_rules(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]
     for name, value in properties.items():
         if isinstance(value, int) and not isinstance(value, bool):
             _check_number(qom_type, name, value)
+    refuse_missing_objects(hardware, "properties", properties)
     for prefix, rule in _RULES.items():
         if qom_type.startswith(prefix):
             rule(hardware, qom_type, properties)
@@ -128,9 +130,7 @@ def _check_pool(_hardware: Hardware, _qom_type: str, properties: Mapping[str, An
 
 
 def _check_filter(hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:
-    netdev = properties.get("netdev")
-    if netdev not in hardware.netdevs:
-        raise InvalidOption(f"properties.netdev is {netdev!r}, but the VM has no such network backend. Add it first.")
+    refuse_missing_netdev(hardware, "properties.netdev", properties.get("netdev", ""))
     if properties.get("status", "on") not in ("on", "off"):
         raise InvalidOption(f"properties.status is {properties['status']!r}. Set on or off.")
     position = str(properties.get("position", "tail"))
@@ -141,11 +141,7 @@ def _check_filter(hardware: Hardware, _qom_type: str, properties: Mapping[str, A
 
 def _check_chardevs(hardware: Hardware, properties: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for name in names:
-        if name in properties and properties[name] not in hardware.chardevs:
-            raise InvalidOption(
-                f"properties.{name} is {properties[name]!r}, but the VM has no such character device. Add it "
-                "first, with qmp_chardev."
-            )
+        refuse_missing_chardev(hardware, f"properties.{name}", properties.get(name))
 
 
 def _check_egd(hardware: Hardware, _qom_type: str, properties: Mapping[str, Any]) -> None:

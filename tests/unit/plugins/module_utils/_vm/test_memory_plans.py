@@ -471,5 +471,5 @@ def test_a_virtio_mem_device_is_resized_for_the_total(recording: Recording) -> N
 def test_a_vm_without_plugged_dimms_has_no_surplus(recording: Recording) -> None:
     hardware = recordings.hardware(recording)
     hardware.__dict__["memory_devices"] = [one for one in hardware.memory_devices if one["data"]["id"] == "d1"]
-    with pytest.raises(InvalidOption, match="no DIMM was plugged"):
+    with pytest.raises(InvalidOption, match="there are no plugged DIMMs"):
         plan(hardware, total="256M")

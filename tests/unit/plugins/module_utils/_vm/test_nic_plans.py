@@ -250,9 +250,15 @@ def test_descriptors_that_a_killed_run_left_are_closed(hardware: Hardware, monke
 @pytest.mark.parametrize(
     ("nic", "words"), [("filtered1", "dump1"), ("slot0", "slot1"), ("slot1", "slot0"), ("inhub1", r"hub2 \(hubport\)")]
 )
-def test_what_others_would_lose_is_removed_with_force_only(hardware: Hardware, nic: str, words: str) -> None:
+def test_what_others_would_lose_is_removed_with_force_only(
+    hardware: Hardware, nic: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(Conflict, match=words):
         plan(hardware, nic, state="absent")
+    if nic.startswith("slot"):
+        with pytest.raises(Unsupported, match="removes no device while the VM runs"):
+            plan(hardware, nic, state="absent", force=True)
+    monkeypatch.setattr(Hardware, "is_fixed", lambda *_device: False)  # as if they were not on the root bus
     assert names(plan(hardware, nic, state="absent", force=True))[-1] == "netdev_del"
 
 
@@ -317,8 +323,9 @@ def test_a_recreated_tap_keeps_its_interface(hardware: Hardware) -> None:
     ],
 )
 def test_what_cannot_be_restored_is_warned_of_and_tried_out_first(
-    hardware: Hardware, nic: str, words: str, dry_run: bool
+    hardware: Hardware, nic: str, words: str, dry_run: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Hardware, "is_fixed", lambda *_device: False)  # as if none was on the root bus
     other = {"type": "socket", "options": {"listen": "127.0.0.1:0"}, "queues": 1}
     made = plan(hardware, nic, recreate=True, force=True, **other)
     assert any("restored" in warning for warning in made.warnings) is bool(words)

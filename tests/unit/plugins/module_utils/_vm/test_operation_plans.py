@@ -559,7 +559,8 @@ def test_devices_are_described_by_their_options(recording: Recording) -> None:
         assert returned.get("chardev") == ("c0" if name == "serial0" else None)
 
 
-def test_devices_that_would_go_with_another_protect_it(hardware: Hardware) -> None:
+def test_devices_that_would_go_with_another_protect_it(hardware: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hardware, "is_fixed", lambda *_device: False)  # as if none was on the root bus
     for name, words in (("hub0", "also remove kbd0"), ("usb0", "also remove hub0, kbd0, serial0")):
         refused(Conflict, words, hardware, "qmp_device", id=name, state="absent")
         assert device(hardware, id=name, state="absent", force=True).commands()[0]["arguments"] == {"id": name}
