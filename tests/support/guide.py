@@ -73,14 +73,17 @@ def commands(text: str) -> Iterator[Command]:
 
 
 class Reader:
-    """One who follows pages from the empty *directory*. The *words* before each command make it see other files."""
+    """One who follows pages from the empty *directory*.
 
-    def __init__(self, directory: Path, words: Sequence[str] = (), **variables: str) -> None:
+    The *words* before each command make it see other files. *programs*: a directory with programs that it finds first.
+    """
+
+    def __init__(self, directory: Path, words: Sequence[str] = (), programs: Path = Path(sys.executable).parent) -> None:
         self.directory = directory
         self._root = directory
         self._words = words
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_NOCOWS": "1", **variables}
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        self._environment = {**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_NOCOWS": "1"}
 
     def follow(self, page: str, replaced: Mapping[str, str]) -> list[tuple[str, str]]:
         """Do all that the page says, with other paths and names. Returns each command and what it printed."""
