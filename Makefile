@@ -20,7 +20,7 @@ help:
 	@echo "make bench       what the collection costs beside the least that QEMU needs, and beside its peers"
 	@echo "make record      ask real QEMUs again what the unit tests take for their answers"
 	@echo "make docs        the documentation as a website, in .cache/site"
-	@echo "make build       the collection as an archive, in build/"
+	@echo "make build       the collection as an archive, in build/, checked as Galaxy checks it"
 	@echo "make clean       remove what these made"
 
 demo:
