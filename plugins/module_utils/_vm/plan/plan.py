@@ -28,6 +28,9 @@ Command = Dict[str, Any]
 RETRY_SECONDS = 0.2
 """The wait before a command is repeated because QEMU still uses the object."""
 
+_MANY = 10
+"""Steps from which on a plan reports how many are done."""
+
 _GONE = ("not found", "has not been found", "Failed to find node")
 _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", "is not owned by the monitor")
 """The third and fourth since QEMU 11.1. The last one is about a node that QEMU itself created for a parent: it is deleted with
@@ -247,7 +250,8 @@ class Plan:
         done: list[Step] = []
         for number, step in enumerate(self.steps):
             run.finished = []
-            report(Progress(done=number, total=len(self.steps), unit="steps done"))
+            if len(self.steps) >= _MANY:
+                report(Progress(done=number, total=len(self.steps), unit="steps done"))
             try:
                 step.apply(run)
             except StillInProgress as error:  # it continues, so it is not rolled back

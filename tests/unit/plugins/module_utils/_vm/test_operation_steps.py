@@ -15,6 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations import b
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.operations.block_job import steps
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import plan
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Execute, Run
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.progress import Progress
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import Step, connected, event, expect, hang_up
 
@@ -33,6 +34,14 @@ def apply(step: plan.Step, *script: Step, timeout: float = 10.0) -> Run:
         run = Run(monitor, timeout)
         step.apply(run)
     return run
+
+
+def reported(step: plan.Step, *script: Step) -> list[Progress]:
+    """What a step reports while it waits."""
+    seen: list[Progress] = []
+    with connected(*script) as monitor:
+        step.apply(Run(monitor, 10.0, report=seen.append))
+    return seen
 
 
 # block jobs
@@ -176,6 +185,31 @@ def test_a_dump_that_fails_or_continues() -> None:
         apply(write, expect("dump-guest-memory", {"protocol": "x"}, after=[reason]), written("failed"), runs())
     with pytest.raises(StillInProgress, match="1 of 2 bytes"):
         apply(write, start, written("active"), timeout=0.0)
+
+
+def test_steps_report_how_far_they_are_from_what_they_ask_anyway(tmp_path: Path) -> None:
+    ram = {"total": 10, "remaining": 4, "transferred": 3}
+    ended = [moves("completed"), runs("postmigrate", False)]
+    assert reported(migration.Follow(True), moves("setup"), moves("active", ram=ram), *ended) == [
+        Progress("migration", note="setup"),
+        Progress("migration", 6, 10, moved=3),
+    ]
+    again = moves("device", ram={**ram, "dirty-sync-count": 3})
+    assert reported(migration.Follow(True), again, *ended)[0].note == "device, pass 3 over the memory"
+    start = expect("dump-guest-memory", {"protocol": "x"})
+    assert reported(dump.Write({"protocol": "x"}, None), start, written("active"), written("completed"), runs()) == [
+        Progress("dump", 1, 2)
+    ]
+    ready = [job("ready"), act("job-complete"), job("concluded"), act("job-dismiss")]
+    assert reported(steps.Finish("j1", True, False), job("running"), *ready) == [
+        Progress("mirror j1", 1, 2),
+        Progress("mirror j1", 1, 2, note="ready"),
+    ]
+    sizes = [expect("query-balloon", reply={"actual": size}) for size in (8, 6, 4)]
+    assert reported(balloon.Inflate(4), expect("balloon", {"value": 4}), *sizes) == [
+        Progress("balloon", 0, 4),
+        Progress("balloon", 2, 4),
+    ]
 
 
 def test_a_balloon_is_waited_for_and_given_up_when_it_stalls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import hotplug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.hotplug import Unplug, UnplugTogether, plug
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Delete, Execute, Plan, PlanFailed
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import Step as PlanStep
+from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.progress import Progress
 from ansible_collections.vmops.qemu.plugins.module_utils.qmp import CommandError
 from ansible_collections.vmops.qemu.tests.support.scripted_monitor import Step, connected, event, expect
 
@@ -54,11 +55,13 @@ def names(commands: list[dict[str, Any]]) -> list[str]:
 
 
 def test_all_are_requested_before_the_first_is_awaited() -> None:
+    seen: list[Progress] = []
     step = together("a", "b")
     with connected(
         device_del("a"), device_del("b", after=[gone("b")]), listed("a", after=[gone("a")]), listed(), delete("a"), delete("b")
     ) as monitor:
-        run = Plan((step,)).apply(monitor, 10.0)
+        run = Plan((step,)).apply(monitor, 10.0, seen.append)
+    assert seen == [Progress("", 1, 2, "devices unplugged", note="the guest has not released a")]
     assert run.sent == step.commands()
     assert names(run.sent) == ["device_del a", "device_del b", "blockdev-del a", "blockdev-del b"]
 
