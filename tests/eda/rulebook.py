@@ -29,7 +29,12 @@ class Rulebook:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._directory,
-                env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+                env={
+                    **os.environ,
+                    "ANSIBLE_NOCOLOR": "1",
+                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                    "PYTHONUNBUFFERED": "1",  # else an event is only in the file when more output follows
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
