@@ -76,6 +76,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
 import yaml
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.vmops.qemu.plugins.module_utils._ansible.connection import OPTIONS as CONNECTION
@@ -158,7 +159,7 @@ def hotplug_input(variables: Mapping[str, Any], names: Iterable[str] = ()) -> di
 
 @functools.lru_cache(maxsize=None)
 def _specs() -> dict[str, Any]:
-    options = yaml.safe_load(_SPECS.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    options = yaml_load(_SPECS.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
     return dict(options)
 
 

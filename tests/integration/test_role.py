@@ -29,6 +29,9 @@ KEEP = """
 RUNS = """
 - hosts: all
   gather_facts: false
+  module_defaults:
+    group/vmops.qemu.qmp: {host: 127.0.0.1, port: 1}
+    vmops.qemu.qmp_blockdev: {file: /nosuch}
   tasks:
     - name: A run that succeeds
       ansible.builtin.import_role: {name: vmops.qemu.hotplug}
