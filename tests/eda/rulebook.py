@@ -48,6 +48,7 @@ class Rulebook:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        print(self.output)  # pytest shows it if the test fails, whatever it waited for
 
     @property
     def output(self) -> str:
