@@ -32,5 +32,4 @@ def test_the_role_takes_every_option_and_passes_it_on(kind: str) -> None:
     assert {name: option.get("choices") for name, option in taken.items()} == {
         name: option.get("choices") for name, option in expected.items()
     }
-    task = role(f"tasks/{kind}.yml")[0][f"vmops.qemu.{module}"]
-    assert set(task) - {"reserved"} == set(expected)
+    assert role(f"tasks/{kind}.yml")[0]["module_defaults"] == {f"vmops.qemu.{module}": "{{ __hotplug_item }}"}
