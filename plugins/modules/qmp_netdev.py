@@ -211,7 +211,7 @@ exchange:
     - The messages between the task and QEMU without secrets, a line for each, with the seconds since the task began.
     - C(->) is a message to QEMU, C(<-) is one from QEMU, which is a reply or an event. Long messages are cut. Of many messages
       the first 300 and the last 300 are kept.
-  returned: if Ansible runs with C(-vvv)
+  returned: with -vvv
   type: list
   elements: str
   sample:

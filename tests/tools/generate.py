@@ -273,7 +273,7 @@ EXCHANGE: Docs = {
             "C(->) is a message to QEMU, C(<-) is one from QEMU, which is a reply or an event. Long messages are cut. Of many "
             "messages the first 300 and the last 300 are kept.",
         ],
-        "returned": "if Ansible runs with C(-vvv)",
+        "returned": "with -vvv",
         "type": "list",
         "elements": "str",
         "sample": ["0.004 -> {execute: query-status, id: 0}"],

@@ -59,8 +59,9 @@ def test_a_migration_shows_how_much_how_fast_and_how_long(watch: Watch) -> None:
 
 def test_work_that_stands_still_says_so(watch: Watch) -> None:
     found = shown(watch, 20, lambda now: Progress("mirror j", min(int(now), 5), 10))
-    assert found == {5: "[h] vm7: mirror j: 50% (5 of 10 bytes), 1 bytes/s, about 5 s left"} | {
-        15: "[h] vm7: mirror j: 50% (5 of 10 bytes), no progress for 10 s"
+    assert found == {
+        5: "[h] vm7: mirror j: 50% (5 of 10 bytes), 1 bytes/s, about 5 s left",
+        15: "[h] vm7: mirror j: 50% (5 of 10 bytes), no progress for 10 s",
     }
 
 
