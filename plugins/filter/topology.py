@@ -95,11 +95,13 @@ class _Mistake(RuntimeError):
 
 def topology(value: Any, changes: Any = None, format: str = "tree") -> str:
     """See DOCUMENTATION."""
-    if format not in _FORMATS:
+    if not isinstance(format, str) or format not in _FORMATS:
         raise _Mistake(f"topology: format is {format!r}. It can be {' or '.join(_FORMATS)}.")
     if not isinstance(value, Mapping):
         raise _Mistake("topology: the input is not a dictionary. Give the result of a task with vmops.qemu.qmp_info.")
     vm = plain(value)
+    if vm.get("failed") and "diff" not in vm:
+        raise _Mistake(f"topology: the task of the input failed, so there is nothing to draw: {vm.get('msg', '')}")
     results = list(_results(plain(changes))) if changes is not None else []
     if is_result(vm):
         vm, results = {}, [vm, *results]

@@ -180,7 +180,9 @@ def test_no_name_breaks_a_picture(evil: str) -> None:
     [
         ("text", {}, "the input is not a dictionary"),
         (VM, {"format": "dot"}, "It can be tree or mermaid"),
+        (VM, {"format": {}}, "It can be tree or mermaid"),
         (VM, {"changes": "text"}, "changes is not the result"),
+        ({"failed": True, "msg": "QEMU is gone."}, {}, "the task of the input failed, .*: QEMU is gone."),
         ({"devices": "text"}, {}, "does not have the form"),
         ({"memory": {"base": "x"}}, {}, "does not have the form"),
         ({"diff": {"before": {}, "after": 1}, "disk": 1}, {}, "does not have the form"),
