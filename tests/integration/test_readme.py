@@ -48,6 +48,7 @@ def test_an_example_does_what_it_says_and_changes_nothing_the_second_time(
     with VM(tmp_path / "vm") as vm:
         first = playbooks.run(*words)
         assert first.recap["failed"] == 0 and 1 <= first.recap["changed"] <= MOST_CHANGES, first.output
+        assert "None" not in first.output, first.output
         vm.wait_guest(lambda guest: len(guest["disks"]) == len(guest["nics"]) == 1 and guest["cpus"]["present"] == "0-2")
         again = playbooks.run(*words)
         assert again.recap["failed"] == again.recap["changed"] == 0, again.output
