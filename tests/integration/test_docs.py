@@ -23,16 +23,17 @@ PAGES = sorted(
     str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.name != TOPOLOGY and any(blocks(page.read_text("utf-8")))
 )
 OF_THE_HOST = ("/etc/systemd/system", "/etc/vmops-qemu", "/usr/local/lib/vmops-qemu")
-"""Directories to which a page writes. Its commands see empty ones in their place."""
+"""Directories to which one page writes. Its commands see empty ones in their place."""
 
 pytestmark = pytest.mark.newest_core
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
+def reader(tmp_path: Path, name: str) -> Iterator[Reader]:
+    page = (DOCS / name).read_text(encoding="utf-8")
     words = []
     made = []
-    for number, target in enumerate(map(Path, OF_THE_HOST)):
+    for number, target in enumerate(Path(one) for one in OF_THE_HOST if one in page):
         if not target.exists():
             target.mkdir()
             made.append(target)
