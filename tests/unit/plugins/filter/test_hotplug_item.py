@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
@@ -16,7 +16,7 @@ DISK = {"id": "b", "attach": "false", "passphrase": 123, "queues": ""}
 OPTIONS = {"socket": "/run/a.sock", "timeout": 20.0, "id": "b", "attach": False, "passphrase": "123"}
 
 
-class Untouched(dict[str, Any]):
+class Untouched(Dict[str, Any]):
     """An item that must not be read, as a template would be evaluated."""
 
     def __getitem__(self, name: str) -> Any:

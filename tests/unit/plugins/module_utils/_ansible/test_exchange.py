@@ -77,7 +77,7 @@ def test_a_secret_that_reaches_over_the_end_is_hidden() -> None:
 
 def test_what_cannot_be_shown_does_not_stop_the_work() -> None:
     deep: Any = {}
-    for _ in range(5000):
+    for _time in range(5000):
         deep = {"a": deep}
     assert kept({"return": deep})[0].startswith("{return: {a: {a: ")
 
