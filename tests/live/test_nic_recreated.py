@@ -36,7 +36,6 @@ def network(vm: VM) -> str:
         {"type": "hubport", "options": {"hubid": 1}, "romfile": "nosuch.rom"},
         {"options": {"restrict": True, "hostfwd": "bogus"}},
         {"type": "socket", "options": {"listen": "x"}},
-        {"type": "vhost-user", "options": {"chardev": "nosuch"}},
         {"type": "vhost-vdpa", "options": {"vhostdev": "/nosuch"}},
     ],
     ids=str,

@@ -54,10 +54,10 @@ def check_rules(hardware: Hardware, qom_type: str, properties: Mapping[str, Any]
     for name, value in properties.items():
         if isinstance(value, int) and not isinstance(value, bool):
             _check_number(qom_type, name, value)
-    refuse_missing_objects(hardware, "properties", properties)
     for prefix, rule in _RULES.items():
         if qom_type.startswith(prefix):
             rule(hardware, qom_type, properties)
+    refuse_missing_objects(hardware, "properties", properties)
 
 
 def _check_number(qom_type: str, name: str, value: int) -> None:
