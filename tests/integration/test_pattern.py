@@ -130,7 +130,7 @@ def test_a_preview_that_is_not_in_check_mode_is_refused(controller: Controller) 
 
 
 DEADLINE_SECONDS = 60
-MANY = [f"d{number}" for number in range(6)]
+MANY = [f"d{number:02}" for number in range(16)]  # enough for the signal to come in time
 MANY_DISKS = "\n".join(f"- {{id: {name}, backend: {{driver: null-co, size: 4096}}, driver: scsi-hd}}" for name in MANY)
 
 
