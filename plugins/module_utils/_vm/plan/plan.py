@@ -36,6 +36,8 @@ _IN_USE = ("is in use", "is busy", "which is mapped", "with active references", 
 """The third and fourth since QEMU 11.1. The last one is about a node that QEMU itself created for a parent: it is deleted with
 that parent, whose deletion may not be complete yet."""
 
+_CLOSED = "Bad file descriptor"
+
 
 class Run:
     """The execution of one plan.
@@ -188,6 +190,25 @@ class PassDescriptor(Step):
 
     def undo(self) -> Step:
         return close_descriptor(self.name)
+
+
+@dataclass(frozen=True)
+class ConsumeDescriptors(Execute):
+    """A command that consumes the descriptors that the steps in ``uses`` have passed.
+
+    QEMU can close a descriptor that it has just received while it handles the end of an earlier connection, which had passed one
+    under the same name. Then all are passed once more.
+    """
+
+    def apply(self, run: Run) -> None:
+        try:
+            super().apply(run)
+        except CommandError as error:
+            if _CLOSED not in error.desc:
+                raise
+            for step in self.uses:
+                step.apply(run)
+            super().apply(run)
 
 
 @dataclass(frozen=True)

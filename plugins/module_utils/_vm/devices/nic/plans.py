@@ -18,7 +18,7 @@ from ...model.slots import default_driver, refuse_companions
 from ...model.values import check_id, check_mac
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
-from ...plan.plan import Command, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
+from ...plan.plan import Command, ConsumeDescriptors, Delete, Execute, PassDescriptor, Plan, Run, Step, Steps, close_descriptor
 from ..current import backends_of, current_arguments
 from ..frontend import (
     FrontendSpec,
@@ -336,7 +336,7 @@ def _backend_steps(hardware: Hardware, spec: NicSpec) -> list[Step]:
         arguments[name if queues == 1 else f"{name}s"] = ":".join(names)
     for name in ("ifname", "queues"):
         arguments.pop(name, None)
-    return [*steps, Execute("netdev_add", arguments, delete, uses=tuple(steps))]
+    return [*steps, ConsumeDescriptors("netdev_add", arguments, delete, uses=tuple(steps))]
 
 
 def _after(nic: Nic, change: _Change) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ansible_collections.vmops.qemu.plugins.module_utils._vm.model.query_cache i
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan import plan
 from ansible_collections.vmops.qemu.plugins.module_utils._vm.plan.plan import (
     Await,
+    ConsumeDescriptors,
     Delete,
     Execute,
     PassDescriptor,
@@ -228,6 +229,20 @@ def test_a_descriptor_of_a_killed_run_is_closed_in_qemu_first() -> None:
 
     with connected(expect("closefd", {"fdname": "fd0"}), expect("getfd", {"fdname": "fd0"}, fds=1)) as monitor:
         PassDescriptor("fd0", busy_once).apply(Run(monitor, 5.0))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_descriptors_that_qemu_has_closed_are_passed_once_more(again: bool) -> None:
+    closed = ("GenericError", "Can't use file descriptor 14: Bad file descriptor")
+    passed, refused = expect("getfd", {"fdname": "fd0"}, fds=1), expect("add", {"id": "a"}, error=closed)
+    last = [refused, expect("closefd", {"fdname": "fd0"})] if again else [expect("add", {"id": "a"})]
+    with connected(passed, refused, passed, *last) as monitor:
+        passing = PassDescriptor("fd0", lambda: os.open(os.devnull, os.O_RDONLY))
+        consuming = ConsumeDescriptors("add", {"id": "a"}, uses=(passing,))
+        if again:
+            assert isinstance(failing(monitor, passing, consuming).cause, CommandError)
+        else:
+            Plan((passing, consuming)).apply(monitor, 5.0)
 
 
 class Look(Step):
