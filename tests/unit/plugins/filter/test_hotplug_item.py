@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import pytest
 
@@ -22,7 +22,11 @@ class Untouched(Dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         raise AssertionError(name)
 
-    items = __iter__ = __getitem__  # type: ignore[assignment]
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+    def items(self) -> Any:
+        raise AssertionError
 
 
 @pytest.mark.parametrize("disks", [[Untouched(), DISK, Untouched()], "[{id: a}, {id: b, attach: 'false', passphrase: '123'}]"])
