@@ -230,8 +230,8 @@ def refuse_fixed(hardware: Hardware, device: Device) -> None:
         )
 
 
-def refuse_companions(hardware: Hardware, device: Device, force: bool) -> None:
-    """Raise Conflict for a device that would take others with it when it is unplugged, Unsupported for one that QEMU does not
+def refuse_unplug(hardware: Hardware, device: Device, force: bool) -> None:
+    """Raise Conflict for a device that would take others with it when it is unplugged, and Unsupported for one that QEMU does not
     unplug."""
     others = sorted(one.id or one.path for one in companions(hardware, device))
     if others and not force:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ...errors import Conflict, InvalidOption, Unsupported
 from ...model.block_graph import Disk, find_disk, find_leftover
 from ...model.hardware import Hardware
-from ...model.slots import default_driver, refuse_companions
+from ...model.slots import default_driver, refuse_unplug
 from ...model.values import NODE_NAME_MAX, check_id
 from ...plan.hotplug import Unplug, plug
 from ...plan.plan import Plan, Step
@@ -135,7 +135,7 @@ def _refuse_detaching(hardware: Hardware, disk: Disk, force: bool) -> None:
     if device is None:
         return
     refuse_boot_disk(hardware, device, force)
-    refuse_companions(hardware, device, force)
+    refuse_unplug(hardware, device, force)
     jobs = [user for user in disk.users if user.startswith("job ")]
     if jobs:
         disk.refuse_users()

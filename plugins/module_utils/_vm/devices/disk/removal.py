@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...errors import Conflict
 from ...model.block_graph import Disk
 from ...model.hardware import Hardware
-from ...model.slots import refuse_companions
+from ...model.slots import refuse_unplug
 from ...model.values import NODE_NAME_MAX
 from ...plan.hotplug import Plug, Unplug
 from ...plan.plan import Await, Delete, Execute, Run, Step, Steps
@@ -23,7 +23,7 @@ def removal_steps(hardware: Hardware, disk: Disk, force: bool, restore: bool = F
     device = disk.device
     if device:
         refuse_boot_disk(hardware, device, force)
-        refuse_companions(hardware, device, force)
+        refuse_unplug(hardware, device, force)
     disk.refuse_users()
     objects = secrets.secrets_of(hardware, disk.id)
     steps: list[Step] = []

@@ -14,7 +14,7 @@ from ...errors import Conflict, HardwareError, InvalidOption, Unsupported
 from ...host.tap import check_tap, check_vhost, interfaces_of, is_macvtap, open_tap, open_vhost
 from ...lazy import dataclass
 from ...model.hardware import PERIPHERAL, Device, Hardware, Netdev
-from ...model.slots import default_driver, refuse_companions
+from ...model.slots import default_driver, refuse_unplug
 from ...model.values import check_id, check_mac
 from ...plan.command_line import device_argument
 from ...plan.hotplug import Plug, Unplug, plug
@@ -86,7 +86,7 @@ def plan_absent(hardware: Hardware, spec: NicSpec) -> Plan:
     nic = find(hardware, spec.id)
     if nic.device:
         refuse_only_nic(hardware, nic.device, spec.force)
-        refuse_companions(hardware, nic.device, spec.force)
+        refuse_unplug(hardware, nic.device, spec.force)
     if nic.netdev:
         refuse_users(hardware, nic.netdev, spec.force)
     steps = [*_removal(spec.id, nic.device, nic.netdev), *_close_unused(hardware, spec.id)]
@@ -163,7 +163,7 @@ def _replaced(nic: Nic, spec: NicSpec, driver: str) -> _Change:
 def _refuse_removal(nic: Nic, spec: NicSpec) -> None:
     if nic.device:
         refuse_only_nic(nic.hardware, nic.device, spec.force)
-        refuse_companions(nic.hardware, nic.device, spec.force)
+        refuse_unplug(nic.hardware, nic.device, spec.force)
 
 
 def _removal(

@@ -128,10 +128,10 @@ def test_functions_of_one_slot_leave_together(pc: Hardware) -> None:
     assert first and cd
     assert [one.id for one in slots.companions(pc, first)] == ["second"] and slots.companions(pc, cd) == []
     with pytest.raises(Conflict, match="second") as conflict:
-        slots.refuse_companions(pc, first, force=False)
+        slots.refuse_unplug(pc, first, force=False)
     assert conflict.value.details["companions"] == ["second"]
-    slots.refuse_companions(pc, first, force=True)
-    slots.refuse_companions(pc, cd, force=False)
+    slots.refuse_unplug(pc, first, force=True)
+    slots.refuse_unplug(pc, cd, force=False)
 
 
 def test_channels_have_device_numbers(pc: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
