@@ -419,7 +419,7 @@ def role_undo() -> str:
 def role_task(kind: str) -> str:
     """The tasks of the role for the items of one kind."""
     module = MODULES_OF[kind]
-    title = "VCPUs" if kind == "cpus" else hotplug.ITEMS[kind].title
+    title = "Number of vCPUs" if kind == "cpus" else hotplug.ITEMS[kind].title
     required = {
         name: f"{{{{ __hotplug_entry.{name} }}}}" for name, option in options_of(module).items() if option.get("required")
     }
